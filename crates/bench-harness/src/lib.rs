@@ -1,0 +1,9 @@
+//! Fair A/B measurement.
+
+pub mod child;
+mod counters;
+pub mod protocol;
+pub mod stats;
+mod usage;
+
+pub use usage::monotonic_ns;

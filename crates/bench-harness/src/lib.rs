@@ -3,6 +3,7 @@
 pub mod child;
 mod counters;
 pub mod protocol;
+pub mod rng;
 pub mod stats;
 mod usage;
 

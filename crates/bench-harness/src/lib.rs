@@ -5,6 +5,7 @@ mod counters;
 pub mod protocol;
 pub mod rng;
 pub mod stats;
+pub mod tails;
 mod usage;
 
 pub use usage::monotonic_ns;

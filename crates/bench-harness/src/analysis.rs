@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use crate::plan::{CPU, FLOOR, WALL, twin_of};
 use crate::protocol::Done;
-use crate::report::{Comparison, ContenderResult, Kind, Noise, PerOp, Ratio, Report, Round, Spread, Status};
+use crate::report::{Comparison, ContenderResult, Headline, Kind, Noise, PerOp, Ratio, Report, Round, Spread, Status};
 use crate::stats::{
     Alternative, Decision, Interval, Region, judge, median, multiple, rounds_needed, signed_rank, slope, variance,
 };
@@ -35,7 +35,8 @@ pub fn analyse(comparison: &mut Comparison) {
         fill(row, comparison);
     }
     let silent = comparison.error.is_some();
-    comparison.twin = (!silent).then(|| versus_reference(comparison, &twin_of(&comparison.reference), &comparison.metric)).flatten();
+    comparison.twin =
+        (!silent).then(|| versus_reference(comparison, &twin_of(&comparison.reference), &comparison.metric)).flatten();
     let shares: Vec<f64> = rows.iter().filter_map(|row| between_share(comparison, &row.name)).collect();
     comparison.between_round_share = median(&shares);
     comparison.contenders = rows;
@@ -58,8 +59,11 @@ pub fn noise(comparisons: &[Comparison]) -> Noise {
         half_width,
         aa_flagged: twins.iter().filter(|twin| twin.low > 1.0 || twin.high < 1.0).count() as u32,
         aa_total: twins.len() as u32,
-        void_rounds: comparisons.iter().flat_map(|comparison| &comparison.rounds).filter(|round| round.void.is_some()).count()
-            as u32,
+        void_rounds: comparisons
+            .iter()
+            .flat_map(|comparison| &comparison.rounds)
+            .filter(|round| round.void.is_some())
+            .count() as u32,
     }
 }
 
@@ -159,7 +163,8 @@ fn fill(row: &mut ContenderResult, comparison: &Comparison) {
             row.ratio.insert(metric.to_owned(), ratio);
         }
     }
-    row.floor_multiple = signed_rank::hodges_lehmann(&log_ratios(comparison, &row.name, FLOOR, &comparison.metric)).map(f64::exp);
+    row.floor_multiple =
+        signed_rank::hodges_lehmann(&log_ratios(comparison, &row.name, FLOOR, &comparison.metric)).map(f64::exp);
 }
 
 fn blocks_of<'a>(comparison: &'a Comparison, name: &'a str) -> impl Iterator<Item = &'a Done> {
@@ -245,7 +250,7 @@ fn between_share(comparison: &Comparison, name: &str) -> Option<f64> {
 }
 
 /// Who is ahead, and of whom that is certain after Holm's correction over all the others.
-fn headline(comparison: &Comparison) -> Option<String> {
+fn headline(comparison: &Comparison) -> Option<Headline> {
     let field: Vec<&str> = comparison
         .contenders
         .iter()
@@ -272,17 +277,16 @@ fn headline(comparison: &Comparison) -> Option<String> {
         })
         .collect();
     let adjusted = multiple::holm(&p_values);
-    let open: Vec<&str> =
-        others.iter().zip(&adjusted).filter(|(_, p)| **p > FAMILY_ERROR).map(|(name, _)| *name).collect();
+    let open: Vec<String> =
+        others.iter().zip(&adjusted).filter(|(_, p)| **p > FAMILY_ERROR).map(|(name, _)| (*name).to_owned()).collect();
     let word = if comparison.metric == WALL { "fastest" } else { "lowest" };
-    Some(match (others.len(), open.len()) {
+    let text = match (others.len(), open.len()) {
         (0, _) => format!("{best} is alone"),
         (_, 0) => format!("{best} is {word}, certain against all {} others", others.len()),
-        (all, open_count) if open_count == all => format!("{best} is ahead, but {} rounds are too few to be sure of it", rounds(comparison)),
+        (all, unsure) if unsure == all => {
+            format!("{best} is ahead, but {} rounds are too few to be sure of it", comparison.valid_rounds().count())
+        }
         _ => format!("{best} is ahead; not certain against {}", open.join(", ")),
-    })
-}
-
-fn rounds(comparison: &Comparison) -> usize {
-    comparison.valid_rounds().count()
+    };
+    Some(Headline { leader: best.to_owned(), open, others: others.len() as u32, text })
 }

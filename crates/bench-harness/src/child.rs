@@ -107,8 +107,15 @@ pub struct BlockClock {
 }
 
 impl BlockClock {
-    fn new(hardware: HardwareCounters) -> Self {
-        Self { hardware, before: None, t0_ns: 0, end: None }
+    /// A clock that counts this thread and those it makes from now on.
+    pub(crate) fn for_this_thread() -> Self {
+        Self { hardware: HardwareCounters::open(), before: None, t0_ns: 0, end: None }
+    }
+
+    /// Begin, end, and what was used in between, of a stretch that was started and stopped.
+    pub(crate) fn take(&mut self) -> (u64, u64, Usage) {
+        let (t1_ns, usage) = self.end.take().expect("the stretch was started and stopped");
+        (self.t0_ns, t1_ns, usage)
     }
 
     /// The timed stretch begins now; an earlier begin is forgotten.
@@ -150,7 +157,7 @@ fn converse(contender: &mut dyn Contender, input: impl BufRead, mut output: impl
         output.flush()
     };
     // Opened before the first thread exists: counters are inherited by threads made later, not by those that run already.
-    let mut clock = BlockClock::new(HardwareCounters::open());
+    let mut clock = BlockClock::for_this_thread();
     say(&ChildMessage::Hello(contender.hello()))?;
     let mut prepared: Option<Box<dyn Prepared>> = None;
     for line in input.lines() {
@@ -180,11 +187,11 @@ fn run_block(workload: &mut dyn Prepared, request: Run, clock: &mut BlockClock) 
     clock.start();
     let work = workload.run(request.iters, clock)?;
     clock.stop();
-    let (t1_ns, usage) = clock.end.take().expect("stop() leaves the end stamp");
+    let (t0_ns, t1_ns, usage) = clock.take();
     Ok(ChildMessage::Done(Done {
         block: request.block,
         iters: request.iters,
-        t0_ns: clock.t0_ns,
+        t0_ns,
         t1_ns,
         ops: work.ops,
         checksum: checksum_text(work.checksum),

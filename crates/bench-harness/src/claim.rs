@@ -99,7 +99,8 @@ fn judge_one(claim: &Claim, report: &Report) -> (ClaimResult, Option<f64>) {
         }
     };
     let figure = deciding.and_then(|leg| leg.result.figure);
-    let note = if claim.note.is_empty() || verdict == Verdict::Skipped { String::new() } else { format!(" ({})", claim.note) };
+    let note =
+        if claim.note.is_empty() || verdict == Verdict::Skipped { String::new() } else { format!(" ({})", claim.note) };
     let result = ClaimResult {
         id: claim.id.clone(),
         text: claim.text.clone(),
@@ -219,10 +220,15 @@ impl LegResult {
         };
         let number = |value: f64| crate::units::significant(value / scale, 3);
         let gap = if unit == "x" || unit.is_empty() { "" } else { " " };
-        let mut text =
-            format!("{}: {}{gap}{unit} [{}, {}]", self.label, number(figure.estimate), number(figure.low), number(figure.high));
+        let text = format!(
+            "{}: {}{gap}{unit} [{}, {}]",
+            self.label,
+            number(figure.estimate),
+            number(figure.low),
+            number(figure.high)
+        );
         if let (Verdict::Inconclusive, Some(more)) = (self.verdict, figure.needs_rounds) {
-            text.push_str(&format!(", needs about {more} more rounds"));
+            return format!("{text}, needs about {more} more rounds");
         }
         text
     }

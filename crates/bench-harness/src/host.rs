@@ -235,6 +235,7 @@ impl Child {
 
     /// Says `bye` and waits a little for an orderly end, which shows as the end of the child's stdout. The dead child itself
     /// is left for `drop` to collect: until then nobody else can be given its pid.
+    #[expect(clippy::missing_panics_doc, reason = "the pipe is there as long as the child is")]
     pub fn end(mut self) {
         let begin = Instant::now();
         if self.ask(&HostMessage::Bye(true)).is_err() {
@@ -372,7 +373,7 @@ fn check_claims(request: Run, done: &Done) -> Result<(), ChildError> {
             done.block, done.iters, request.block, request.iters
         ));
     }
-    if done.ops == 0 || done.ops % done.iters != 0 {
+    if done.ops == 0 || !done.ops.is_multiple_of(done.iters) {
         return lie(format!(
             "claims {} operations in {} iterations, which is no whole number each",
             done.ops, done.iters

@@ -94,7 +94,7 @@ impl Effort {
     pub fn quick() -> Self {
         Self {
             name: "quick".to_owned(),
-            budget: Some(Duration::from_secs(60)),
+            budget: Some(Duration::from_mins(1)),
             trials: 6,
             iteration_limit: Some(Duration::from_millis(60)),
             ..Self::standard()
@@ -105,7 +105,7 @@ impl Effort {
     pub fn standard() -> Self {
         Self {
             name: "default".to_owned(),
-            budget: Some(Duration::from_secs(300)),
+            budget: Some(Duration::from_mins(5)),
             looks: Looks::default(),
             blocks: 4,
             block: Duration::from_millis(5),
@@ -122,7 +122,7 @@ impl Effort {
             budget: None,
             trials: 24,
             iteration_limit: None,
-            limits: Limits { block: Duration::from_secs(120), ..Limits::default() },
+            limits: Limits { block: Duration::from_mins(2), ..Limits::default() },
             ..Self::standard()
         }
     }

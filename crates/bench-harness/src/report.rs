@@ -104,13 +104,29 @@ pub struct Comparison {
     /// The reference's twin against the reference.
     #[serde(default)]
     pub twin: Option<Ratio>,
-    /// One sentence: who is ahead, and whether that is certain after Holm's correction.
+    /// Who is ahead, and of whom that is certain.
     #[serde(default)]
-    pub headline: Option<String>,
+    pub headline: Option<Headline>,
+    /// What a reader has to know of the comparison as a whole, as that the time was up before its turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// One row a contender.
     pub contenders: Vec<ContenderResult>,
     /// The raw data.
     pub rounds: Vec<Round>,
+}
+
+/// Who is ahead in a comparison, the floor aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Headline {
+    /// The contender with the lowest figure.
+    pub leader: String,
+    /// Those it is not certainly ahead of, after Holm's correction over all the others.
+    pub open: Vec<String>,
+    /// How many others there are.
+    pub others: u32,
+    /// The sentence.
+    pub text: String,
 }
 
 /// How a contender came through.

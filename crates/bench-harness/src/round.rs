@@ -55,7 +55,7 @@ pub(crate) struct Lane {
     pub(crate) out: Option<(Status, String)>,
     /// Its ratio is decided: it need not run further rounds.
     pub(crate) decided: bool,
-    /// The first block that was void, and how many since the last one that was not.
+    /// Void blocks in a row.
     voids: u32,
 }
 
@@ -64,8 +64,8 @@ impl Lane {
         self.out.is_none() && !self.decided
     }
 
-    fn fail(&mut self, error: ChildError) {
-        let status = match &error {
+    fn fail(&mut self, error: &ChildError) {
+        let status = match error {
             ChildError::Refused(refusal) if refusal.kind == RefusalKind::Unsupported => Status::Unsupported,
             _ => Status::Failed,
         };
@@ -140,7 +140,8 @@ pub(crate) fn run_round(
     rng: &mut SplitMix64,
 ) -> Result<Round, Stop> {
     let guard = Guard::begin();
-    let mut round = Round { round: number, void: None, startup_ns: BTreeMap::new(), not_flat: Vec::new(), blocks: Vec::new() };
+    let mut round =
+        Round { round: number, void: None, startup_ns: BTreeMap::new(), not_flat: Vec::new(), blocks: Vec::new() };
     let sizes: Vec<Option<u64>> =
         if shape.sizes.is_empty() { vec![None] } else { shape.sizes.iter().copied().map(Some).collect() };
     for size in sizes {
@@ -184,7 +185,7 @@ fn start_all<'a>(
                 runners.push(Runner { name, station: entered.station });
             }
             Err(ChildError::Interrupted) => return Err(Stop::Interrupted),
-            Err(error) => lane.fail(error),
+            Err(error) => lane.fail(&error),
         }
     }
     Ok(runners)
@@ -221,7 +222,7 @@ fn warm_up_all(
             }
             Err(Trouble::Child(ChildError::Interrupted)) => return Err(Stop::Interrupted),
             Err(Trouble::Stop(stop)) => return Err(stop),
-            Err(Trouble::Child(error)) => lane.fail(error),
+            Err(Trouble::Child(error)) => lane.fail(&error),
             Err(Trouble::TooSlow(seconds)) => {
                 let limit = shape.iteration_limit.unwrap_or_default().as_secs_f64();
                 let reason = format!(
@@ -277,11 +278,7 @@ fn calibrate(probe: &mut impl FnMut(u64) -> Result<f64, Trouble>, shape: &Shape)
 
 /// Runs small blocks until three in a row agree, or the time for it is up. Tells whether it was flat, or at least no longer
 /// falling.
-fn warm_up(
-    probe: &mut impl FnMut(u64) -> Result<f64, Trouble>,
-    iters: u64,
-    block: Duration,
-) -> Result<bool, Trouble> {
+fn warm_up(probe: &mut impl FnMut(u64) -> Result<f64, Trouble>, iters: u64, block: Duration) -> Result<bool, Trouble> {
     let begin = Instant::now();
     let part = (iters / WARM_UP_PART).max(1);
     let mut times: Vec<f64> = Vec::new();
@@ -331,7 +328,7 @@ fn run_block(
             }
             Err(ChildError::Interrupted) => return Err(Stop::Interrupted),
             Err(error) => {
-                lane.fail(error);
+                lane.fail(&error);
                 failed.push(index);
             }
         }

@@ -1,16 +1,16 @@
 //! Numbers as people read them.
 
 /// `value` with `digits` significant digits and thousands separated, never in exponent form.
-pub fn significant(value: f64, digits: u32) -> String {
+pub fn significant(value: f64, digits: i32) -> String {
     if value == 0.0 || !value.is_finite() {
         return format!("{value}");
     }
     let magnitude = value.abs().log10().floor() as i32;
-    let decimals = digits as i32 - 1 - magnitude;
+    let decimals = digits - 1 - magnitude;
     let factor = 10_f64.powi(decimals);
     let rounded = (value * factor).round() / factor;
     // Rounding may carry into another digit: 9.996 has three significant digits as 10.0.
-    let decimals = digits as i32 - 1 - rounded.abs().log10().floor() as i32;
+    let decimals = digits - 1 - rounded.abs().log10().floor() as i32;
     thousands(&format!("{rounded:.*}", decimals.max(0) as usize))
 }
 
@@ -63,7 +63,16 @@ mod tests {
 
     #[test]
     fn three_significant_digits_whatever_the_size() {
-        let cases = [(0.071_23, "0.0712"), (1.0, "1.00"), (9.996, "10.0"), (12.94, "12.9"), (165.2, "165"), (32_449.0, "32,400"), (-1234.0, "-1,230"), (999_960.0, "1,000,000")];
+        let cases = [
+            (0.071_23, "0.0712"),
+            (1.0, "1.00"),
+            (9.996, "10.0"),
+            (12.94, "12.9"),
+            (165.2, "165"),
+            (32_449.0, "32,400"),
+            (-1234.0, "-1,230"),
+            (999_960.0, "1,000,000"),
+        ];
         for (value, expected) in cases {
             assert_eq!(significant(value, 3), expected);
         }

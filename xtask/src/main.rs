@@ -1,2 +1,69 @@
-//! xtask
-fn main() {}
+//! The lab's command line: parses, calls the crates, prints. Whatever it starts to measure is a process of its own; it links
+//! no runtime, so that it builds in seconds.
+#![forbid(unsafe_code)]
+
+mod compare;
+mod output;
+mod progress;
+mod subjects;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Everything went well.
+const FINE: u8 = 0;
+/// A claim or baseline was refuted, and `--gate` was given.
+const REFUTED: u8 = 1;
+/// Usage or bad input.
+const BAD_INPUT: u8 = 2;
+/// The machine is too noisy to say anything.
+const TOO_NOISY: u8 = 3;
+
+/// Find out, on your own machine, what is true about concurrency.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    after_help = "Start with: cargo xtask compare-runtimes --quick"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Compare runtimes on this machine: time, CPU, switches and tails per unit of work, with intervals and verdicts.
+    CompareRuntimes(compare::Options),
+    /// Print the JSON schema of a document.
+    Schema {
+        /// Which document: `report`.
+        #[arg(value_parser = ["report"])]
+        name: String,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { BAD_INPUT } else { FINE });
+        }
+    };
+    let outcome = match cli.command {
+        Command::CompareRuntimes(options) => compare::run(&options),
+        Command::Schema { name: _ } => {
+            output::json_to_stdout(&bench_harness::report::Report::json_schema()).map(|()| FINE)
+        }
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            anstream::eprintln!("\x1b[31merror\x1b[0m: {error:#}");
+            ExitCode::from(BAD_INPUT)
+        }
+    }
+}

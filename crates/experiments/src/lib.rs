@@ -1,1 +1,12 @@
-//! experiments
+//! The catalogue, as data: which workloads are compared with which parameters, who takes part, and which claims they judge.
+//!
+//! It links no runtime. Adding a workload is one entry in [`workloads`], adding a claim one entry in [`claims`].
+#![forbid(unsafe_code)]
+
+pub mod claims;
+pub mod select;
+pub mod workloads;
+
+pub use claims::claims;
+pub use select::{Contender, SelectError, Selection, plans};
+pub use workloads::{Experiment, experiments};

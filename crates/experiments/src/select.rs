@@ -1,0 +1,280 @@
+//! From the catalogue and a person's wishes to plans.
+
+use bench_harness::host::Launch;
+use bench_harness::placement::Placement;
+use bench_harness::plan::{Entry, Plan};
+use bench_harness::protocol::Params;
+
+use crate::workloads::{Experiment, Field, experiments};
+
+/// The margin within which times count as equal.
+const STEADY_MARGIN: f64 = 0.01;
+/// The margin within which tails count as equal.
+const TAIL_MARGIN: f64 = 0.05;
+
+/// What a person asked for. Empty lists mean everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Workloads, with variant (`ping-pong/pipe`) or without (`ping-pong`: all variants).
+    pub only: Vec<String>,
+    /// Runtimes. The reference of each comparison takes part in any case, for the ratios are against it.
+    pub runtimes: Vec<String>,
+    /// One placement.
+    pub placement: Option<Placement>,
+    /// The short programme.
+    pub quick: bool,
+}
+
+/// A runtime that can take part, and how to start it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contender {
+    /// Its name.
+    pub name: String,
+    /// How to start it.
+    pub launch: Launch,
+    /// Whether a person added it for this run: it then takes part everywhere.
+    pub added: bool,
+}
+
+/// Why a selection can't be met.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SelectError {
+    /// No such workload.
+    #[error("there is no workload {asked:?}{}; there are: {}", nearest(asked, known), known.join(", "))]
+    Workload {
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// No such runtime.
+    #[error("there is no runtime {asked:?}{}; there are: {}", nearest(asked, known), known.join(", "))]
+    Runtime {
+        /// What was asked for.
+        asked: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The wishes exclude one another.
+    #[error("nothing is left to measure: {0}")]
+    Nothing(String),
+}
+
+impl Selection {
+    /// Checks the workloads' names, without knowing the runtimes yet.
+    ///
+    /// # Errors
+    /// With the first unknown workload, the known ones and the nearest.
+    pub fn check_workloads(&self) -> Result<(), SelectError> {
+        for asked in &self.only {
+            let all = experiments();
+            if !all.iter().any(|experiment| matches(experiment.workload, asked)) {
+                let mut known: Vec<String> =
+                    all.iter().map(|experiment| family(experiment.workload).to_owned()).collect();
+                known.dedup();
+                known.sort_unstable();
+                known.dedup();
+                // With a family that exists, the variants are what was meant.
+                let of_family = all.iter().filter(|experiment| family(experiment.workload) == family(asked));
+                let variants: Vec<String> = of_family.map(|experiment| experiment.workload.to_owned()).collect();
+                let known = if variants.is_empty() { known } else { variants };
+                return Err(SelectError::Workload { asked: asked.clone(), known });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The plans for a selection.
+///
+/// # Errors
+/// When a name is unknown or nothing is left.
+pub fn plans(selection: &Selection, contenders: &[Contender]) -> Result<Vec<Plan>, SelectError> {
+    selection.check_workloads()?;
+    if let Some(asked) =
+        selection.runtimes.iter().find(|asked| contenders.iter().all(|contender| contender.name != **asked))
+    {
+        let known = contenders.iter().map(|contender| contender.name.clone()).collect();
+        return Err(SelectError::Runtime { asked: asked.clone(), known });
+    }
+    let mut plans = Vec::new();
+    for experiment in experiments() {
+        if !selection.only.is_empty() && !selection.only.iter().any(|asked| matches(experiment.workload, asked)) {
+            continue;
+        }
+        // Who names a workload wants it, also where the short programme leaves it out.
+        let named = selection.only.iter().any(|asked| asked == experiment.workload);
+        let placements = if selection.quick && !named { experiment.quick } else { experiment.placements };
+        for &placement in placements {
+            if selection.placement.is_none_or(|asked| asked == placement) {
+                plans.extend(plan(&experiment, placement, selection, contenders));
+            }
+        }
+    }
+    if plans.is_empty() {
+        return Err(SelectError::Nothing(
+            "these workloads, runtimes and this placement have nothing in common".to_owned(),
+        ));
+    }
+    Ok(plans)
+}
+
+fn plan(
+    experiment: &Experiment,
+    placement: Placement,
+    selection: &Selection,
+    contenders: &[Contender],
+) -> Option<Plan> {
+    let wanted = |name: &str| {
+        selection.runtimes.is_empty()
+            || name == experiment.reference
+            || selection.runtimes.iter().any(|asked| asked == name)
+    };
+    let entry = |contender: &Contender| Entry {
+        name: contender.name.clone(),
+        launch: contender.launch.clone(),
+        params: Vec::new(),
+    };
+    let entries: Vec<Entry> = match experiment.field {
+        Field::All => contenders.iter().filter(|contender| wanted(&contender.name)).map(entry).collect(),
+        Field::Only(names) => contenders
+            .iter()
+            .filter(|contender| contender.added || names.contains(&contender.name.as_str()))
+            .filter(|contender| wanted(&contender.name))
+            .map(entry)
+            .collect(),
+        Field::Varied { runtime, parameter, values } => {
+            let contender = contenders.iter().find(|contender| contender.name == runtime)?;
+            let varied = values.iter().enumerate().map(|(index, &value)| Entry {
+                name: if index == 0 { runtime.to_owned() } else { format!("{runtime}@{value}x") },
+                launch: contender.launch.clone(),
+                params: vec![(parameter.to_owned(), value)],
+            });
+            varied.collect()
+        }
+    };
+    // A reference alone has nobody to be compared with.
+    let asked_for = entries.iter().any(|entry| entry.name != experiment.reference)
+        && entries.iter().any(|entry| wanted_at_all(selection, &entry.name));
+    if !asked_for || !entries.iter().any(|entry| entry.name == experiment.reference) {
+        return None;
+    }
+    let wall = experiment.metric == bench_harness::plan::WALL;
+    Some(Plan {
+        workload: experiment.workload.to_owned(),
+        kind: experiment.kind,
+        params: Params(experiment.params.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect()),
+        placement,
+        operation: experiment.operation.to_owned(),
+        metric: experiment.metric.to_owned(),
+        reference: experiment.reference.to_owned(),
+        margin: if wall { STEADY_MARGIN } else { TAIL_MARGIN },
+        sizes: Vec::new(),
+        entries,
+    })
+}
+
+/// Whether a person asked for this entry, the reference's free ride aside.
+fn wanted_at_all(selection: &Selection, name: &str) -> bool {
+    let runtime = name.split('@').next().unwrap_or(name);
+    selection.runtimes.is_empty() || selection.runtimes.iter().any(|asked| asked == runtime)
+}
+
+/// `spawn-join` takes `spawn-join/batch`; a whole name takes itself.
+fn matches(workload: &str, asked: &str) -> bool {
+    workload == asked || family(workload) == asked
+}
+
+fn family(workload: &str) -> &str {
+    workload.split('/').next().unwrap_or(workload)
+}
+
+/// `, did you mean "smol-mt"?` where something known is near.
+fn nearest(asked: &str, known: &[String]) -> String {
+    let best = known.iter().map(|name| (distance(asked, name), name)).min();
+    match best {
+        Some((distance, name)) if distance <= name.len().max(4) / 2 => format!(", did you mean {name:?}?"),
+        _ => String::new(),
+    }
+}
+
+/// Levenshtein's distance.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, from) in left.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in right.iter().enumerate() {
+            let substituted = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[right.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contenders() -> Vec<Contender> {
+        let launch = Launch { program: "contenders".into(), args: Vec::new() };
+        ["tokio-ct", "smol-mt", "thread", "thread-pool", "process", "floor"]
+            .map(|name| Contender { name: name.to_owned(), launch: launch.clone(), added: false })
+            .to_vec()
+    }
+
+    fn select(only: &[&str], runtimes: &[&str]) -> Selection {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Selection { only: owned(only), runtimes: owned(runtimes), ..Selection::default() }
+    }
+
+    #[test]
+    fn a_family_takes_all_its_variants_in_both_placements() {
+        let plans = plans(&select(&["ping-pong"], &[]), &contenders()).unwrap();
+        assert_eq!(plans.len(), 6);
+        assert!(plans.iter().all(|plan| plan.workload.starts_with("ping-pong/")));
+    }
+
+    #[test]
+    fn an_unknown_workload_names_the_nearest_and_all() {
+        let error = plans(&select(&["ping-pnog"], &[]), &contenders()).unwrap_err().to_string();
+        assert!(error.contains("did you mean \"ping-pong\"?") && error.contains("fork-join"), "{error}");
+        let error = plans(&select(&["ping-pong/pip"], &[]), &contenders()).unwrap_err().to_string();
+        assert!(error.contains("did you mean \"ping-pong/pipe\"?"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_runtime_names_the_nearest_and_all() {
+        let error = plans(&select(&[], &["smol"]), &contenders()).unwrap_err().to_string();
+        assert!(error.contains("did you mean \"smol-mt\"?") && error.contains("tokio-ct"), "{error}");
+    }
+
+    #[test]
+    fn the_reference_takes_part_whoever_is_asked_for() {
+        let plans = plans(&select(&["yield/one"], &["smol-mt"]), &contenders()).unwrap();
+        let names: Vec<&str> = plans[0].entries.iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(names, ["tokio-ct", "smol-mt"]);
+    }
+
+    #[test]
+    fn wishes_that_exclude_one_another_are_said() {
+        let error = plans(&select(&["oversubscription"], &["smol-mt"]), &contenders()).unwrap_err();
+        assert!(matches!(error, SelectError::Nothing(_)), "{error}");
+    }
+
+    #[test]
+    fn every_workload_is_listed_once_and_has_a_place() {
+        let all = experiments();
+        for (index, experiment) in all.iter().enumerate() {
+            assert!(!experiment.placements.is_empty(), "{}", experiment.workload);
+            assert!(all[..index].iter().all(|other| other.workload != experiment.workload), "{}", experiment.workload);
+            assert!(
+                experiment.quick.iter().all(|place| experiment.placements.contains(place)),
+                "{}",
+                experiment.workload
+            );
+        }
+    }
+}

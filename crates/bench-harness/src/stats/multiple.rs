@@ -14,7 +14,8 @@ pub fn benjamini_hochberg(p_values: &[f64]) -> Vec<f64> {
     let mut adjusted = vec![0.0; p_values.len()];
     let mut smallest = 1.0_f64;
     for (index, &place) in ascending(p_values).iter().enumerate().rev() {
-        smallest = smallest.min(p_values[place] * total / (index + 1) as f64);
+        // The factor first: p * m / m may round to less than p.
+        smallest = smallest.min(p_values[place] * (total / (index + 1) as f64));
         adjusted[place] = smallest;
     }
     adjusted
@@ -62,5 +63,12 @@ mod tests {
         assert_eq!(benjamini_hochberg(&[0.02; 4]), [0.02; 4]);
         assert_eq!(holm(&[0.02; 4]), [0.08; 4]);
         assert_eq!(holm(&[0.6; 4]), [1.0; 4]);
+    }
+
+    #[test]
+    fn rounding_never_lowers_a_p_value() {
+        let mut p = [0.0; 19];
+        p[1] = 0.880_706_428_465_884_9;
+        assert!(benjamini_hochberg(&p)[1] >= p[1]);
     }
 }

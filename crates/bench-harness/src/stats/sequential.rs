@@ -7,11 +7,11 @@ use super::Interval;
 
 /// When to look, and how often all looks together may be wrong.
 ///
-/// Who looks at a 95 % interval after 8, 16 and 32 rounds and stops at the first that decides is wrong in about 9 % of
-/// the cases and not 5 %. Here every look gets an equal part of the error (Bonferroni's inequality), so that the chance
-/// of *any* of the intervals missing the truth is at most `error`, whenever and for whatever reason one stops. Group
-/// sequential boundaries (Pocock 1977) would give slightly narrower intervals, but rest on normal increments; this
-/// rests on nothing.
+/// Who looks at a 95 % interval after 8, 16 and 32 rounds and stops at the first that decides is wrong in about 10 %
+/// of the cases and not 5 % (`tests/calibration.rs`). Here every look gets an equal part of the error (Bonferroni's
+/// inequality), so that the chance of *any* of the intervals missing the truth is at most `error`, whenever and for
+/// whatever reason one stops. Group sequential boundaries (Pocock 1977) would give slightly narrower intervals, but
+/// rest on normal increments; this rests on each interval's own level alone.
 ///
 /// ```
 /// use bench_harness::stats::Looks;

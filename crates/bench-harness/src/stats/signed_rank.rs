@@ -3,6 +3,11 @@
 //! All of it rests on the signed-rank statistic T: rank the absolute differences from a supposed middle and sum the
 //! ranks of the positive ones (Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1, 1945). If
 //! the distribution is symmetric about that middle, every pattern of signs is equally likely, whatever its shape.
+//!
+//! Differences of pairs whose sides are interchangeable (the same program twice, in random order) are symmetric about
+//! 0, so comparisons of a thing with itself keep the level exactly. Where two programs differ and the differences are
+//! skewed, what is estimated is the pseudomedian (the median of the mean of two draws), which lies between median and
+//! mean, and the level holds approximately.
 
 use super::normal::upper_tail;
 use super::null::{Null, normal_critical};

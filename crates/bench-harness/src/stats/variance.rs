@@ -6,7 +6,7 @@ use super::all_finite;
 /// one number): the intraclass correlation of the one-way random-effects model,
 /// `s2_between / (s2_between + s2_within)`, by the analysis-of-variance estimator
 /// `s2_within = MSW`, `s2_between = (MSB - MSW) / n0`, `n0 = (N - sum(n_i^2) / N) / (k - 1)` for k rounds of
-/// `n_1..n_k` values, N in all (Searle, Casella & `McCulloch`, "Variance Components", 1992, 3.6), cut off at 0 where
+/// `n_1..n_k` values, N in all (Searle, Casella & `McCulloch`, "Variance Components", 1992, ch. 3), cut off at 0 where
 /// the rounds differ less than chance makes them.
 ///
 /// Rounds may be of unequal size; empty ones are left out. `None` with fewer than two rounds, when no round has two

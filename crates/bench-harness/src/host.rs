@@ -110,6 +110,9 @@ pub enum ChildError {
         /// What it sent and what is wrong with it.
         what: String,
     },
+    /// It sent more than it was asked for.
+    #[error("spoke without being asked: {0}")]
+    OutOfTurn(String),
     /// It claims what can't be.
     #[error("{0}")]
     Lied(String),
@@ -255,7 +258,7 @@ impl Child {
 
     fn ask(&mut self, message: &HostMessage) -> Result<(), ChildError> {
         if !self.unread.is_empty() {
-            return Err(ChildError::Garbage { asked: "nothing", what: excerpt(&self.unread) });
+            return Err(ChildError::OutOfTurn(excerpt(&self.unread)));
         }
         let mut line = serde_json::to_vec(message).map_err(|error| ChildError::Start(error.into()))?;
         line.push(b'\n');

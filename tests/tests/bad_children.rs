@@ -24,6 +24,7 @@ fn plan(modes: &[&str]) -> Plan {
         operation: "unit".to_owned(),
         metric: WALL.to_owned(),
         reference: modes[0].to_owned(),
+        with_twin: true,
         margin: 0.01,
         sizes: Vec::new(),
         entries: modes.iter().map(entry).collect(),

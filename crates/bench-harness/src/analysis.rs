@@ -80,7 +80,7 @@ fn figure(done: &Done, metric: &str) -> Option<f64> {
 
 /// The natural logarithm of `contender`'s figure over `versus`'s, one number a round: the median over the blocks that both
 /// ran, so that one disturbed block does not speak for its round.
-pub(crate) fn log_ratios(comparison: &Comparison, contender: &str, versus: &str, metric: &str) -> Vec<f64> {
+pub fn log_ratios(comparison: &Comparison, contender: &str, versus: &str, metric: &str) -> Vec<f64> {
     let of_round = |round: &Round| median(&block_log_ratios(round, contender, versus, metric));
     comparison.valid_rounds().filter_map(of_round).collect()
 }

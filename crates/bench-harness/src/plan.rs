@@ -23,8 +23,11 @@ pub struct Plan {
     pub operation: String,
     /// What is compared: [`WALL`] or the name of one of the workload's values.
     pub metric: String,
-    /// The contender that all ratios are against. It takes part twice.
+    /// The contender that all ratios are against.
     pub reference: String,
+    /// Whether the reference takes part twice, which tells how noisy the machine is. Without it only where the comparison is
+    /// itself one of a thing with itself.
+    pub with_twin: bool,
     /// Ratios this close to 1 count as equal, as 0.01.
     pub margin: f64,
     /// For memory: the sizes that replace the parameter `n`, one fresh child each.

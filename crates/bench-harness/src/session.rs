@@ -361,7 +361,7 @@ fn disagreement(comparison: &Comparison, lanes: &mut BTreeMap<String, Lane>) {
 impl State {
     fn new(plan: &Plan) -> Self {
         let mut names: Vec<String> = plan.entries.iter().map(|entry| entry.name.clone()).collect();
-        names.push(plan.twin());
+        names.extend(plan.with_twin.then(|| plan.twin()));
         let lanes = names.into_iter().map(|name| (name, Lane::default())).collect();
         Self { lanes, same: SameWork::default(), over: false }
     }
@@ -500,7 +500,7 @@ fn entrants(
     allowed: &[usize],
 ) -> Vec<Box<dyn Entrant>> {
     let reference = plan.entries.iter().find(|entry| entry.name == plan.reference);
-    let twin = reference.map(|entry| (plan.twin(), entry));
+    let twin = reference.filter(|_| plan.with_twin).map(|entry| (plan.twin(), entry));
     let all = plan.entries.iter().map(|entry| (entry.name.clone(), entry)).chain(twin);
     all.map(|(name, entry)| {
         let Params(mut params) = plan.params.clone();

@@ -5,6 +5,7 @@
 
 pub mod claims;
 pub mod select;
+pub mod self_test;
 pub mod workloads;
 
 pub use claims::claims;

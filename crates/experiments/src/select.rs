@@ -168,6 +168,7 @@ fn plan(
         operation: experiment.operation.to_owned(),
         metric: experiment.metric.to_owned(),
         reference: experiment.reference.to_owned(),
+        with_twin: true,
         margin: if wall { STEADY_MARGIN } else { TAIL_MARGIN },
         sizes: Vec::new(),
         entries,

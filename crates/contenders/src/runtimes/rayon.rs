@@ -1,0 +1,13 @@
+//! rayon's global pool: fork-join parallelism, no handles to single jobs.
+
+use super::Runtime;
+use crate::capability::workers;
+use crate::workloads::{OnRayon, offer};
+
+pub(super) const RUNTIME: Runtime = Runtime {
+    name: "rayon",
+    version: concat!("rayon ", env!("VERSION_RAYON")),
+    // Its global pool asks for the CPUs of the affinity mask by itself.
+    threads: workers,
+    offer: offer::<OnRayon>,
+};

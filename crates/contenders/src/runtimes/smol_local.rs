@@ -1,0 +1,48 @@
+//! smol's `LocalExecutor`, driven by async-io's `block_on`.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use async_executor::{LocalExecutor, Task};
+
+use super::pipe_fd::AsyncFd;
+use super::{Runtime, one};
+use crate::capability::Tasks;
+use crate::workloads::{OnTasks, offer};
+
+pub(super) const VERSION: &str = concat!("async-executor ", env!("VERSION_ASYNC_EXECUTOR"));
+pub(super) const RUNTIME: Runtime =
+    Runtime { name: "smol-local", version: VERSION, threads: one, offer: offer::<OnTasks<SmolLocal>> };
+
+thread_local! {
+    /// Where tasks find the executor that runs them: it can't be sent along, for it is not `Sync`.
+    static EXECUTOR: &'static LocalExecutor<'static> = Box::leak(Box::new(LocalExecutor::new()));
+}
+
+struct SmolLocal;
+
+impl Tasks for SmolLocal {
+    type Handle<T: Send + 'static> = Task<T>;
+    type Pipe = AsyncFd;
+
+    fn start() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    fn run<T: Send + 'static>(&self, root: impl Future<Output = T> + Send + 'static) -> T {
+        async_io::block_on(EXECUTOR.with(|executor| executor.run(root)))
+    }
+
+    fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> Task<T> {
+        EXECUTOR.with(|executor| executor.spawn(task))
+    }
+
+    fn yield_now() -> impl Future<Output = ()> + Send {
+        futures_lite::future::yield_now()
+    }
+
+    async fn sleep(time: Duration) {
+        async_io::Timer::after(time).await;
+    }
+}

@@ -1,0 +1,208 @@
+//! The workloads: one file each, one line in the list.
+//!
+//! Every contender does the same work: `ops` operations an iteration and the same checksum of one iteration, computed from
+//! the work's results with wrapping 64-bit arithmetic. `mix(seed, i)` is `SplitMix64`'s finaliser over `seed + i * GOLDEN`, see
+//! [`mix`]; `chain(x, s)` applies `s` dependent steps to `x`, see [`chain`].
+//!
+//! | workload | parameters | one operation | checksum |
+//! |---|---|---|---|
+//! | `spawn-join/one-by-one` | `n` units | spawn a unit that returns `mix(seed, i)`, join it, then the next | sum of the results |
+//! | `spawn-join/batch` | `n` units | the same, but all are spawned before the first is joined | sum of the results |
+//! | `spawn-join/compute-10us`, `-100us`, `-1ms` | `n` jobs of `steps` steps | one by one, each returns `chain(mix(seed, i), steps)`; a step is about 1 ns | sum of the results |
+//! | `spawn-join/sleep-1ms` | `n` jobs that sleep `sleep_us` us | one by one, each sleeps, then returns `mix(seed, i)` | sum of the results |
+//! | `yield/one` | `n` yields | one unit yields with nobody else to run | sum of `mix(seed, i)`, one a yield |
+//! | `yield/many` | `tasks` units, `n` yields each | all live at once; making them is not timed | sum of every unit's `mix(seed, unit)` |
+//! | `ping-pong/channel` | `n` round trips | a number goes to the other unit over a channel of capacity 1, is mixed, comes back | the number after `n` trips from `seed` |
+//! | `ping-pong/park` | `n` round trips | two units wake each other in turn; whoever has the turn mixes a shared number | the number after `2 n` turns from `seed` |
+//! | `ping-pong/pipe` | `n` round trips | a byte goes over one pipe and comes back, one larger, over another | sum of the bytes that come back |
+//! | `fork-join/sum` | `len` numbers in `parts` parts | the sum of `chain(mix(seed, i), 4)` over all `i < len` | the sum |
+//! | `fork-join/fib` | `n`, `cutoff` | Fibonacci by recursion: each call above the cutoff forks one of its two | `fib(n) + seed` |
+//! | `blocked-loop` | `period_us`, `hog_ms` | a tick of a ticker with `hog_ms / period + 6` ticks on a fixed schedule, beside a unit that starts after two periods and computes for `hog_ms` without yielding. `latency`: how late each tick was; value `worst_lateness_ns` | sum of `mix(seed, tick)` |
+//! | `oversubscription/sum` | `len`, `threads_per_core` | a sum as in `fork-join/sum`, shared by `threads_per_core` threads a CPU of the mask; making them is not timed | the sum |
+//! | `probe/cpu`, `/alloc`, `/thread`, `/pipe` | `slowdown_permille` | a known piece of work, and that many thousandths of it again for free | known |
+//!
+//! The test vectors stand in `tests/every_runtime_does_every_workload.rs`.
+
+mod blocked_loop;
+mod fork_join;
+mod oversubscription;
+mod ping_pong;
+pub mod probe;
+mod spawn_join;
+mod yields;
+
+use std::marker::PhantomData;
+
+use bench_harness::child::Prepared;
+use bench_harness::protocol::{Params, Refusal};
+
+use crate::capability::{Jobs, Tasks};
+use crate::runtimes::floor::Floor;
+use crate::runtimes::process::Processes;
+use crate::runtimes::thread::Threads;
+
+/// Sets a workload up from parameters and a seed: starts the runtime, checks the parameters.
+pub type Setup = Box<dyn FnOnce(&Params, u64) -> Result<Box<dyn Prepared>, Refusal>>;
+/// A workload's answer to a kind of runtime: how to set it up, or why it has no such thing.
+pub type Answer = Result<Setup, Refusal>;
+
+/// The list: a workload's file appears here and nowhere else.
+fn each<F: Family>(visit: &mut dyn FnMut(&'static [&'static str], fn(&str) -> Answer)) {
+    visit(spawn_join::SpawnJoin::NAMES, F::offer::<spawn_join::SpawnJoin>);
+    visit(yields::Yields::NAMES, F::offer::<yields::Yields>);
+    visit(ping_pong::PingPong::NAMES, F::offer::<ping_pong::PingPong>);
+    visit(fork_join::ForkJoin::NAMES, F::offer::<fork_join::ForkJoin>);
+    visit(blocked_loop::BlockedLoop::NAMES, F::offer::<blocked_loop::BlockedLoop>);
+    visit(oversubscription::Oversubscription::NAMES, F::offer::<oversubscription::Oversubscription>);
+    visit(probe::Probe::NAMES, F::offer::<probe::Probe>);
+}
+
+/// A family of workloads in a file: what each kind of runtime makes of it.
+trait Workload {
+    /// Its variants' names.
+    const NAMES: &'static [&'static str];
+
+    /// On an async runtime.
+    fn on_tasks<R: Tasks>(name: &str) -> Answer;
+
+    /// On something that runs closures.
+    fn on_jobs<R: Jobs>(name: &str) -> Answer;
+
+    /// On threads.
+    fn on_threads(name: &str) -> Answer {
+        Self::on_jobs::<Threads>(name)
+    }
+
+    /// On processes.
+    fn on_processes(name: &str) -> Answer {
+        Self::on_jobs::<Processes>(name)
+    }
+
+    /// On rayon.
+    fn on_rayon(name: &str) -> Answer;
+
+    /// By hand.
+    fn on_floor(name: &str) -> Answer {
+        Self::on_tasks::<Floor>(name)
+    }
+
+    /// On the self-test's probe.
+    fn on_probe(_: &str) -> Answer {
+        Err(Refusal::unsupported("the probe does its own work alone"))
+    }
+}
+
+/// A kind of runtime: picks its method of a workload.
+pub trait Family {
+    /// The workload's answer.
+    #[expect(private_bounds, reason = "workloads are this module's own; runtimes only name the family")]
+    fn offer<W: Workload>(name: &str) -> Answer;
+}
+
+macro_rules! families {
+    ($($(#[$doc:meta])* $family:ident $(<$runtime:ident: $bound:ident>)? => $method:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub struct $family$(<$runtime>(PhantomData<$runtime>))?;
+
+        impl$(<$runtime: $bound>)? Family for $family$(<$runtime>)? {
+            #[expect(private_bounds, reason = "as in the trait")]
+            fn offer<W: Workload>(name: &str) -> Answer {
+                W::$method$(::<$runtime>)?(name)
+            }
+        }
+    )*};
+}
+
+families! {
+    /// Async runtimes.
+    OnTasks<R: Tasks> => on_tasks;
+    /// Things that run closures.
+    OnJobs<R: Jobs> => on_jobs;
+    /// Threads of the operating system.
+    OnThreads => on_threads;
+    /// Processes.
+    OnProcesses => on_processes;
+    /// rayon.
+    OnRayon => on_rayon;
+    /// The hand-written floor.
+    OnFloor => on_floor;
+    /// The self-test's probe.
+    OnProbe => on_probe;
+}
+
+/// A runtime's answer to a workload's name.
+///
+/// # Errors
+/// `unsupported`, with the sentence that its cell will carry.
+pub fn offer<F: Family>(name: &str) -> Answer {
+    let mut answer = None;
+    each::<F>(&mut |names, offer| {
+        if names.contains(&name) {
+            answer = Some(offer(name));
+        }
+    });
+    answer.unwrap_or_else(|| Err(Refusal::unsupported(format!("there is no workload {name:?}"))))
+}
+
+/// The names of all workloads.
+pub fn names() -> Vec<&'static str> {
+    let mut all = Vec::new();
+    each::<OnProbe>(&mut |names, _| all.extend_from_slice(names));
+    all
+}
+
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// `SplitMix64`'s finaliser (Steele, Lea, Flood 2014) over the `index`th state after `seed`.
+pub fn mix(seed: u64, index: u64) -> u64 {
+    let mut mixed = seed.wrapping_add(index.wrapping_mul(GOLDEN));
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+/// `steps` dependent multiplications and rotations of `value`: nothing in it can run in parallel or be left out.
+pub fn chain(value: u64, steps: u64) -> u64 {
+    (0..steps).fold(value, |value, _| value.wrapping_mul(GOLDEN).rotate_left(23))
+}
+
+/// The part of `0..len` that is the `part`th of `parts`.
+fn part_of(len: u64, part: u64, parts: u64) -> std::ops::Range<u64> {
+    // 128 bits: the product may not fit 64.
+    let edge = |part: u64| (u128::from(len) * u128::from(part) / u128::from(parts)) as u64;
+    edge(part)..edge(part + 1)
+}
+
+/// The work of `fork-join/sum` and `oversubscription/sum` over a range.
+fn sum_of(seed: u64, range: std::ops::Range<u64>) -> u64 {
+    range.fold(0, |sum: u64, index| sum.wrapping_add(chain(mix(seed, index), 4)))
+}
+
+/// A runtime that could not be started.
+fn not_started(error: &std::io::Error) -> Refusal {
+    Refusal::failed(format!("the runtime could not be started: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_everything_once() {
+        for (len, parts) in [(10, 3), (1 << 20, 16), (3, 8), (u64::MAX, 7)] {
+            let ranges: Vec<_> = (0..parts).map(|part| part_of(len, part, parts)).collect();
+            assert_eq!((ranges[0].start, ranges[ranges.len() - 1].end), (0, len));
+            assert!(ranges.windows(2).all(|pair| pair[0].end == pair[1].start), "{ranges:?}");
+        }
+    }
+
+    #[test]
+    fn every_name_belongs_to_one_workload() {
+        let mut all = names();
+        all.sort_unstable();
+        let count = all.len();
+        all.dedup();
+        assert_eq!(all.len(), count);
+    }
+}

@@ -1,0 +1,83 @@
+//! oversubscription: the same CPU work, shared by ever more threads.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Barrier};
+
+use bench_harness::child::{BlockClock, Prepared, Work};
+use bench_harness::protocol::Refusal;
+
+use super::{Answer, Workload, part_of, sum_of};
+use crate::capability::{Jobs, Tasks, workers};
+
+pub(super) struct Oversubscription;
+
+const FIXED: &str = "its number of threads does not depend on the work";
+
+impl Workload for Oversubscription {
+    const NAMES: &'static [&'static str] = &["oversubscription/sum"];
+
+    fn on_tasks<R: Tasks>(_: &str) -> Answer {
+        Err(Refusal::unsupported(FIXED))
+    }
+
+    fn on_jobs<R: Jobs>(_: &str) -> Answer {
+        Err(Refusal::unsupported(FIXED))
+    }
+
+    fn on_threads(_: &str) -> Answer {
+        Ok(Box::new(|params, seed| {
+            let len = params.integer("len", 1..=1 << 40)?;
+            let threads = params.integer("threads_per_core", 1..=1_000)? * workers() as u64;
+            Ok(Box::new(Shared { len, threads, seed }))
+        }))
+    }
+
+    fn on_processes(_: &str) -> Answer {
+        Err(Refusal::unsupported("it is asked of threads"))
+    }
+
+    fn on_rayon(_: &str) -> Answer {
+        Err(Refusal::unsupported(FIXED))
+    }
+}
+
+struct Shared {
+    len: u64,
+    threads: u64,
+    seed: u64,
+}
+
+impl Prepared for Shared {
+    fn run(&mut self, iters: u64, clock: &mut BlockClock) -> Result<Work, Refusal> {
+        let (len, threads, seed) = (self.len, self.threads, self.seed);
+        let start = Arc::new(Barrier::new(threads as usize + 1));
+        let left = Arc::new((AtomicU64::new(threads), std::thread::current()));
+        let mut all = Vec::new();
+        for part in 0..threads {
+            let (start, left) = (Arc::clone(&start), Arc::clone(&left));
+            let body = move || {
+                start.wait();
+                let mut sum = 0;
+                for _ in 0..iters {
+                    sum = sum_of(seed, part_of(black_box(len), part, threads));
+                }
+                if left.0.fetch_sub(1, Ordering::AcqRel) == 1 {
+                    left.1.unpark();
+                }
+                sum
+            };
+            let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(body);
+            all.push(thread.map_err(|error| Refusal::failed(format!("thread {part} of {threads}: {error}")))?);
+        }
+        clock.start();
+        start.wait();
+        while left.0.load(Ordering::Acquire) > 0 {
+            std::thread::park();
+        }
+        clock.stop();
+        let join = |thread: std::thread::JoinHandle<u64>| thread.join().expect("a sum does not panic");
+        let sum = all.into_iter().fold(0, |sum: u64, thread| sum.wrapping_add(join(thread)));
+        Ok(Work::new(iters, sum))
+    }
+}

@@ -1,0 +1,145 @@
+//! probe: work of a known size, for the harness to test itself on. A slowdown of `p` thousandths does exactly that much more
+//! of the same work and reports the same operations, so that the true ratio is known.
+
+use std::hint::black_box;
+use std::io::{PipeReader, PipeWriter, Read, Write};
+
+use bench_harness::child::{BlockClock, Prepared, Work};
+use bench_harness::protocol::Refusal;
+
+use super::{Answer, Workload, chain, mix};
+use crate::capability::{Jobs, Tasks};
+
+pub(super) struct Probe;
+
+const ELSEWHERE: &str = "it is the self-test's own; ask the contender `probe`";
+/// Units of work in an iteration: thousandths of them can be added exactly.
+const UNITS: u64 = 1_000;
+
+impl Workload for Probe {
+    const NAMES: &'static [&'static str] = &["probe/cpu", "probe/alloc", "probe/thread", "probe/pipe"];
+
+    fn on_tasks<R: Tasks>(_: &str) -> Answer {
+        Err(Refusal::unsupported(ELSEWHERE))
+    }
+
+    fn on_jobs<R: Jobs>(_: &str) -> Answer {
+        Err(Refusal::unsupported(ELSEWHERE))
+    }
+
+    fn on_rayon(_: &str) -> Answer {
+        Err(Refusal::unsupported(ELSEWHERE))
+    }
+
+    fn on_probe(name: &str) -> Answer {
+        let name = name.to_owned();
+        Ok(Box::new(move |params, seed| {
+            let slowdown = params.integer("slowdown_permille", 0..=1_000)?;
+            let (iteration, units): (Iteration, u64) = match name.as_str() {
+                "probe/cpu" => (Box::new(cpu), UNITS),
+                "probe/alloc" => (Box::new(alloc), UNITS),
+                // A thread is a thousand times as dear as a unit of the others: thousandths are kept over iterations.
+                "probe/thread" => (Box::new(thread), 10),
+                _ => {
+                    let mut game = PipeGame::new().map_err(|error| Refusal::failed(format!("pipe: {error}")))?;
+                    (Box::new(move |units| game.play(units)), 100)
+                }
+            };
+            Ok(Box::new(Repeat { iteration, units, slowdown, seed, owed: 0 }))
+        }))
+    }
+}
+
+type Iteration = Box<dyn FnMut(u64) -> u64>;
+
+struct Repeat {
+    iteration: Iteration,
+    units: u64,
+    slowdown: u64,
+    seed: u64,
+    /// Thousandths of a unit that are still to be done.
+    owed: u64,
+}
+
+impl Prepared for Repeat {
+    fn run(&mut self, iters: u64, _: &mut BlockClock) -> Result<Work, Refusal> {
+        let mut result = 0;
+        for _ in 0..iters {
+            result = (self.iteration)(black_box(self.units));
+            self.owed += self.units * self.slowdown;
+            let extra = self.owed / 1_000;
+            self.owed %= 1_000;
+            if extra > 0 {
+                black_box((self.iteration)(black_box(extra)));
+            }
+        }
+        Ok(Work::new(iters * self.units, result.wrapping_add(self.seed)))
+    }
+}
+
+/// `units` times 20 dependent steps in registers.
+pub fn cpu(units: u64) -> u64 {
+    chain(1, units * 20)
+}
+
+/// `units` allocations of 16 to 2,063 bytes, each freed 32 allocations later.
+pub fn alloc(units: u64) -> u64 {
+    let mut live: [Vec<u8>; 32] = std::array::from_fn(|_| Vec::new());
+    let mut bytes = 0;
+    for unit in 0..units {
+        let size = 16 + (mix(7, unit) % 2_048) as usize;
+        let mut block = Vec::with_capacity(size);
+        block.push(unit as u8);
+        bytes += size as u64;
+        live[unit as usize % 32] = black_box(block);
+    }
+    bytes
+}
+
+/// `units` threads, made and joined one by one.
+///
+/// # Panics
+/// When the system makes no more threads.
+pub fn thread(units: u64) -> u64 {
+    (0..units).fold(0, |sum: u64, unit| {
+        sum.wrapping_add(std::thread::spawn(move || mix(7, unit)).join().expect("the thread does not panic"))
+    })
+}
+
+/// Two threads that bounce a byte over two pipes.
+#[derive(Debug)]
+pub struct PipeGame {
+    ping: PipeWriter,
+    pongs: PipeReader,
+}
+
+impl PipeGame {
+    /// Opens the pipes and starts the other thread, which ends when the game is dropped.
+    ///
+    /// # Errors
+    /// When the system has no more pipes or threads.
+    pub fn new() -> std::io::Result<Self> {
+        let (mut pings, ping) = std::io::pipe()?;
+        let (pongs, mut pong) = std::io::pipe()?;
+        std::thread::Builder::new().spawn(move || {
+            let mut byte = [0];
+            while pings.read_exact(&mut byte).is_ok() && pong.write_all(&byte).is_ok() {}
+        })?;
+        Ok(Self { ping, pongs })
+    }
+
+    /// Makes `trips` round trips.
+    ///
+    /// # Panics
+    /// When a pipe breaks, which it does not while the game lives.
+    pub fn play(&mut self, trips: u64) -> u64 {
+        let mut sum = 0;
+        for trip in 0..trips {
+            let mut byte = [trip as u8];
+            self.ping.write_all(&byte).expect("the other thread reads");
+            self.pongs.read_exact(&mut byte).expect("the other thread writes");
+            sum += u64::from(byte[0]);
+        }
+        sum
+    }
+}

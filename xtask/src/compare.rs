@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bench_harness::change::{Changes, changes};
+use bench_harness::claim::{Claim, Leg};
 use bench_harness::host::Interrupt;
 use bench_harness::placement::{Placement, allowed_cpus};
 use bench_harness::plan::{Effort, Plan};
@@ -119,12 +120,15 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
     } else {
         Effort::standard()
     };
+    // Claims that nothing of this is about are not asked for.
+    let about = |leg: &Leg| plans.iter().any(|plan| plan.workload == leg.workload && plan.placement == leg.placement);
+    let claims: Vec<Claim> = claims().into_iter().filter(|claim| claim.legs.iter().all(about)).collect();
     let mut session = Session::new(plans, effort, options.seed, command_line(), interrupt);
     if let Some(partial) = partial {
         session = session.resume(partial)?;
     }
     let mut display = Display::new();
-    let report = session.run(&claims(), &mut |progress| display.show(progress));
+    let report = session.run(&claims, &mut |progress| display.show(progress));
     display.end();
     finish(options, &files, &report, old.as_ref())
 }

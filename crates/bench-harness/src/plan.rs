@@ -99,7 +99,7 @@ impl Effort {
             name: "quick".to_owned(),
             budget: Some(Duration::from_mins(1)),
             trials: 6,
-            iteration_limit: Some(Duration::from_millis(60)),
+            iteration_limit: Some(Duration::from_millis(100)),
             ..Self::standard()
         }
     }
@@ -113,7 +113,7 @@ impl Effort {
             blocks: 4,
             block: Duration::from_millis(5),
             trials: 8,
-            iteration_limit: Some(Duration::from_millis(500)),
+            iteration_limit: Some(Duration::from_secs(1)),
             limits: Limits::default(),
         }
     }

@@ -58,10 +58,15 @@ fn word(comparison: &Comparison, ratio: &Ratio) -> String {
         "same".to_owned()
     } else {
         match ratio.needs_rounds {
-            Some(more) => format!("? needs about {} more rounds", significant(f64::from(more), 2)),
+            Some(more) => format!("? needs about {} more rounds", rounded(more)),
             None => "? too close to tell".to_owned(),
         }
     }
+}
+
+/// A count that is an estimate, to two digits.
+fn rounded(count: u32) -> String {
+    if count < 100 { count.to_string() } else { significant(f64::from(count), 2) }
 }
 
 /// Rows by figure, the best first; those without one last, by name.

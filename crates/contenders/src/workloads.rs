@@ -46,8 +46,11 @@ pub type Setup = Box<dyn FnOnce(&Params, u64) -> Result<Box<dyn Prepared>, Refus
 /// A workload's answer to a kind of runtime: how to set it up, or why it has no such thing.
 pub type Answer = Result<Setup, Refusal>;
 
+/// Is shown a workload's names and its answer to them.
+type Visit<'a> = &'a mut dyn FnMut(&'static [&'static str], fn(&str) -> Answer);
+
 /// The list: a workload's file appears here and nowhere else.
-fn each<F: Family>(visit: &mut dyn FnMut(&'static [&'static str], fn(&str) -> Answer)) {
+fn each<F: Family>(visit: Visit<'_>) {
     visit(spawn_join::SpawnJoin::NAMES, F::offer::<spawn_join::SpawnJoin>);
     visit(yields::Yields::NAMES, F::offer::<yields::Yields>);
     visit(ping_pong::PingPong::NAMES, F::offer::<ping_pong::PingPong>);
@@ -95,6 +98,9 @@ trait Workload {
 /// A kind of runtime: picks its method of a workload.
 pub trait Family {
     /// The workload's answer.
+    ///
+    /// # Errors
+    /// `unsupported`, where this kind of runtime has no such thing.
     #[expect(private_bounds, reason = "workloads are this module's own; runtimes only name the family")]
     fn offer<W: Workload>(name: &str) -> Answer;
 }

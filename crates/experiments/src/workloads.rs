@@ -77,7 +77,7 @@ pub fn experiments() -> Vec<Experiment> {
         Experiment {
             workload: "spawn-join/one-by-one",
             summary: "spawn a unit that returns a number, join it, spawn the next",
-            params: &[("n", 1_000)],
+            params: &[("n", 200)],
             ..RATE
         },
         Experiment {
@@ -92,7 +92,7 @@ pub fn experiments() -> Vec<Experiment> {
             workload: "yield/many",
             summary: "1,000 units live at once and yield in turn: every yield switches to another",
             operation: "yield",
-            params: &[("tasks", 1_000), ("n", 100)],
+            params: &[("tasks", 1_000), ("n", 25)],
             ..RATE
         },
         Experiment {

@@ -1,12 +1,12 @@
-//! A process per job: forked, its result comes back through a page that both share.
+//! A process per job: forked, its result comes back through memory that both share.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
 
@@ -17,21 +17,22 @@ use crate::workloads::{OnProcesses, offer};
 pub(super) const RUNTIME: Runtime =
     Runtime { name: "process", version: "fork(2)", threads: one, offer: offer::<OnProcesses> };
 
-const PAGE: NonZeroUsize = NonZeroUsize::new(4096).expect("not 0");
-
 /// The job-runner behind it. This process never has more than one thread, which is what makes fork safe.
 pub(crate) struct Processes;
 
-/// A running child and the page its result comes back in.
+/// A running child and the place its result comes back to.
 pub(crate) struct Forked {
     child: Pid,
-    slot: SharedSlot,
+    place: &'static Place,
 }
 
 impl Jobs for Processes {
     type Handle = Forked;
 
     fn start() -> io::Result<()> {
+        if PLACES.get().is_none() {
+            let _ = PLACES.set(shared_places()?);
+        }
         Ok(())
     }
 
@@ -40,16 +41,16 @@ impl Jobs for Processes {
     }
 
     fn spawn(job: impl FnOnce() -> u64 + Send + 'static) -> Forked {
-        let slot = SharedSlot::new().expect("a page can be mapped");
+        let place = Place::claim();
         // SAFETY: fork is sound in a process of one thread, and this contender makes none. The child runs the job and leaves
         // by `_exit`, so no destructor, no buffer and no exit handler of the parent's runs twice.
         match unsafe { fork() }.expect("a process can be forked") {
-            ForkResult::Parent { child } => Forked { child, slot },
+            ForkResult::Parent { child } => Forked { child, place },
             ForkResult::Child => {
                 let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
                 let code = match done {
                     Ok(result) => {
-                        slot.get().store(result, Ordering::Release);
+                        place.result.store(result, Ordering::Release);
                         0
                     }
                     Err(_) => 101,
@@ -63,32 +64,46 @@ impl Jobs for Processes {
     fn join(handle: Forked) -> u64 {
         let ended = waitpid(handle.child, None).expect("the child is ours and not yet waited for");
         assert!(matches!(ended, WaitStatus::Exited(_, 0)), "a job's process failed: {ended:?}");
-        handle.slot.get().load(Ordering::Acquire)
+        let result = handle.place.result.load(Ordering::Acquire);
+        handle.place.taken.store(false, Ordering::Release);
+        result
     }
 }
 
-/// A page that parent and child share, with one number in it.
-struct SharedSlot(NonNull<AtomicU64>);
+/// Where a child puts its result. All processes of the tree see the same places: a fork shares them, and who claims one does
+/// so atomically, so that a forked job can fork jobs itself.
+struct Place {
+    taken: AtomicBool,
+    result: AtomicU64,
+}
 
-impl SharedSlot {
-    fn new() -> nix::Result<Self> {
-        // SAFETY: an anonymous mapping at an address of the kernel's choosing touches no memory that is in use.
-        let page =
-            unsafe { mmap_anonymous(None, PAGE, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED) }?;
-        Ok(Self(page.cast()))
-    }
+/// How many results can be outstanding at once.
+const PLACES_COUNT: usize = 1 << 15;
 
-    fn get(&self) -> &AtomicU64 {
-        // SAFETY: the page is mapped until `drop`, aligned to 4096, zeroed by the kernel (a valid `AtomicU64`), and only ever
-        // accessed atomically.
-        unsafe { self.0.as_ref() }
+static PLACES: OnceLock<&'static [Place]> = OnceLock::new();
+/// Where this process looks for a free place first. Its children begin where it was, and move on from what is taken.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+impl Place {
+    fn claim() -> &'static Self {
+        let places = PLACES.get().expect("start() came first");
+        for _ in 0..2 * PLACES_COUNT {
+            let place = &places[NEXT.fetch_add(1, Ordering::Relaxed) % PLACES_COUNT];
+            if !place.taken.swap(true, Ordering::Acquire) {
+                return place;
+            }
+        }
+        panic!("{PLACES_COUNT} jobs are out and none has been joined");
     }
 }
 
-impl Drop for SharedSlot {
-    fn drop(&mut self) {
-        // SAFETY: the mapping is ours, of this length, and nobody borrows from it any more.
-        // A failure leaves a page mapped, no more.
-        let _ = unsafe { munmap(self.0.cast(), PAGE.get()) };
-    }
+/// One mapping for all: with one a job, every fork would copy the description of thousands.
+fn shared_places() -> io::Result<&'static [Place]> {
+    let bytes = NonZeroUsize::new(PLACES_COUNT * size_of::<Place>()).expect("not 0");
+    // SAFETY: an anonymous mapping at an address of the kernel's choosing touches no memory that is in use.
+    let mapping =
+        unsafe { mmap_anonymous(None, bytes, ProtFlags::PROT_READ | ProtFlags::PROT_WRITE, MapFlags::MAP_SHARED) }?;
+    // SAFETY: the mapping has this size, is page-aligned, is never unmapped, and starts as zeros, which are valid atomics. All
+    // access, in every process, is atomic.
+    Ok(unsafe { std::slice::from_raw_parts(mapping.cast::<Place>().as_ptr(), PLACES_COUNT) })
 }

@@ -31,7 +31,7 @@ impl Tasks for SmolLocal {
     }
 
     fn run<T: Send + 'static>(&self, root: impl Future<Output = T> + Send + 'static) -> T {
-        async_io::block_on(EXECUTOR.with(|executor| executor.run(root)))
+        async_io::block_on(EXECUTOR.with(|executor| executor.run(executor.spawn(root))))
     }
 
     fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> Task<T> {

@@ -45,7 +45,9 @@ impl Jobs for ThreadPool {
         let (answer, handle) = bounded(1);
         let queue = QUEUE.get().expect("start() came first");
         // Nobody may be waiting any more, which is no concern of the job's.
-        let boxed: Job = Box::new(move || drop(answer.send(job())));
+        let boxed: Job = Box::new(move || {
+            let _ = answer.send(job());
+        });
         queue.send(boxed).expect("the workers live as long as the process");
         handle
     }

@@ -30,7 +30,8 @@ impl Tasks for TokioCt {
     }
 
     fn run<T: Send + 'static>(&self, root: impl Future<Output = T> + Send + 'static) -> T {
-        self.0.block_on(root)
+        // Not `block_on(root)`: every wake of the future that it drives itself writes to the driver's eventfd, which no task's does.
+        self.0.block_on(async { Self::spawn(root).await })
     }
 
     fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> Joined<T> {

@@ -1,1 +1,1 @@
-//! benches
+//! Nothing but a place for the benches to hang on.

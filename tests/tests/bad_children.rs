@@ -72,7 +72,7 @@ fn one_that_exits_is_named_with_its_code_and_last_words() {
 
 #[test]
 fn one_that_panics_is_named_with_its_code() {
-    assert_failed("panic", "ended (exit code 101) instead of answering `run`");
+    assert_failed("panic", "ended (exit code 101) instead of answering `run`; its last words: the fixture panics");
 }
 
 #[test]

@@ -352,10 +352,11 @@ impl Child {
     }
 
     fn said(&self) -> String {
-        match String::from_utf8_lossy(&self.stderr_tail).trim().lines().next_back() {
-            Some(line) if !line.is_empty() => format!("; its last words: {line}"),
-            _ => String::new(),
-        }
+        let text = String::from_utf8_lossy(&self.stderr_tail);
+        // A panic's message stands under the line that says where; what follows is a backtrace or a note.
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let panicked = lines.clone().skip_while(|line| !line.contains("panicked at")).nth(1);
+        panicked.or_else(|| lines.next_back()).map_or_else(String::new, |line| format!("; its last words: {line}"))
     }
 }
 

@@ -39,6 +39,7 @@ impl Workload for BlockedLoop {
     fn on_processes(_: &str) -> Answer {
         Ok(Box::new(|params, seed| {
             let schedule = Schedule::read(params, seed)?;
+            Processes::start().map_err(|error| not_started(&error))?;
             let play = |schedule: Schedule| {
                 let hog = Processes::spawn(move || schedule.hog_after_sleeping());
                 let lateness = schedule.tick_blocking();

@@ -43,11 +43,11 @@ impl Workload for ForkJoin {
     }
 
     fn on_threads(name: &str) -> Answer {
-        if name == SUM { Self::on_jobs::<Threads>(name) } else { fib(|| Ok(Box::new(job_fib::<Threads>))) }
+        if name == SUM { Self::on_jobs::<Threads>(name) } else { fib_in_jobs::<Threads>() }
     }
 
     fn on_processes(name: &str) -> Answer {
-        if name == SUM { Self::on_jobs::<Processes>(name) } else { fib(|| Ok(Box::new(job_fib::<Processes>))) }
+        if name == SUM { Self::on_jobs::<Processes>(name) } else { fib_in_jobs::<Processes>() }
     }
 
     fn on_rayon(name: &str) -> Answer {
@@ -109,6 +109,13 @@ fn fib(start: impl FnOnce() -> Result<Operation, Refusal> + 'static) -> Answer {
         let second = params.integer("cutoff", 1..=45)?;
         Ok(Box::new(Repeat { operation: start()?, first, second, seed }))
     }))
+}
+
+fn fib_in_jobs<R: Jobs>() -> Answer {
+    fib(|| {
+        R::start().map_err(|error| not_started(&error))?;
+        Ok(Box::new(job_fib::<R>))
+    })
 }
 
 async fn task_sum<R: Tasks>(seed: u64, len: u64, parts: u64) -> u64 {

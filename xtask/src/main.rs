@@ -5,6 +5,7 @@
 mod compare;
 mod output;
 mod progress;
+mod self_test;
 mod subjects;
 
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ struct Cli {
 enum Command {
     /// Compare runtimes on this machine: time, CPU, switches and tails per unit of work, with intervals and verdicts.
     CompareRuntimes(compare::Options),
+    /// Test the harness itself: does it tell a program from itself, does it find a slowdown of 3 %?
+    SelfTest(self_test::Options),
     /// Print the JSON schema of a document.
     Schema {
         /// Which document: `report`.
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::CompareRuntimes(options) => compare::run(&options),
+        Command::SelfTest(options) => self_test::run(&options),
         Command::Schema { name: _ } => {
             output::json_to_stdout(&bench_harness::report::Report::json_schema()).map(|()| FINE)
         }

@@ -19,7 +19,7 @@
 //! | `fork-join/fib` | `n`, `cutoff` | Fibonacci by recursion: each call above the cutoff forks one of its two | `fib(n) + seed` |
 //! | `blocked-loop` | `period_us`, `hog_ms` | a tick of a ticker with `hog_ms / period + 6` ticks on a fixed schedule, beside a unit that starts after two periods and computes for `hog_ms` without yielding. `latency`: how late each tick was; value `worst_lateness_ns` | sum of `mix(seed, tick)` |
 //! | `oversubscription/sum` | `len`, `threads_per_core` | a sum as in `fork-join/sum`, shared by `threads_per_core` threads a CPU of the mask; making them is not timed | the sum |
-//! | `probe/cpu`, `/alloc`, `/thread`, `/pipe` | `slowdown_permille` | a known piece of work, and that many thousandths of it again for free | known |
+//! | `probe/cpu`, `/alloc`, `/thread`, `/pipe`, `/overhead` | `slowdown_permille` | a known piece of work, and that many thousandths of it again for free | known |
 //!
 //! The test vectors stand in `tests/every_runtime_does_every_workload.rs`.
 

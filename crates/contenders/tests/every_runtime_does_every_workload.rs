@@ -48,6 +48,7 @@ fn vectors() -> Vec<Vector> {
         vector("probe/alloc", &[("slowdown_permille", 0)], 1_000, sum(0..1_000, |i| 16 + mix(7, i) % 2_048) + SEED),
         vector("probe/thread", &[("slowdown_permille", 500)], 10, sum(0..10, |i| mix(7, i)).wrapping_add(SEED)),
         vector("probe/pipe", &[("slowdown_permille", 0)], 100, (0..100).sum::<u64>() + SEED),
+        vector("probe/overhead", &[("slowdown_permille", 0)], 1_000, chain(1, 20_000).wrapping_add(SEED)),
     ]
 }
 

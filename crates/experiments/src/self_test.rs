@@ -148,43 +148,32 @@ fn stopped_at(sample: &[f64], looks: &Looks) -> Option<Interval> {
     last
 }
 
-/// What measuring costs a block of 1 ms: its time per operation over that of a block 16 times as long, in which the cost is
-/// spread 16 times as thin. Stamps, counters, and what the talk between blocks does to caches are all in it.
+/// What measuring costs a block of 1 ms: its time over that of the same work done right after it, under bare stamps. What the
+/// harness does inside the block and what its talk before the block does to caches are both in the first and not in the
+/// second; interrupts and the like are in both.
 ///
 /// # Errors
 /// When the probe fails or too few blocks count.
 pub fn overhead(probe: &Launch, children: u32, seed: u64, interrupt: &Interrupt) -> Result<Ratio, String> {
-    const PAIRS: u32 = 12;
+    const BLOCKS: u32 = 25;
     let text = |error: ChildError| error.to_string();
     let cpus = Placement::Pinned.cpus(&allowed_cpus().map_err(|error| error.to_string())?);
-    let mut rng = SplitMix64::new(seed);
     let mut logs = Vec::new();
     for _ in 0..children {
         let mut child = Child::start(probe, &cpus, Limits::default(), interrupt).map_err(text)?;
-        let request =
-            Prepare { workload: "probe/cpu".to_owned(), params: Params::from([("slowdown_permille", 0)]), seed };
-        child.prepare(&request).map_err(text)?;
-        // The second of two, for the first pays for cold caches.
-        let mut iteration_ns = 1;
-        for _ in 0..2 {
-            let (done, _) = child.run(Run { block: 1, iters: 4 }).map_err(text)?;
-            iteration_ns = (done.wall_ns() / 4).max(1);
-        }
-        let iters = (Duration::from_millis(1).as_nanos() as u64).div_ceil(iteration_ns);
-        let mut pairs = Vec::new();
-        for _ in 0..PAIRS {
-            let mut sizes = [iters, 16 * iters];
-            rng.shuffle(&mut sizes);
-            let mut times = [None, None];
-            for size in sizes {
-                let (done, stamps) = child.run(Run { block: 1, iters: size }).map_err(text)?;
-                times[usize::from(size != iters)] = (stamps == Stamps::Fit).then(|| done.wall_ns_per_op());
-            }
-            if let [Some(short), Some(long)] = times {
-                pairs.push((short / long).ln());
+        let params = Params::from([("slowdown_permille", 0)]);
+        child.prepare(&Prepare { workload: "probe/overhead".to_owned(), params, seed }).map_err(text)?;
+        let (first, _) = child.run(Run { block: 1, iters: 20 }).map_err(text)?;
+        let iters = (20 * Duration::from_millis(1).as_nanos() as u64).div_ceil(first.wall_ns().max(1));
+        let mut blocks = Vec::new();
+        for _ in 0..BLOCKS {
+            let (done, stamps) = child.run(Run { block: 1, iters }).map_err(text)?;
+            let again = done.values.get("again_ns").ok_or("the probe did not time its work again")?;
+            if stamps == Stamps::Fit {
+                blocks.push((done.wall_ns() as f64 / again).ln());
             }
         }
-        logs.extend(bench_harness::stats::median(&pairs));
+        logs.extend(bench_harness::stats::median(&blocks));
         child.end();
     }
     let estimate = signed_rank::hodges_lehmann(&logs).ok_or("no blocks counted")?;

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::io::{PipeReader, PipeWriter, Read, Write};
 
 use bench_harness::child::{BlockClock, Prepared, Work};
+use bench_harness::monotonic_ns;
 use bench_harness::protocol::Refusal;
 
 use super::{Answer, Workload, chain, mix};
@@ -13,11 +14,13 @@ use crate::capability::{Jobs, Tasks};
 pub(super) struct Probe;
 
 const ELSEWHERE: &str = "it is the self-test's own; ask the contender `probe`";
+/// The loop of `probe/cpu`, once in the block and once more after it, timed by bare stamps: the value `again_ns`.
+const OVERHEAD: &str = "probe/overhead";
 /// Units of work in an iteration: thousandths of them can be added exactly.
 const UNITS: u64 = 1_000;
 
 impl Workload for Probe {
-    const NAMES: &'static [&'static str] = &["probe/cpu", "probe/alloc", "probe/thread", "probe/pipe"];
+    const NAMES: &'static [&'static str] = &["probe/cpu", "probe/alloc", "probe/thread", "probe/pipe", OVERHEAD];
 
     fn on_tasks<R: Tasks>(_: &str) -> Answer {
         Err(Refusal::unsupported(ELSEWHERE))
@@ -36,7 +39,7 @@ impl Workload for Probe {
         Ok(Box::new(move |params, seed| {
             let slowdown = params.integer("slowdown_permille", 0..=1_000)?;
             let (iteration, units): (Iteration, u64) = match name.as_str() {
-                "probe/cpu" => (Box::new(cpu), UNITS),
+                "probe/cpu" | OVERHEAD => (Box::new(cpu), UNITS),
                 "probe/alloc" => (Box::new(alloc), UNITS),
                 // A thread is a thousand times as dear as a unit of the others: thousandths are kept over iterations.
                 "probe/thread" => (Box::new(thread), 10),
@@ -45,7 +48,8 @@ impl Workload for Probe {
                     (Box::new(move |units| game.play(units)), 100)
                 }
             };
-            Ok(Box::new(Repeat { iteration, units, slowdown, seed, owed: 0 }))
+            let again = name == OVERHEAD;
+            Ok(Box::new(Repeat { iteration, units, slowdown, seed, owed: 0, again }))
         }))
     }
 }
@@ -59,10 +63,12 @@ struct Repeat {
     seed: u64,
     /// Thousandths of a unit that are still to be done.
     owed: u64,
+    /// Whether to do the work once more when the block is over, without the harness.
+    again: bool,
 }
 
-impl Prepared for Repeat {
-    fn run(&mut self, iters: u64, _: &mut BlockClock) -> Result<Work, Refusal> {
+impl Repeat {
+    fn iterations(&mut self, iters: u64) -> u64 {
         let mut result = 0;
         for _ in 0..iters {
             result = (self.iteration)(black_box(self.units));
@@ -73,7 +79,21 @@ impl Prepared for Repeat {
                 black_box((self.iteration)(black_box(extra)));
             }
         }
-        Ok(Work::new(iters * self.units, result.wrapping_add(self.seed)))
+        result
+    }
+}
+
+impl Prepared for Repeat {
+    fn run(&mut self, iters: u64, clock: &mut BlockClock) -> Result<Work, Refusal> {
+        let result = self.iterations(iters);
+        let mut work = Work::new(iters * self.units, result.wrapping_add(self.seed));
+        if self.again {
+            clock.stop();
+            let begin = monotonic_ns();
+            black_box(self.iterations(iters));
+            work.values.insert("again_ns".to_owned(), (monotonic_ns() - begin) as f64);
+        }
+        Ok(work)
     }
 }
 

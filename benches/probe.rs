@@ -8,11 +8,11 @@ use contenders::workloads::probe::{PipeGame, alloc, cpu, thread};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 fn probe(criterion: &mut Criterion) {
-    criterion.bench_function("cpu", |bencher| bencher.iter(|| cpu(black_box(1_000))));
-    criterion.bench_function("alloc", |bencher| bencher.iter(|| alloc(black_box(1_000))));
-    criterion.bench_function("thread", |bencher| bencher.iter(|| thread(black_box(10))));
+    criterion.bench_function("cpu", |bencher| bencher.iter(|| cpu(black_box(1_000), 0)));
+    criterion.bench_function("alloc", |bencher| bencher.iter(|| alloc(black_box(1_000), 0)));
+    criterion.bench_function("thread", |bencher| bencher.iter(|| thread(black_box(10), 0)));
     let mut game = PipeGame::new().expect("two pipes and a thread");
-    criterion.bench_function("pipe", |bencher| bencher.iter(|| game.play(black_box(100))));
+    criterion.bench_function("pipe", |bencher| bencher.iter(|| game.play(black_box(100), 0)));
 }
 
 criterion_group! {

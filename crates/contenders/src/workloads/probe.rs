@@ -45,7 +45,7 @@ impl Workload for Probe {
                 "probe/thread" => (Box::new(thread), 10),
                 _ => {
                     let mut game = PipeGame::new().map_err(|error| Refusal::failed(format!("pipe: {error}")))?;
-                    (Box::new(move |units| game.play(units)), 100)
+                    (Box::new(move |units, extra| game.play(units, extra)), 100)
                 }
             };
             let again = name == OVERHEAD;
@@ -54,7 +54,8 @@ impl Workload for Probe {
     }
 }
 
-type Iteration = Box<dyn FnMut(u64) -> u64>;
+/// Does units of work and so many more, and gives the checksum of the first ones.
+type Iteration = Box<dyn FnMut(u64, u64) -> u64>;
 
 struct Repeat {
     iteration: Iteration,
@@ -71,13 +72,10 @@ impl Repeat {
     fn iterations(&mut self, iters: u64) -> u64 {
         let mut result = 0;
         for _ in 0..iters {
-            result = (self.iteration)(black_box(self.units));
             self.owed += self.units * self.slowdown;
             let extra = self.owed / 1_000;
             self.owed %= 1_000;
-            if extra > 0 {
-                black_box((self.iteration)(black_box(extra)));
-            }
+            result = (self.iteration)(black_box(self.units), black_box(extra));
         }
         result
     }
@@ -97,32 +95,35 @@ impl Prepared for Repeat {
     }
 }
 
-/// `units` times 20 dependent steps in registers.
-pub fn cpu(units: u64) -> u64 {
-    chain(1, units * 20)
+/// `units + extra` times 20 dependent steps in registers.
+pub fn cpu(units: u64, extra: u64) -> u64 {
+    let result = chain(1, units * 20);
+    black_box(chain(result, extra * 20));
+    result
 }
 
-/// `units` allocations of 16 to 2,063 bytes, each freed 32 allocations later.
-pub fn alloc(units: u64) -> u64 {
+/// `units + extra` allocations of 16 to 2,063 bytes, each freed 32 allocations later.
+pub fn alloc(units: u64, extra: u64) -> u64 {
     let mut live: [Vec<u8>; 32] = std::array::from_fn(|_| Vec::new());
     let mut bytes = 0;
-    for unit in 0..units {
+    for unit in 0..units + extra {
         let size = 16 + (mix(7, unit) % 2_048) as usize;
         let mut block = Vec::with_capacity(size);
         block.push(unit as u8);
-        bytes += size as u64;
+        bytes += if unit < units { size as u64 } else { 0 };
         live[unit as usize % 32] = black_box(block);
     }
     bytes
 }
 
-/// `units` threads, made and joined one by one.
+/// `units + extra` threads, made and joined one by one.
 ///
 /// # Panics
 /// When the system makes no more threads.
-pub fn thread(units: u64) -> u64 {
-    (0..units).fold(0, |sum: u64, unit| {
-        sum.wrapping_add(std::thread::spawn(move || mix(7, unit)).join().expect("the thread does not panic"))
+pub fn thread(units: u64, extra: u64) -> u64 {
+    (0..units + extra).fold(0, |sum: u64, unit| {
+        let result = std::thread::spawn(move || mix(7, unit)).join().expect("the thread does not panic");
+        if unit < units { sum.wrapping_add(result) } else { sum }
     })
 }
 
@@ -148,17 +149,17 @@ impl PipeGame {
         Ok(Self { ping, pongs })
     }
 
-    /// Makes `trips` round trips.
+    /// Makes `trips + extra` round trips.
     ///
     /// # Panics
     /// When a pipe breaks, which it does not while the game lives.
-    pub fn play(&mut self, trips: u64) -> u64 {
+    pub fn play(&mut self, trips: u64, extra: u64) -> u64 {
         let mut sum = 0;
-        for trip in 0..trips {
+        for trip in 0..trips + extra {
             let mut byte = [trip as u8];
             self.ping.write_all(&byte).expect("the other thread reads");
             self.pongs.read_exact(&mut byte).expect("the other thread writes");
-            sum += u64::from(byte[0]);
+            sum += if trip < trips { u64::from(byte[0]) } else { 0 };
         }
         sum
     }

@@ -11,24 +11,25 @@ use experiments::Contender;
 
 /// Builds the contenders' binary, if it is not up to date, and tells where it is.
 pub(crate) fn build() -> Result<PathBuf> {
+    built(&["build", "--release", "--package", "contenders", "--bin", "contenders"], "contenders")
+}
+
+/// Has cargo build a program, in words of cargo's, and tells where it put it: cargo knows, whatever the target folder is.
+pub(crate) fn built(words: &[&str], target: &str) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the workspace")?;
     let mut command = Command::new(cargo);
-    command.current_dir(root).args(["build", "--release", "--package", "contenders", "--bin", "contenders"]);
-    // Nothing but results on stdout; cargo's progress goes to stderr by itself.
-    let status = command.stdout(Stdio::null()).status().context("cargo could not be started")?;
-    if !status.success() {
-        bail!("the contenders could not be built (cargo ended with {status}); its messages stand above");
+    command.current_dir(root).args(words).args(["--message-format", "json-render-diagnostics"]);
+    // Its progress goes to stderr, where a person sees what takes so long.
+    let output = command.stderr(Stdio::inherit()).output().context("cargo could not be started")?;
+    if !output.status.success() {
+        bail!("{target} could not be built (cargo ended with {}); its messages stand above", output.status);
     }
-    let own = std::env::current_exe().context("where this program lies is unknown")?;
-    let binary = own.with_file_name("contenders");
-    if !binary.exists() {
-        bail!(
-            "{} is not there although it was built: do CARGO_TARGET_DIR or build.target-dir differ?",
-            binary.display()
-        );
-    }
-    Ok(binary)
+    let messages = String::from_utf8_lossy(&output.stdout);
+    let values = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut programs = values.filter(|message| message["target"]["name"] == target);
+    let found = programs.find_map(|message| message["executable"].as_str().map(PathBuf::from));
+    found.with_context(|| format!("cargo did not say where it put {target}"))
 }
 
 /// The runtimes in the contenders' binary.

@@ -8,8 +8,12 @@ use nix::unistd::{SysconfVar, sysconf};
 
 /// A round is void when the hypervisor took more than this share of the CPU time.
 const STEAL_LIMIT: f64 = 0.02;
-/// ... or when tasks stood still for memory or the disk for more than this share of the time (PSI's `some`).
+/// ... beyond this much, in seconds: steal is counted in ticks of 10 ms, and one of them is rounding.
+const STEAL_SLACK: f64 = 0.015;
+/// ... or when tasks stood still for memory or the disk for more than this share of the time (PSI's `some`),
 const PRESSURE_LIMIT: f64 = 0.05;
+/// beyond this much, in seconds: a log line that somebody writes is no disturbance.
+const PRESSURE_SLACK: f64 = 0.02;
 /// ... or when other programs used more than this share of the CPU time,
 const FOREIGN_LIMIT: f64 = 0.10;
 /// beyond this much, in seconds: `/proc/stat` counts in ticks of 10 ms and rounds are short.
@@ -54,12 +58,11 @@ impl Guard {
         let wall = now.begin.duration_since(self.begin).as_secs_f64();
         let capacity = wall * self.cpus;
         let steal = now.steal_s - self.steal_s;
-        // One tick of steal in a short round is rounding, not a disturbance.
-        if steal > STEAL_LIMIT * capacity && steal > 0.015 {
+        if steal > STEAL_LIMIT * capacity + STEAL_SLACK {
             return Some(format!("the hypervisor took {:.0} % of the CPU time", 100.0 * steal / capacity));
         }
         let stalled = now.stalled_s - self.stalled_s;
-        if stalled > PRESSURE_LIMIT * wall {
+        if stalled > PRESSURE_LIMIT * wall + PRESSURE_SLACK {
             return Some(format!("tasks stood still for memory or disk {:.0} % of the time", 100.0 * stalled / wall));
         }
         let foreign = (now.busy_s - self.busy_s) - (now.own_s - self.own_s);

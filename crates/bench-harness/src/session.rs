@@ -223,7 +223,7 @@ impl Session {
         let mut entrants: Vec<Box<dyn Entrant>> =
             entrants(plan, self.report.seed, &self.effort, &self.interrupt, &self.report.machine.allowed);
         // Void rounds are made up for, but not without end: on a machine that is never quiet the rest says so.
-        let mut allowance = target / 2 + 2;
+        let mut allowance = target + 4;
         while self.valid_rounds(index) < target {
             // The budget is looked at between rounds, but every comparison gets its first look once it has begun.
             let number = self.report.comparisons[index].rounds.len() as u32 + 1;

@@ -1,0 +1,161 @@
+//! The command line as a person meets it: help, mistakes, Ctrl-C, going on, comparing.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use bench_harness::report::Report;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+fn xtask(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(words).stdin(Stdio::null()).env_remove("CARGO_TERM_COLOR");
+    command
+}
+
+fn output(words: &[&str]) -> Output {
+    xtask(words).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Exits with 2 and says all of `sentences` on stderr, nothing on stdout.
+#[track_caller]
+fn assert_refused(words: &[&str], sentences: &[&str]) {
+    let output = output(words);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert_eq!(text(&output.stdout), "", "nothing but results on stdout");
+    for sentence in sentences {
+        assert!(stderr.contains(sentence), "{stderr:?} should say {sentence:?}");
+    }
+}
+
+#[test]
+fn help_has_examples_and_exit_codes() {
+    let help = output(&["compare-runtimes", "--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    let help = text(&help.stdout);
+    for needed in ["Examples:", "--resume", "Exit code: 0 fine", "--contender <CMD>"] {
+        assert!(help.contains(needed), "{help}");
+    }
+}
+
+#[test]
+fn mistakes_are_named_with_what_would_be_right() {
+    assert_refused(
+        &["compare-runtimes", "--only", "ping-pnog"],
+        &["ping-pnog", "did you mean \"ping-pong\"?", "fork-join"],
+    );
+    assert_refused(&["compare-runtimes", "--quick", "--full"], &["cannot be used with"]);
+    assert_refused(&["compare-runtimes", "--json", "-", "--md", "-"], &["only one of --json, --md and --csv"]);
+    assert_refused(&["compare-runtimes", "--json", "/proc/no/report.json"], &["/proc/no/report.json can't be written"]);
+    assert_refused(&["compare-runtimes", "--compare", "/nonexistent.json"], &["/nonexistent.json can't be read"]);
+    assert_refused(&["schema", "everything"], &["report"]);
+}
+
+#[test]
+fn a_damaged_or_foreign_report_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let damaged = file("damaged.json", "{\"schema\":\"lab-report/0\",\"partial\":tr");
+    let foreign = file("foreign.json", "{\"schema\":\"sched-result/0\"}");
+    for flag in ["--compare", "--resume"] {
+        assert_refused(&["compare-runtimes", flag, &damaged], &["damaged.json", "not JSON, or damaged"]);
+        assert_refused(
+            &["compare-runtimes", flag, &foreign],
+            &["foreign.json", "not a lab-report/0 document", "sched-result/0"],
+        );
+    }
+}
+
+#[test]
+fn the_schema_is_one_json_document() {
+    let schema = output(&["schema", "report"]);
+    let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();
+    assert_eq!(schema["title"], "Report");
+}
+
+/// A small comparison, so that the whole way is walked in seconds (after the contenders are built).
+const SMALL: [&str; 7] =
+    ["compare-runtimes", "--quick", "--only", "yield/one", "--runtime", "smol-local,floor", "--md"];
+
+fn small(folder: &Path, more: &[&str]) -> Command {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let mut command = xtask(&SMALL);
+    command.args([&path("r.md"), "--csv", &path("r.csv"), "--json", &path("r.json")]).args(more);
+    command
+}
+
+#[test]
+fn from_measuring_over_ctrl_c_and_going_on_to_comparing() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = folder.path().join("r.json");
+    let read = || Report::parse(&std::fs::read_to_string(&json).unwrap()).unwrap();
+
+    // Ctrl-C after the first round is drawn.
+    let mut running = small(folder.path(), &[]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(running.stderr.take().unwrap()).lines();
+    let drawn = lines.by_ref().map(Result::unwrap).find(|line| line.contains("yield/one · pinned · round"));
+    assert!(drawn.is_some(), "no round was drawn");
+    kill(Pid::from_raw(running.id().cast_signed()), Signal::SIGINT).unwrap();
+    let said: Vec<String> = lines.map(Result::unwrap).collect();
+    let mut printed = String::new();
+    running.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
+    assert_eq!(running.wait().unwrap().code(), Some(0), "{said:?}");
+    assert!(printed.contains("PARTIAL"), "{printed}");
+    let partial = read();
+    assert!(partial.partial);
+    let rounds = partial.comparisons[0].rounds.len();
+    assert!(rounds >= 1);
+
+    // What is not asked for the same way is not gone on with.
+    let other_seed = small(folder.path(), &["--resume", &json.display().to_string(), "--seed", "9"]).output().unwrap();
+    assert_eq!(other_seed.status.code(), Some(2));
+    assert!(text(&other_seed.stderr).contains("the seed was 1, now it is 9"), "{}", text(&other_seed.stderr));
+
+    // Going on.
+    let resumed = small(folder.path(), &["--resume", &json.display().to_string()]).output().unwrap();
+    assert!([Some(0), Some(3)].contains(&resumed.status.code()), "{}", text(&resumed.stderr));
+    let whole = read();
+    assert!(!whole.partial && whole.comparisons[0].rounds.len() > rounds);
+    assert_eq!(whole.comparisons[0].rounds[..rounds], partial.comparisons[0].rounds[..], "what was measured is kept");
+    let printed = text(&resumed.stdout);
+    for needed in ["yield/one · pinned to one core", "smol-local", "vs tokio-ct", "x floor", "Noise"] {
+        assert!(printed.contains(needed), "{printed}");
+    }
+    assert!(!printed.contains('\x1b'), "no colours where nobody sees them");
+    assert!(std::fs::read_to_string(folder.path().join("r.md")).unwrap().contains("| smol-local |"));
+    let csv = std::fs::read_to_string(folder.path().join("r.csv")).unwrap();
+    assert!(csv.starts_with("workload,placement,") && csv.lines().count() == 4, "{csv}");
+
+    // A finished report is not gone on with; compared with itself measured again it says what changed.
+    let finished = small(folder.path(), &["--resume", &json.display().to_string()]).output().unwrap();
+    assert!(text(&finished.stderr).contains("it is complete"), "{}", text(&finished.stderr));
+    let old = folder.path().join("old.json");
+    std::fs::rename(&json, &old).unwrap();
+    let compared = small(folder.path(), &["--compare", &old.display().to_string()]).output().unwrap();
+    assert!(text(&compared.stdout).contains("of 2 ratios changed"), "{}", text(&compared.stdout));
+
+    // A full disk costs the file, not the result.
+    let full = xtask(&SMALL).args(["/dev/null", "--csv", "/dev/null", "--json", "/dev/full"]).output().unwrap();
+    assert_eq!(full.status.code(), Some(2));
+    assert!(text(&full.stderr).contains("/dev/full can't be written"), "{}", text(&full.stderr));
+    assert!(text(&full.stdout).contains("smol-local"), "the tables are printed all the same");
+
+    // JSON on stdout is one document and nothing else.
+    let piped = xtask(&SMALL).args(["/dev/null", "--csv", "/dev/null", "--json", "-"]).output().unwrap();
+    Report::parse(&text(&piped.stdout)).unwrap();
+
+    // An unknown runtime is found out before anything is measured.
+    let unknown = output(&["compare-runtimes", "--runtime", "tokyo-ct"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("did you mean \"tokio-ct\"?"), "{}", text(&unknown.stderr));
+}

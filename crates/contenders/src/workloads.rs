@@ -17,7 +17,7 @@
 //! | `ping-pong/pipe` | `n` round trips | a byte goes over one pipe and comes back, one larger, over another | sum of the bytes that come back |
 //! | `fork-join/sum` | `len` numbers in `parts` parts | the sum of `chain(mix(seed, i), 4)` over all `i < len` | the sum |
 //! | `fork-join/fib` | `n`, `cutoff` | Fibonacci by recursion: each call above the cutoff forks one of its two | `fib(n) + seed` |
-//! | `blocked-loop` | `period_us`, `hog_ms` | a tick of a ticker with `hog_ms / period + 6` ticks on a fixed schedule, beside a unit that starts after two periods and computes for `hog_ms` without yielding. `latency`: how late each tick was; value `worst_lateness_ns` | sum of `mix(seed, tick)` |
+//! | `blocked-loop` | `period_us`, `hog_ms` | a tick of a ticker with `hog_ms / period + 6` ticks on a fixed schedule, beside a unit that starts after two and a half periods and computes for `hog_ms` without yielding. `latency`: how late each tick was; value `worst_lateness_ns` | sum of `mix(seed, tick)` |
 //! | `oversubscription/sum` | `len`, `threads_per_core` | a sum as in `fork-join/sum`, shared by `threads_per_core` threads a CPU of the mask; making them is not timed | the sum |
 //! | `probe/cpu`, `/alloc`, `/thread`, `/pipe`, `/overhead` | `slowdown_permille` | a known piece of work, and that many thousandths of it again for free | known |
 //!

@@ -107,7 +107,8 @@ impl Schedule {
     }
 
     fn before_the_hog(&self) -> Duration {
-        Duration::from_nanos(2 * self.period_ns)
+        // Between two ticks, so that it is not the wake of a tick that happens to bring it a thread of its own.
+        Duration::from_nanos(2 * self.period_ns + self.period_ns / 2)
     }
 
     /// Computes, and never lets go.

@@ -246,3 +246,15 @@ fn a_report_of_another_session_is_not_gone_on_with() {
     machine.machine.kernel = "Linux 2.4".to_owned();
     assert!(refusal(machine, plan(&["honest", "slow"])).contains("the machine was"));
 }
+
+#[test]
+fn a_report_with_impossible_blocks_is_refused_not_computed_with() {
+    let report = session(plan(&["honest", "slow"])).run(&[], &mut |_| {});
+    let whole = serde_json::to_value(&report).unwrap();
+    for (key, value) in [("iters", 0), ("ops", 0), ("t1_ns", 1)] {
+        let mut broken = whole.clone();
+        broken["comparisons"][0]["rounds"][0]["blocks"][0]["done"]["honest"][key] = value.into();
+        let refusal = Report::parse(&broken.to_string()).unwrap_err().to_string();
+        assert!(refusal.contains("can't be") && refusal.contains("spin · free, round 1, honest"), "{refusal}");
+    }
+}

@@ -333,10 +333,33 @@ impl Report {
     pub fn parse(text: &str) -> Result<Self, ReadError> {
         let value: serde_json::Value = serde_json::from_str(text).map_err(ReadError::NotJson)?;
         match value.get("schema").and_then(serde_json::Value::as_str) {
-            Some(SCHEMA) => serde_json::from_value(value).map_err(ReadError::Shape),
+            Some(SCHEMA) => {
+                let report: Self = serde_json::from_value(value).map_err(ReadError::Shape)?;
+                report.check()?;
+                Ok(report)
+            }
             Some(other) => Err(ReadError::Foreign(format!("it says {other:?}"))),
             None => Err(ReadError::Foreign("it has no key `schema`".to_owned())),
         }
+    }
+
+    /// Checks what the figures are computed from: a file may have been written by anybody.
+    fn check(&self) -> Result<(), ReadError> {
+        for comparison in &self.comparisons {
+            for round in &comparison.rounds {
+                for (name, done) in round.blocks.iter().flat_map(|block| &block.done) {
+                    let whole = done.iters > 0 && done.ops > 0 && done.ops.is_multiple_of(done.iters);
+                    if !whole || done.t1_ns <= done.t0_ns {
+                        let title = format!("{} · {}", comparison.workload, comparison.placement.name());
+                        return Err(ReadError::Impossible(format!(
+                            "{title}, round {}, {name}: {} operations in {} iterations from {} to {} ns",
+                            round.round, done.ops, done.iters, done.t0_ns, done.t1_ns
+                        )));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The comparison of `workload` in `placement`.
@@ -366,6 +389,9 @@ pub enum ReadError {
     /// Some other document.
     #[error("it is not a {SCHEMA} document: {0}")]
     Foreign(String),
+    /// Holds a block that can't have been measured.
+    #[error("it holds a block that can't be: {0}")]
+    Impossible(String),
     /// Says it is one, but isn't.
     #[error("it says {SCHEMA} but does not fit: {0}")]
     Shape(#[source] serde_json::Error),

@@ -141,6 +141,11 @@ impl Session {
         self.report.machine = old.machine;
         self.report.comparisons = old.comparisons;
         analysis::analyse_all(&mut self.report);
+        for index in 0..self.plans.len() {
+            if self.valid_rounds(index) >= self.first_target(index) {
+                self.settle(index);
+            }
+        }
         Ok(self)
     }
 

@@ -20,7 +20,8 @@ pub trait Tasks: Sized + 'static {
     fn start() -> io::Result<Self>;
 
     /// Runs a future to its end, *as a task of the runtime*: not beside it on the calling thread, which would turn every
-    /// spawn of a multi-threaded runtime into a message between threads.
+    /// spawn of a multi-threaded runtime into a message between threads. Handing the root to a worker and its result back is
+    /// in a block's time, once: two wake-ups in about 5 ms.
     fn run<T: Send + 'static>(&self, root: impl Future<Output = T> + Send + 'static) -> T;
 
     /// Spawns a task, from inside another.

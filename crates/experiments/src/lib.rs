@@ -1,6 +1,6 @@
 //! The catalogue, as data: which workloads are compared with which parameters, who takes part, and which claims they judge.
 //!
-//! It links no runtime. Adding a workload is one entry in [`workloads`], adding a claim one entry in [`claims`].
+//! It links no runtime. Adding a workload is one entry in [`workloads`], adding a claim one entry in [`claims()`].
 #![forbid(unsafe_code)]
 
 pub mod claims;

@@ -17,7 +17,7 @@ use experiments::{Selection, claims, plans};
 use crate::progress::Display;
 use crate::{FINE, REFUTED, TOO_NOISY, output, subjects};
 
-/// Where results lie if nothing else is said, in the target folder, which git ignores.
+/// Where results lie if nothing else is said, in the workspace's target folder, which git ignores.
 const FOLDER: &str = "target/compare-runtimes";
 
 #[derive(Args)]
@@ -67,8 +67,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "OLD")]
     compare: Option<PathBuf>,
     /// Go on with a report that Ctrl-C cut short: F, or the one that was written last.
-    #[arg(long, value_name = "F", num_args = 0..=1, default_missing_value = "target/compare-runtimes/report.json")]
-    resume: Option<PathBuf>,
+    #[arg(long, value_name = "F")]
+    #[expect(clippy::option_option, reason = "clap's way to say: a flag whose value may be left out")]
+    resume: Option<Option<PathBuf>>,
     /// Exit with 1 when a claim is refuted or, with --compare, something became slower.
     #[arg(long)]
     gate: bool,
@@ -98,7 +99,8 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
     let files = Files::of(options);
     files.check()?;
     let old = options.compare.as_deref().map(read_report).transpose()?;
-    let partial = options.resume.as_deref().map(read_report).transpose()?;
+    let last_written = |asked: &Option<PathBuf>| asked.clone().unwrap_or_else(|| files.json.clone());
+    let partial = options.resume.as_ref().map(|asked| read_report(&last_written(asked))).transpose()?;
     let interrupt = Interrupt::default();
     let handler = interrupt.clone();
     ctrlc::set_handler(move || handler.set()).context("Ctrl-C can't be caught")?;
@@ -195,6 +197,13 @@ fn command_line() -> String {
     std::iter::once("cargo xtask".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
+/// The folder for results, as short as it can be said from here.
+fn folder() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
+    let here = std::env::current_dir().unwrap_or_default();
+    root.strip_prefix(here).unwrap_or(root).join(FOLDER)
+}
+
 /// Where the report goes.
 struct Files {
     json: PathBuf,
@@ -204,7 +213,8 @@ struct Files {
 
 impl Files {
     fn of(options: &Options) -> Self {
-        let file = |asked: &Option<PathBuf>, name: &str| asked.clone().unwrap_or_else(|| Path::new(FOLDER).join(name));
+        let folder = folder();
+        let file = |asked: &Option<PathBuf>, name: &str| asked.clone().unwrap_or_else(|| folder.join(name));
         Self {
             json: file(&options.json, "report.json"),
             md: file(&options.md, "report.md"),

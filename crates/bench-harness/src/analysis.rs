@@ -282,6 +282,7 @@ fn headline(comparison: &Comparison) -> Option<Headline> {
     let word = if comparison.metric == WALL { "fastest" } else { "lowest" };
     let text = match (others.len(), open.len()) {
         (0, _) => format!("{best} is alone"),
+        (1, 0) => format!("{best} is {word}, certain against {}", others[0]),
         (_, 0) => format!("{best} is {word}, certain against all {} others", others.len()),
         (all, unsure) if unsure == all => {
             format!("{best} is ahead, but {} rounds are too few to be sure of it", comparison.valid_rounds().count())

@@ -153,7 +153,7 @@ fn the_floors_multiple_and_the_headline_leave_the_floor_itself_aside() {
     assert!((4.9..5.1).contains(&multiple), "{multiple}");
     let headline = comparison.headline.unwrap();
     assert_eq!((headline.leader.as_str(), headline.others, headline.open.len()), ("fast", 1, 0));
-    assert_eq!(headline.text, "fast is fastest, certain against all 1 others");
+    assert_eq!(headline.text, "fast is fastest, certain against base");
 }
 
 #[test]

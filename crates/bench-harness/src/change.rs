@@ -2,6 +2,11 @@
 //!
 //! The two were measured at different times, on a machine that may have been slower then. So not times are compared but
 //! each contender's ratios to its reference, round by round: the machine's pace is in both and drops out.
+//!
+//! What does not drop out is what differs from session to session and from build to build but hits contenders unequally: the state
+//! of the kernel, where the linker puts code. Two runs of one binary on a virtual machine differed in 3 of 18 ratios by 3 to 6 %
+//! (`compare-runtimes --only ping-pong --placement pinned`, 2026-11-21), all of them pipes. Within a run contenders are told
+//! apart with more right than runs are.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -228,7 +228,7 @@ impl LegResult {
             number(figure.high)
         );
         if let (Verdict::Inconclusive, Some(more)) = (self.verdict, figure.needs_rounds) {
-            return format!("{text}, needs about {more} more rounds");
+            return format!("{text}, needs {} more rounds", crate::units::about(more));
         }
         text
     }

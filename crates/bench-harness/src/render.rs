@@ -6,7 +6,7 @@ pub mod terminal;
 
 use crate::plan::{CPU, WALL};
 use crate::report::{ClaimResult, Comparison, ContenderResult, Kind, Ratio, Status, Verdict};
-use crate::units::{significant, time};
+use crate::units::{about, significant, time};
 
 /// What a contender is judged by, in its unit: time per operation, or the median of the comparison's value.
 fn figure(comparison: &Comparison, row: &ContenderResult) -> Option<f64> {
@@ -58,15 +58,10 @@ fn word(comparison: &Comparison, ratio: &Ratio) -> String {
         "same".to_owned()
     } else {
         match ratio.needs_rounds {
-            Some(more) => format!("? needs about {} more rounds", rounded(more)),
+            Some(more) => format!("? needs {} more rounds", about(more)),
             None => "? too close to tell".to_owned(),
         }
     }
-}
-
-/// A count that is an estimate, to two digits.
-fn rounded(count: u32) -> String {
-    if count < 100 { count.to_string() } else { significant(f64::from(count), 2) }
 }
 
 /// Rows by figure, the best first; those without one last, by name.

@@ -14,6 +14,15 @@ pub fn significant(value: f64, digits: i32) -> String {
     thousands(&format!("{rounded:.*}", decimals.max(0) as usize))
 }
 
+/// A count that is an extrapolation, with no more digits than it deserves.
+pub fn about(count: u32) -> String {
+    match count {
+        0..100 => format!("about {count}"),
+        100..=1_000 => format!("about {}", significant(f64::from(count), 2)),
+        _ => "more than 1,000".to_owned(),
+    }
+}
+
 fn thousands(plain: &str) -> String {
     let (whole, fraction) = plain.split_once('.').map_or((plain, None), |(whole, fraction)| (whole, Some(fraction)));
     let (sign, number) = whole.strip_prefix('-').map_or(("", whole), |number| ("-", number));
@@ -76,6 +85,11 @@ mod tests {
         for (value, expected) in cases {
             assert_eq!(significant(value, 3), expected);
         }
+    }
+
+    #[test]
+    fn extrapolated_counts_are_not_given_to_the_last_digit() {
+        assert_eq!([7, 426, 28_257].map(about), ["about 7", "about 430", "more than 1,000"]);
     }
 
     #[test]

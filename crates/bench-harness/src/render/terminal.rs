@@ -177,6 +177,13 @@ pub fn changes(changes: &Changes, since: &str) -> String {
             change.reference
         );
     }
+    if !changes.changes.is_empty() {
+        let _ = writeln!(
+            text,
+            "  {DIM}The intervals cover rounds, not sessions: two runs of one program can differ by a few per cent by themselves, and a new \
+             build lays code out anew.{RESET}"
+        );
+    }
     for reason in &changes.left_out {
         let _ = writeln!(text, "  {DIM}left out: {reason}{RESET}");
     }

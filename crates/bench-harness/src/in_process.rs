@@ -10,7 +10,7 @@ use crate::host::{ChildError, Stamps};
 use crate::placement::Placement;
 use crate::plan::{Effort, WALL, twin_of};
 use crate::protocol::{Done, Run, checksum_text};
-use crate::report::{Comparison, ContenderResult, Kind, Ratio, Status};
+use crate::report::{Comparison, ContenderResult, Kind, Ratio};
 use crate::rng::SplitMix64;
 use crate::round::{Entered, Entrant, Lane, SameWork, Shape, Station, run_round};
 
@@ -159,23 +159,6 @@ impl<'a> Compare<'a> {
     }
 
     fn empty(&self, reference: &str) -> Comparison {
-        let row = |closure: &Closure<'_>| ContenderResult {
-            name: closure.name.clone(),
-            version: String::new(),
-            tags: Vec::new(),
-            status: Status::Ok,
-            reason: None,
-            iters: 0,
-            startup_ns: None,
-            not_flat: 0,
-            per_op: None,
-            quantiles_ns: BTreeMap::new(),
-            quantile_spread_ns: BTreeMap::new(),
-            values: BTreeMap::new(),
-            peak_rss_bytes: None,
-            ratio: BTreeMap::new(),
-            floor_multiple: None,
-        };
         Comparison {
             workload: self.name.clone(),
             kind: Kind::Rate,
@@ -191,7 +174,7 @@ impl<'a> Compare<'a> {
             twin: None,
             headline: None,
             note: None,
-            contenders: self.closures.iter().map(row).collect(),
+            contenders: self.closures.iter().map(|closure| ContenderResult::unmeasured(&closure.name)).collect(),
             rounds: Vec::new(),
         }
     }

@@ -42,6 +42,7 @@ pub mod change;
 pub mod child;
 pub mod claim;
 mod counters;
+mod entrants;
 pub mod host;
 mod in_process;
 pub mod machine;

@@ -368,6 +368,29 @@ impl Report {
     }
 }
 
+impl ContenderResult {
+    /// A contender of which nothing is known yet.
+    pub fn unmeasured(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            version: String::new(),
+            tags: Vec::new(),
+            status: Status::Ok,
+            reason: None,
+            iters: 0,
+            startup_ns: None,
+            not_flat: 0,
+            per_op: None,
+            quantiles_ns: BTreeMap::new(),
+            quantile_spread_ns: BTreeMap::new(),
+            values: BTreeMap::new(),
+            peak_rss_bytes: None,
+            ratio: BTreeMap::new(),
+            floor_multiple: None,
+        }
+    }
+}
+
 impl Comparison {
     /// The row of `name`.
     pub fn contender(&self, name: &str) -> Option<&ContenderResult> {

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::analysis;
 use crate::claim::{Claim, judge_all};
-use crate::host::{Child, ChildError, Interrupt, Launch, Limits, Stamps};
+use crate::entrants::entrants;
+use crate::host::Interrupt;
 use crate::machine::Machine;
 use crate::plan::{Effort, Plan};
-use crate::protocol::{Done, Params, Prepare, Run};
 use crate::report::{Comparison, ContenderResult, Kind, Report, SCHEMA, Status};
 use crate::rng::SplitMix64;
-use crate::round::{Entered, Entrant, Lane, SameWork, Shape, Station, Stop, run_round};
+use crate::round::{Entrant, Lane, SameWork, Shape, Stop, run_round};
 
 /// Runs of a behaviour workload; all must agree.
 const BEHAVIOUR_RUNS: u32 = 3;
@@ -412,23 +412,6 @@ impl State {
 }
 
 fn empty(plan: &Plan, effort: &Effort) -> Comparison {
-    let row = |name: &str| ContenderResult {
-        name: name.to_owned(),
-        version: String::new(),
-        tags: Vec::new(),
-        status: Status::Ok,
-        reason: None,
-        iters: 0,
-        startup_ns: None,
-        not_flat: 0,
-        per_op: None,
-        quantiles_ns: BTreeMap::new(),
-        quantile_spread_ns: BTreeMap::new(),
-        values: BTreeMap::new(),
-        peak_rss_bytes: None,
-        ratio: BTreeMap::new(),
-        floor_multiple: None,
-    };
     Comparison {
         workload: plan.workload.clone(),
         kind: plan.kind,
@@ -444,7 +427,7 @@ fn empty(plan: &Plan, effort: &Effort) -> Comparison {
         twin: None,
         headline: None,
         note: None,
-        contenders: plan.entries.iter().map(|entry| row(&entry.name)).collect(),
+        contenders: plan.entries.iter().map(|entry| ContenderResult::unmeasured(&entry.name)).collect(),
         rounds: Vec::new(),
     }
 }
@@ -456,71 +439,4 @@ fn order_seed(seed: u64, title: &str, round: u32) -> u64 {
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     SplitMix64::new(seed ^ hash ^ u64::from(round).rotate_left(32)).next_u64()
-}
-
-/// A contender that is a process.
-struct ProcessEntrant {
-    name: String,
-    launch: Launch,
-    cpus: Vec<usize>,
-    limits: Limits,
-    interrupt: Interrupt,
-    request: Prepare,
-}
-
-struct ProcessStation(Child);
-
-impl Station for ProcessStation {
-    fn run(&mut self, request: Run) -> Result<(Done, Stamps), ChildError> {
-        self.0.run(request)
-    }
-
-    fn leave(self: Box<Self>) {
-        self.0.end();
-    }
-}
-
-impl Entrant for ProcessEntrant {
-    fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn enter(&mut self, size: Option<u64>) -> Result<Entered<'_>, ChildError> {
-        let mut child = Child::start(&self.launch, &self.cpus, self.limits, &self.interrupt)?;
-        let mut request = self.request.clone();
-        if let Some(size) = size {
-            request.params.0.insert("n".to_owned(), size.into());
-        }
-        child.prepare(&request)?;
-        let (hello, startup) = (child.hello().clone(), child.startup());
-        Ok(Entered { station: Box::new(ProcessStation(child)), hello: Some(hello), startup })
-    }
-}
-
-fn entrants(
-    plan: &Plan,
-    seed: u64,
-    effort: &Effort,
-    interrupt: &Interrupt,
-    allowed: &[usize],
-) -> Vec<Box<dyn Entrant>> {
-    let reference = plan.entries.iter().find(|entry| entry.name == plan.reference);
-    let twin = reference.filter(|_| plan.with_twin).map(|entry| (plan.twin(), entry));
-    let all = plan.entries.iter().map(|entry| (entry.name.clone(), entry)).chain(twin);
-    all.map(|(name, entry)| {
-        let Params(mut params) = plan.params.clone();
-        params.extend(entry.params.iter().map(|(key, value)| (key.clone(), (*value).into())));
-        let request = Prepare { workload: plan.workload.clone(), params: Params(params), seed };
-        let cpus = plan.placement.cpus(allowed);
-        let entrant = ProcessEntrant {
-            name,
-            launch: entry.launch.clone(),
-            cpus,
-            limits: effort.limits,
-            interrupt: interrupt.clone(),
-            request,
-        };
-        Box::new(entrant) as Box<dyn Entrant>
-    })
-    .collect()
 }

@@ -9,7 +9,7 @@ use bench_harness::machine::Machine;
 use bench_harness::placement::Placement;
 use bench_harness::plan::{CPU, WALL};
 use bench_harness::protocol::{Done, Params, Usage, checksum_text};
-use bench_harness::report::{Block, Comparison, ContenderResult, Kind, Report, Round, SCHEMA, Status, Verdict};
+use bench_harness::report::{Block, Comparison, ContenderResult, Kind, Report, Round, SCHEMA, Verdict};
 use bench_harness::rng::SplitMix64;
 use bench_harness::stats::Looks;
 
@@ -18,26 +18,6 @@ const OPS: u64 = 1_000;
 /// A contender and the time of its operations: ns, and how much that scatters.
 #[derive(Clone, Copy)]
 struct Truth(&'static str, f64, f64);
-
-fn row(name: &str) -> ContenderResult {
-    ContenderResult {
-        name: name.to_owned(),
-        version: "1".to_owned(),
-        tags: Vec::new(),
-        status: Status::Ok,
-        reason: None,
-        iters: 1,
-        startup_ns: None,
-        not_flat: 0,
-        per_op: None,
-        quantiles_ns: BTreeMap::new(),
-        quantile_spread_ns: BTreeMap::new(),
-        values: BTreeMap::new(),
-        peak_rss_bytes: None,
-        ratio: BTreeMap::new(),
-        floor_multiple: None,
-    }
-}
 
 fn done(wall_ns: f64, values: &[(&str, f64)]) -> Done {
     let wall_ns = wall_ns.round() as u64;
@@ -91,7 +71,7 @@ fn comparison(truths: &[Truth], rounds: u32, seed: u64) -> Comparison {
         twin: None,
         headline: None,
         note: None,
-        contenders: truths.iter().map(|truth| row(truth.0)).collect(),
+        contenders: truths.iter().map(|truth| ContenderResult::unmeasured(truth.0)).collect(),
         rounds,
     };
     analyse(&mut comparison);

@@ -2,14 +2,14 @@
 
 #[cfg(feature = "async-std")]
 mod async_std;
-pub(crate) mod floor;
+mod floor;
 mod pipe_fd;
 mod probe;
-pub(crate) mod process;
+mod process;
 mod rayon;
 mod smol_local;
 mod smol_mt;
-pub(crate) mod thread;
+mod thread;
 mod thread_pool;
 mod tokio_ct;
 mod tokio_mt;

@@ -37,9 +37,6 @@ use bench_harness::child::Prepared;
 use bench_harness::protocol::{Params, Refusal};
 
 use crate::capability::{Jobs, Tasks};
-use crate::runtimes::floor::Floor;
-use crate::runtimes::process::Processes;
-use crate::runtimes::thread::Threads;
 
 /// Sets a workload up from parameters and a seed: starts the runtime, checks the parameters.
 pub type Setup = Box<dyn FnOnce(&Params, u64) -> Result<Box<dyn Prepared>, Refusal>>;
@@ -72,21 +69,21 @@ trait Workload {
     fn on_jobs<R: Jobs>(name: &str) -> Answer;
 
     /// On threads.
-    fn on_threads(name: &str) -> Answer {
-        Self::on_jobs::<Threads>(name)
+    fn on_threads<R: Jobs>(name: &str) -> Answer {
+        Self::on_jobs::<R>(name)
     }
 
     /// On processes.
-    fn on_processes(name: &str) -> Answer {
-        Self::on_jobs::<Processes>(name)
+    fn on_processes<R: Jobs>(name: &str) -> Answer {
+        Self::on_jobs::<R>(name)
     }
 
     /// On rayon.
     fn on_rayon(name: &str) -> Answer;
 
     /// By hand.
-    fn on_floor(name: &str) -> Answer {
-        Self::on_tasks::<Floor>(name)
+    fn on_floor<R: Tasks>(name: &str) -> Answer {
+        Self::on_tasks::<R>(name)
     }
 
     /// On the self-test's probe.
@@ -126,13 +123,13 @@ families! {
     /// Things that run closures.
     OnJobs<R: Jobs> => on_jobs;
     /// Threads of the operating system.
-    OnThreads => on_threads;
+    OnThreads<R: Jobs> => on_threads;
     /// Processes.
-    OnProcesses => on_processes;
+    OnProcesses<R: Jobs> => on_processes;
     /// rayon.
     OnRayon => on_rayon;
     /// The hand-written floor.
-    OnFloor => on_floor;
+    OnFloor<R: Tasks> => on_floor;
     /// The self-test's probe.
     OnProbe => on_probe;
 }

@@ -18,14 +18,14 @@ use crate::capability::{NoPipes, Tasks};
 use crate::workloads::{OnFloor, offer};
 
 pub(super) const RUNTIME: Runtime =
-    Runtime { name: "floor", version: "by hand", threads: one, offer: offer::<OnFloor> };
+    Runtime { name: "floor", version: "by hand", threads: one, offer: offer::<OnFloor<Floor>> };
 
 thread_local! {
     static QUEUE: RefCell<VecDeque<Rc<dyn Runnable>>> = RefCell::new(VecDeque::with_capacity(1 << 14));
 }
 
 /// The executor.
-pub(crate) struct Floor;
+struct Floor;
 
 impl Tasks for Floor {
     type Handle<T: Send + 'static> = Handle<T>;
@@ -140,7 +140,7 @@ impl<F: Future> Joinable<F::Output> for Task<F> {
 }
 
 /// Awaits a task.
-pub(crate) struct Handle<T>(Rc<dyn Joinable<T>>);
+struct Handle<T>(Rc<dyn Joinable<T>>);
 
 // SAFETY: the floor's process makes no thread while tasks exist, so nothing is ever sent. The bound is there because tasks
 // of other runtimes are.

@@ -15,13 +15,13 @@ use crate::capability::Jobs;
 use crate::workloads::{OnProcesses, offer};
 
 pub(super) const RUNTIME: Runtime =
-    Runtime { name: "process", version: "fork(2)", threads: one, offer: offer::<OnProcesses> };
+    Runtime { name: "process", version: "fork(2)", threads: one, offer: offer::<OnProcesses<Processes>> };
 
 /// The job-runner behind it. This process never has more than one thread, which is what makes fork safe.
-pub(crate) struct Processes;
+struct Processes;
 
 /// A running child and the place its result comes back to.
-pub(crate) struct Forked {
+struct Forked {
     child: Pid,
     place: &'static Place,
 }

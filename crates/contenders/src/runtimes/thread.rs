@@ -11,11 +11,11 @@ pub(super) const RUNTIME: Runtime = Runtime {
     name: "thread",
     version: concat!("std ", env!("VERSION_RUST")),
     threads: workers,
-    offer: offer::<OnThreads>,
+    offer: offer::<OnThreads<Threads>>,
 };
 
 /// The job-runner behind it.
-pub(crate) struct Threads;
+struct Threads;
 
 impl Jobs for Threads {
     type Handle = JoinHandle<u64>;

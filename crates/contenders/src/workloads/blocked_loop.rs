@@ -9,7 +9,6 @@ use bench_harness::protocol::{Params, Refusal};
 
 use super::{Answer, Workload, mix, not_started};
 use crate::capability::{Jobs, Tasks};
-use crate::runtimes::process::Processes;
 
 pub(super) struct BlockedLoop;
 
@@ -36,14 +35,14 @@ impl Workload for BlockedLoop {
     }
 
     /// The ticker stays in the parent, where its figures are wanted; the hog is forked.
-    fn on_processes(_: &str) -> Answer {
+    fn on_processes<R: Jobs>(_: &str) -> Answer {
         Ok(Box::new(|params, seed| {
             let schedule = Schedule::read(params, seed)?;
-            Processes::start().map_err(|error| not_started(&error))?;
+            R::start().map_err(|error| not_started(&error))?;
             let play = |schedule: Schedule| {
-                let hog = Processes::spawn(move || schedule.hog_after_sleeping());
+                let hog = R::spawn(move || schedule.hog_after_sleeping());
                 let lateness = schedule.tick_blocking();
-                Processes::join(hog);
+                R::join(hog);
                 lateness
             };
             Ok(Box::new(Ticking { schedule, play: Box::new(play) }))
@@ -55,7 +54,7 @@ impl Workload for BlockedLoop {
     }
 
     /// The ticker alone: how late this machine's timers are with nobody in the way.
-    fn on_floor(_: &str) -> Answer {
+    fn on_floor<R: Tasks>(_: &str) -> Answer {
         Ok(Box::new(|params, seed| {
             let schedule = Schedule::read(params, seed)?;
             Ok(Box::new(Ticking { schedule, play: Box::new(|schedule| schedule.tick_blocking()) }))

@@ -9,8 +9,6 @@ use bench_harness::protocol::Refusal;
 
 use super::{Answer, Workload, not_started, part_of, sum_of};
 use crate::capability::{Jobs, Tasks};
-use crate::runtimes::process::Processes;
-use crate::runtimes::thread::Threads;
 
 pub(super) struct ForkJoin;
 
@@ -42,12 +40,12 @@ impl Workload for ForkJoin {
         Err(Refusal::unsupported("a pooled job that waits for jobs of its own deadlocks a fixed pool"))
     }
 
-    fn on_threads(name: &str) -> Answer {
-        if name == SUM { Self::on_jobs::<Threads>(name) } else { fib_in_jobs::<Threads>() }
+    fn on_threads<R: Jobs>(name: &str) -> Answer {
+        if name == SUM { Self::on_jobs::<R>(name) } else { fib_in_jobs::<R>() }
     }
 
-    fn on_processes(name: &str) -> Answer {
-        if name == SUM { Self::on_jobs::<Processes>(name) } else { fib_in_jobs::<Processes>() }
+    fn on_processes<R: Jobs>(name: &str) -> Answer {
+        Self::on_threads::<R>(name)
     }
 
     fn on_rayon(name: &str) -> Answer {
@@ -64,7 +62,7 @@ impl Workload for ForkJoin {
         fib(|| Ok(Box::new(|n, cutoff| rayon::scope(|_| rayon_fib(n, cutoff)))))
     }
 
-    fn on_floor(name: &str) -> Answer {
+    fn on_floor<R: Tasks>(name: &str) -> Answer {
         if name == SUM {
             return sum(|seed| Ok(Box::new(move |len, _| sum_of(seed, 0..len))));
         }

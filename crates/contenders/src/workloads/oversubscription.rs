@@ -25,7 +25,7 @@ impl Workload for Oversubscription {
         Err(Refusal::unsupported(FIXED))
     }
 
-    fn on_threads(_: &str) -> Answer {
+    fn on_threads<R: Jobs>(_: &str) -> Answer {
         Ok(Box::new(|params, seed| {
             let len = params.integer("len", 1..=1 << 40)?;
             let threads = params.integer("threads_per_core", 1..=1_000)? * workers() as u64;
@@ -33,7 +33,7 @@ impl Workload for Oversubscription {
         }))
     }
 
-    fn on_processes(_: &str) -> Answer {
+    fn on_processes<R: Jobs>(_: &str) -> Answer {
         Err(Refusal::unsupported("it is asked of threads"))
     }
 

@@ -12,7 +12,6 @@ use bench_harness::protocol::Refusal;
 
 use super::{Answer, Workload, mix, not_started};
 use crate::capability::{Jobs, Pipe, Tasks};
-use crate::runtimes::process::Processes;
 
 pub(super) struct PingPong;
 
@@ -57,9 +56,9 @@ impl Workload for PingPong {
         }))
     }
 
-    fn on_processes(name: &str) -> Answer {
+    fn on_processes<R: Jobs>(name: &str) -> Answer {
         match name {
-            PIPE => Self::on_jobs::<Processes>(name),
+            PIPE => Self::on_jobs::<R>(name),
             CHANNEL => Err(Refusal::unsupported("processes share no memory to have a channel in; see ping-pong/pipe")),
             _ => Err(Refusal::unsupported("parking works between the threads of one process")),
         }
@@ -69,7 +68,7 @@ impl Workload for PingPong {
         Err(Refusal::unsupported("rayon's jobs must not wait for one another: it runs them on top of each other"))
     }
 
-    fn on_floor(name: &str) -> Answer {
+    fn on_floor<R: Tasks>(name: &str) -> Answer {
         match name {
             PIPE => Ok(Box::new(|params, seed| {
                 let n = params.integer("n", 1..=MOST_TRIPS)?;
@@ -77,10 +76,10 @@ impl Workload for PingPong {
             })),
             CHANNEL => Ok(Box::new(|params, seed| {
                 let n = params.integer("n", 1..=MOST_TRIPS)?;
-                let runtime = crate::runtimes::floor::Floor;
+                let runtime = R::start().map_err(|error| not_started(&error))?;
                 Ok(Box::new(Play { n, play: Box::new(move |n, iters| Ok(floor_channel(&runtime, seed, n, iters))) }))
             })),
-            _ => Self::on_tasks::<crate::runtimes::floor::Floor>(name),
+            _ => Self::on_tasks::<R>(name),
         }
     }
 }

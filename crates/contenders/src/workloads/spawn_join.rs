@@ -45,10 +45,10 @@ impl Workload for SpawnJoin {
         }
     }
 
-    fn on_floor(name: &str) -> Answer {
+    fn on_floor<R: Tasks>(name: &str) -> Answer {
         let kind = Kind::of(name);
         match kind {
-            Kind::OneByOne | Kind::Batch => Self::on_tasks::<crate::runtimes::floor::Floor>(name),
+            Kind::OneByOne | Kind::Batch => Self::on_tasks::<R>(name),
             // The job itself, called in line: what is left when making a unit costs nothing.
             Kind::Compute | Kind::Sleep => {
                 Ok(Box::new(move |params, seed| Ok(Box::new(InLine(Shape::read(kind, params, seed)?)))))

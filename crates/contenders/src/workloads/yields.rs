@@ -37,7 +37,7 @@ impl Workload for Yields {
         Err(Refusal::unsupported("a pooled job keeps its worker until it ends: it can't let the next one have a turn"))
     }
 
-    fn on_threads(name: &str) -> Answer {
+    fn on_threads<R: Jobs>(name: &str) -> Answer {
         let one = name == ONE;
         Ok(Box::new(move |params, seed| {
             let n = params.integer("n", 1..=MOST_YIELDS)?;
@@ -49,10 +49,10 @@ impl Workload for Yields {
         }))
     }
 
-    fn on_processes(name: &str) -> Answer {
+    fn on_processes<R: Jobs>(name: &str) -> Answer {
         if name == ONE {
             // A process of one thread yields as that thread does.
-            return Self::on_threads(name);
+            return Self::on_threads::<R>(name);
         }
         Err(Refusal::unsupported("1,000 live processes are more than this workload may ask of a machine"))
     }

@@ -37,6 +37,7 @@ fn effort() -> Effort {
     Effort {
         looks: Looks { rounds: vec![2], error: 0.05 },
         block: Duration::from_micros(200),
+        watch: false,
         limits: Limits { hello: 5 * second, prepare: 5 * second, block: second },
         ..Effort::standard()
     }

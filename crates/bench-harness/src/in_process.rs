@@ -25,6 +25,7 @@ use crate::round::{Entered, Entrant, Lane, SameWork, Shape, Station, run_round};
 ///     .contender("iterator", || numbers.iter().sum::<u64>())
 ///     .contender("twice", || numbers.iter().sum::<u64>() + numbers.iter().sum::<u64>())
 ///     .block(Duration::from_micros(200))
+///     .watch(false) // this example runs beside others
 ///     .run()?;
 /// let ratio = result.contender("twice").unwrap().ratio["wall_ns"];
 /// println!("{:.2}x [{:.2}, {:.2}]", ratio.estimate, ratio.low, ratio.high);
@@ -96,6 +97,13 @@ impl<'a> Compare<'a> {
         self
     }
 
+    /// Whether rounds that other programs disturbed are void and made up for; they are if not said.
+    #[must_use]
+    pub fn watch(mut self, watch: bool) -> Self {
+        self.effort.watch = watch;
+        self
+    }
+
     /// Ratios this close to 1 count as equal; 0.01 if not said.
     #[must_use]
     pub fn margin(mut self, margin: f64) -> Self {
@@ -133,6 +141,7 @@ impl<'a> Compare<'a> {
             steady: true,
             sizes: Vec::new(),
             iteration_limit: None,
+            watch: self.effort.watch,
         };
         let mut rng = SplitMix64::new(self.seed);
         let mut same = SameWork::default();
@@ -250,6 +259,7 @@ mod tests {
             .contender("once", || spin(2_000))
             .contender("twice", || spin(4_000))
             .block(Duration::from_micros(500))
+            .watch(false)
             .run()
             .unwrap();
         let ratio = result.contender("twice").unwrap().ratio[WALL];

@@ -9,6 +9,7 @@
 //!     .contender("forwards", || numbers.iter().sum::<u64>())
 //!     .contender("backwards", || numbers.iter().rev().sum::<u64>())
 //!     .block(std::time::Duration::from_micros(100))
+//!     .watch(false) // this example runs beside others
 //!     .run()?;
 //! let ratio = result.contender("backwards").unwrap().ratio["wall_ns"];
 //! println!("{:.3}x [{:.3}, {:.3}]", ratio.estimate, ratio.low, ratio.high);

@@ -88,6 +88,8 @@ pub struct Effort {
     pub trials: u32,
     /// A contender whose single iteration takes longer is left out, and its cell says so.
     pub iteration_limit: Option<Duration>,
+    /// Whether rounds that others disturbed are void. Off only where figures do not matter, as in tests of everything else.
+    pub watch: bool,
     /// How long a child may be silent.
     pub limits: Limits,
 }
@@ -114,6 +116,7 @@ impl Effort {
             block: Duration::from_millis(5),
             trials: 8,
             iteration_limit: Some(Duration::from_secs(1)),
+            watch: true,
             limits: Limits::default(),
         }
     }

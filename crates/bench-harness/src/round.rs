@@ -86,6 +86,8 @@ pub(crate) struct Shape {
     pub(crate) sizes: Vec<u64>,
     /// A contender whose single iteration takes longer is out.
     pub(crate) iteration_limit: Option<Duration>,
+    /// Whether to void rounds that others disturbed.
+    pub(crate) watch: bool,
 }
 
 /// Why a comparison can't go on.
@@ -157,7 +159,7 @@ pub(crate) fn run_round(
             runner.station.leave();
         }
     }
-    round.void = guard.void();
+    round.void = if shape.watch { guard.void() } else { None };
     Ok(round)
 }
 
@@ -392,7 +394,14 @@ mod tests {
     }
 
     fn shape() -> Shape {
-        Shape { block: Duration::from_millis(5), blocks: 4, steady: true, sizes: Vec::new(), iteration_limit: None }
+        Shape {
+            block: Duration::from_millis(5),
+            blocks: 4,
+            steady: true,
+            sizes: Vec::new(),
+            iteration_limit: None,
+            watch: false,
+        }
     }
 
     fn run(fakes: Vec<Fake>, shape: &Shape, seed: u64) -> (Result<Round, Stop>, BTreeMap<String, Lane>) {

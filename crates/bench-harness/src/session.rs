@@ -301,6 +301,7 @@ impl Session {
             steady,
             sizes: plan.sizes.clone(),
             iteration_limit: if steady { self.effort.iteration_limit } else { None },
+            watch: self.effort.watch,
         }
     }
 

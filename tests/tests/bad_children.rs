@@ -243,6 +243,8 @@ fn a_report_of_another_session_is_not_gone_on_with() {
     assert!(refusal(partial.clone(), plan(&["honest", "chatty"])).contains("other contenders"));
     let elsewhere = Report { seed: 99, ..partial.clone() };
     assert!(refusal(elsewhere, plan(&["honest", "slow"])).contains("the seed was 99, now it is 1"));
+    let endless = Report { measured_s: 1e300, ..partial.clone() };
+    assert!(refusal(endless, plan(&["honest", "slow"])).contains("it claims to have measured for 1"));
     let mut machine = partial;
     machine.machine.kernel = "Linux 2.4".to_owned();
     assert!(refusal(machine, plan(&["honest", "slow"])).contains("the machine was"));

@@ -135,7 +135,8 @@ impl Session {
         if old.comparisons.len() != self.plans.len() {
             return Err(ResumeError("it has comparisons that are not asked for now".to_owned()));
         }
-        self.before = Duration::from_secs_f64(old.measured_s.max(0.0));
+        self.before = Duration::try_from_secs_f64(old.measured_s)
+            .map_err(|error| ResumeError(format!("it claims to have measured for {} s: {error}", old.measured_s)))?;
         self.report.began_unix = old.began_unix;
         self.report.measured_s = old.measured_s;
         self.report.machine = old.machine;
@@ -214,7 +215,7 @@ impl Session {
         }
     }
 
-    /// Runs rounds until `target` of them count.
+    /// Runs rounds until `target` of them count. The budget is looked at between looks only: one that has begun is finished.
     fn run_to_look(
         &mut self,
         index: usize,
@@ -230,7 +231,6 @@ impl Session {
         // Void rounds are made up for, but not without end: on a machine that is never quiet the rest says so.
         let mut allowance = target + 4;
         while self.valid_rounds(index) < target {
-            // The budget is looked at between rounds, but every comparison gets its first look once it has begun.
             let number = self.report.comparisons[index].rounds.len() as u32 + 1;
             let mut rng = SplitMix64::new(order_seed(self.report.seed, &title, number));
             let state = &mut self.states[index];

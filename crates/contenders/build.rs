@@ -3,7 +3,19 @@
 use std::path::Path;
 use std::process::Command;
 
-const MEASURED: [&str; 5] = ["tokio", "async-executor", "async-std", "rayon", "crossbeam-channel"];
+const MEASURED: [&str; 11] = [
+    "async-executor",
+    "async-std",
+    "compio",
+    "corosensei",
+    "crossbeam-channel",
+    "crossbeam-utils",
+    "glommio",
+    "may",
+    "monoio",
+    "rayon",
+    "tokio",
+];
 
 fn main() {
     let lock = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../../Cargo.lock");

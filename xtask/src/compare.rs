@@ -12,7 +12,7 @@ use bench_harness::render::{csv, markdown, terminal};
 use bench_harness::report::{Report, Status, Verdict};
 use bench_harness::session::Session;
 use clap::{Args, ValueEnum};
-use experiments::{Selection, claims, plans};
+use experiments::{Programme, Selection, claims, plans};
 
 use crate::progress::Display;
 use crate::{FINE, REFUTED, TOO_NOISY, output, subjects};
@@ -92,7 +92,11 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
             Where::Pinned => Placement::Pinned,
             Where::Free => Placement::Free,
         }),
-        quick: options.quick,
+        programme: match (options.quick, options.full) {
+            (true, _) => Programme::Quick,
+            (_, true) => Programme::Full,
+            _ => Programme::Standard,
+        },
     };
     // What is wrong is said before anything is built or measured.
     selection.check_workloads()?;

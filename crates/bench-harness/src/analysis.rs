@@ -81,8 +81,22 @@ fn figure(done: &Done, metric: &str) -> Option<f64> {
 /// The natural logarithm of `contender`'s figure over `versus`'s, one number a round: the median over the blocks that both
 /// ran, so that one disturbed block does not speak for its round.
 pub fn log_ratios(comparison: &Comparison, contender: &str, versus: &str, metric: &str) -> Vec<f64> {
+    if comparison.kind == Kind::Memory && metric == comparison.metric {
+        let of_round = |round: &Round| {
+            let (above, below) = (slope_of(round, contender, metric)?, slope_of(round, versus, metric)?);
+            (above > 0.0 && below > 0.0).then(|| (above / below).ln())
+        };
+        return comparison.valid_rounds().filter_map(of_round).collect();
+    }
     let of_round = |round: &Round| median(&block_log_ratios(round, contender, versus, metric));
     comparison.valid_rounds().filter_map(of_round).collect()
+}
+
+/// What one more unit adds to the figure, over the sizes of a round.
+fn slope_of(round: &Round, name: &str, metric: &str) -> Option<f64> {
+    let points = round.blocks.iter().filter_map(|block| block.done.get(name));
+    let points = points.filter_map(|done| Some((done.ops as f64, *done.values.get(metric)?)));
+    slope::theil_sen(&points.collect::<Vec<_>>())
 }
 
 fn block_log_ratios(round: &Round, contender: &str, versus: &str, metric: &str) -> Vec<f64> {
@@ -97,6 +111,9 @@ fn block_log_ratios(round: &Round, contender: &str, versus: &str, metric: &str) 
 /// The logarithm of `contender`'s figure itself, one number a round.
 pub(crate) fn log_values(comparison: &Comparison, contender: &str, metric: &str) -> Vec<f64> {
     let of_round = |round: &Round| {
+        if comparison.kind == Kind::Memory && metric == comparison.metric {
+            return slope_of(round, contender, metric).filter(|slope| *slope > 0.0).map(f64::ln);
+        }
         let values = round.blocks.iter().filter_map(|block| Some(figure(block.done.get(contender)?, metric)?.ln()));
         median(&values.collect::<Vec<f64>>())
     };
@@ -202,14 +219,8 @@ fn values(comparison: &Comparison, name: &str, done: &[&Done]) -> BTreeMap<Strin
         by_name.iter().filter_map(|(value, figures)| Some(((*value).to_owned(), spread(figures)?))).collect();
     if comparison.kind == Kind::Memory {
         // A unit's bytes are the slope over sizes: whatever the process needs anyway is in every size and drops out.
-        let slopes: Vec<f64> = comparison
-            .valid_rounds()
-            .filter_map(|round| {
-                let points = round.blocks.iter().filter_map(|block| block.done.get(name));
-                let points = points.filter_map(|done| Some((done.ops as f64, *done.values.get(&comparison.metric)?)));
-                slope::theil_sen(&points.collect::<Vec<_>>())
-            })
-            .collect();
+        let slopes: Vec<f64> =
+            comparison.valid_rounds().filter_map(|round| slope_of(round, name, &comparison.metric)).collect();
         values.extend(spread(&slopes).map(|spread| (format!("{}_per_unit", comparison.metric), spread)));
     }
     values

@@ -2,7 +2,7 @@
 
 use crate::analysis::{FAMILY_ERROR, log_ratios, log_values, ratio_of};
 use crate::placement::Placement;
-use crate::report::{ClaimResult, Comparison, LegResult, Report, Status, Verdict};
+use crate::report::{ClaimResult, Comparison, Kind, LegResult, Ratio, Report, Status, Verdict};
 use crate::stats::{Alternative, Decision, Interval, Region, judge, multiple, signed_rank};
 
 /// A claim as data. It is confirmed when every leg is, and refuted when one is.
@@ -121,7 +121,7 @@ fn labels(legs: &[&JudgedLeg]) -> String {
 }
 
 fn judge_leg(leg: &Leg, report: &Report) -> JudgedLeg {
-    let measured = measure(leg, report);
+    let measured = took_part(leg, report);
     let unit = match (&leg.versus, leg.metric.ends_with("_ns")) {
         (Some(_), _) => "x",
         (None, true) => "ns",
@@ -134,8 +134,18 @@ fn judge_leg(leg: &Leg, report: &Report) -> JudgedLeg {
         unit: unit.to_owned(),
         missing: None,
     };
-    let (comparison, logs) = match measured {
-        Ok(measured) => measured,
+    let comparison = match measured {
+        Ok(comparison) => comparison,
+        Err(missing) => {
+            result.missing = Some(missing);
+            return JudgedLeg { result, p: None };
+        }
+    };
+    if comparison.kind == Kind::Behaviour {
+        return judge_behaviour(leg, comparison, result);
+    }
+    let logs = match log_figures(leg, comparison) {
+        Ok(logs) => logs,
         Err(missing) => {
             result.missing = Some(missing);
             return JudgedLeg { result, p: None };
@@ -159,7 +169,7 @@ fn judge_leg(leg: &Leg, report: &Report) -> JudgedLeg {
     JudgedLeg { result, p: p_of(decision, &logs, region).map(|p| (p * looks as f64).min(1.0)) }
 }
 
-fn needs(ratio: &crate::report::Ratio, interval: Interval, region: Region) -> Option<u32> {
+fn needs(ratio: &Ratio, interval: Interval, region: Region) -> Option<u32> {
     if ratio.decided {
         return None;
     }
@@ -180,8 +190,34 @@ fn p_of(decision: Decision, logs: &[f64], region: Region) -> Option<f64> {
     }
 }
 
-/// The leg's figure, one number a round on the log scale; or why there is none.
-fn measure<'a>(leg: &Leg, report: &'a Report) -> Result<(&'a Comparison, Vec<f64>), String> {
+/// What happens at all does so in every run, or the contender has failed: a figure without noise.
+fn judge_behaviour(leg: &Leg, comparison: &Comparison, mut result: LegResult) -> JudgedLeg {
+    let runs: Vec<f64> = comparison
+        .valid_rounds()
+        .flat_map(|round| &round.blocks)
+        .filter_map(|block| block.done.get(&leg.contender)?.values.get(&leg.metric).copied())
+        .collect();
+    let Some(&value) = runs.first() else {
+        result.missing = Some(format!("{}: no runs with `{}`", leg.label, leg.metric));
+        return JudgedLeg { result, p: None };
+    };
+    let predicted = leg.at_least.is_none_or(|bound| value >= bound) && leg.at_most.is_none_or(|bound| value <= bound);
+    result.verdict = if predicted { Verdict::Confirmed } else { Verdict::Refuted };
+    let rounds = runs.len() as u32;
+    result.figure = Some(Ratio {
+        estimate: value,
+        low: value,
+        high: value,
+        confidence: 1.0,
+        rounds,
+        decided: true,
+        needs_rounds: None,
+    });
+    JudgedLeg { result, p: Some(0.0) }
+}
+
+/// The comparison that the leg is about, if its contenders came through it; or why not.
+fn took_part<'a>(leg: &Leg, report: &'a Report) -> Result<&'a Comparison, String> {
     let title = format!("{} · {}", leg.workload, leg.placement.name());
     let comparison =
         report.comparison(&leg.workload, leg.placement).ok_or_else(|| format!("{title} was not measured"))?;
@@ -197,6 +233,12 @@ fn measure<'a>(leg: &Leg, report: &'a Report) -> Result<(&'a Comparison, Vec<f64
             Some(_) => {}
         }
     }
+    Ok(comparison)
+}
+
+/// The leg's figure, one number a round on the log scale; or why there is none.
+fn log_figures(leg: &Leg, comparison: &Comparison) -> Result<Vec<f64>, String> {
+    let title = format!("{} · {}", leg.workload, leg.placement.name());
     let logs = match &leg.versus {
         Some(versus) => log_ratios(comparison, &leg.contender, versus, &leg.metric),
         None => log_values(comparison, &leg.contender, &leg.metric),
@@ -204,7 +246,7 @@ fn measure<'a>(leg: &Leg, report: &'a Report) -> Result<(&'a Comparison, Vec<f64
     if logs.is_empty() {
         return Err(format!("{title}: no rounds with `{}` of {}", leg.metric, leg.contender));
     }
-    Ok((comparison, logs))
+    Ok(logs)
 }
 
 impl LegResult {

@@ -1,15 +1,29 @@
-//! Contenders that are processes: set up afresh, pinned or free, round after round.
+//! Contenders that are processes: set up afresh, pinned or free, round after round. Those that serve are loaded meanwhile.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Duration;
 
 use crate::host::{Child, ChildError, Interrupt, Launch, Limits, Stamps};
+use crate::load::{Client, LoadError, Served};
+use crate::placement::starting_on;
 use crate::plan::{Effort, Plan};
-use crate::protocol::{Done, Params, Prepare, Run};
+use crate::protocol::{Done, Params, Prepare, Refusal, Run};
 use crate::round::{Entered, Entrant, Station};
+
+/// Time for a server to read its `run` before the first request comes. What it does before that is not in its CPU time; no
+/// request is lost.
+const HEAD_START: Duration = Duration::from_micros(300);
+/// How many requests tell what a server can do, and how many come before, for the first are slow.
+const BURST: u64 = 4_000;
+const FIRST_BURST: u64 = 1_000;
 
 /// A contender that is a process.
 struct ProcessEntrant {
     name: String,
     launch: Launch,
     cpus: Vec<usize>,
+    /// The CPUs it may not use: the load generator's.
+    others: Vec<usize>,
     limits: Limits,
     interrupt: Interrupt,
     request: Prepare,
@@ -38,9 +52,124 @@ impl Entrant for ProcessEntrant {
         if let Some(size) = size {
             request.params.0.insert("n".to_owned(), size.into());
         }
-        child.prepare(&request)?;
+        let ready = child.prepare(&request)?;
         let (hello, startup) = (child.hello().clone(), child.startup());
-        Ok(Entered { station: Box::new(ProcessStation(child)), hello: Some(hello), startup })
+        let station: Box<dyn Station> = match ready.listen {
+            None => Box::new(ProcessStation(child)),
+            Some(address) => Box::new(self.serve(child, &address, &request)?),
+        };
+        Ok(Entered { station, hello: Some(hello), startup })
+    }
+}
+
+impl ProcessEntrant {
+    /// Connects to a child that serves.
+    fn serve(&self, child: Child, address: &str, request: &Prepare) -> Result<ServerStation, ChildError> {
+        if self.others.is_empty() {
+            let why = "the client that loads a server needs a core of its own, and there is no second one";
+            return Err(Refusal::unsupported(why).into());
+        }
+        let address = address
+            .parse()
+            .map_err(|error| ChildError::Lied(format!("listens at {address:?}, which is no address: {error}")))?;
+        let connections = request.params.integer("connections", 1..=1_000_000)? as usize;
+        let per_iteration = request.params.integer("n", 1..=1 << 40)?;
+        let connections = NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN);
+        let client = on(&self.others, || Client::connect(address, connections, &self.interrupt).map_err(load_error))?;
+        let mut station = ServerStation {
+            child,
+            client,
+            cpus: self.others.clone(),
+            per_iteration,
+            seed: request.seed,
+            limit: self.limits.block,
+            pace: None,
+        };
+        station.pace = station.pace_of(&request.params)?;
+        Ok(station)
+    }
+}
+
+/// A child that serves, and the client that loads it.
+struct ServerStation {
+    child: Child,
+    client: Client,
+    /// Where the client runs.
+    cpus: Vec<usize>,
+    per_iteration: u64,
+    seed: u64,
+    limit: Duration,
+    /// Requests a second on a schedule; without one, as many as the answers allow.
+    pace: Option<NonZeroU64>,
+}
+
+impl ServerStation {
+    /// At which rate requests are to come: a given one, or a share of what this server can do, which is found out first.
+    fn pace_of(&mut self, params: &Params) -> Result<Option<NonZeroU64>, ChildError> {
+        if params.0.contains_key("rate_per_s") {
+            return Ok(NonZeroU64::new(params.integer("rate_per_s", 1..=100_000_000)?));
+        }
+        if !params.0.contains_key("capacity_permille") {
+            return Ok(None);
+        }
+        let share = params.integer("capacity_permille", 1..=2_000)?;
+        let (cpus, seed, limit, client) = (&self.cpus, self.seed, self.limit, &mut self.client);
+        let mut burst = |requests| on(cpus, || client.capacity(requests, seed, limit).map_err(load_error));
+        burst(FIRST_BURST)?;
+        let rate = burst(BURST)? * share as f64 / 1_000.0;
+        Ok(Some(NonZeroU64::new(rate as u64).unwrap_or(NonZeroU64::MIN)))
+    }
+}
+
+impl Station for ServerStation {
+    fn run(&mut self, request: Run) -> Result<(Done, Stamps), ChildError> {
+        let requests = request.iters * self.per_iteration;
+        let (seed, limit, pace, cpus, client) = (self.seed, self.limit, self.pace, &self.cpus, &mut self.client);
+        let load = || {
+            on(cpus, || {
+                std::thread::sleep(HEAD_START);
+                let served = match pace {
+                    None => client.closed(requests, seed, limit),
+                    Some(rate) => client.open(requests, rate, seed, limit),
+                };
+                served.map_err(load_error)
+            })
+        };
+        let (mut done, stamps, served) = self.child.run_beside(request, load)?;
+        fill(&mut done, &served, pace);
+        Ok((done, stamps))
+    }
+
+    fn leave(self: Box<Self>) {
+        // The connections go first: a server that is told to end has nobody left to answer.
+        drop(self.client);
+        self.child.end();
+    }
+}
+
+/// The client's stamps are the block's: the server's clock runs while it waits for the first request, too.
+fn fill(done: &mut Done, served: &Served, pace: Option<NonZeroU64>) {
+    (done.t0_ns, done.t1_ns) = (served.begin_ns, served.end_ns);
+    done.latency = Some(served.latency.pairs());
+    let quantiles = [("p50_ns", served.latency.quantile(0.5)), ("p99_ns", served.latency.quantile(0.99))];
+    let late = served.lateness.quantile(0.99).filter(|_| pace.is_some());
+    let figures = quantiles.into_iter().chain([("client_late_p99_ns", late)]);
+    let measured = figures.filter_map(|(name, value)| Some((name.to_owned(), value?.max(1) as f64)));
+    done.values.extend(measured);
+    if let Some(pace) = pace {
+        done.values.insert("requests_per_s".to_owned(), pace.get() as f64);
+    }
+}
+
+/// Runs this thread's part on `cpus`.
+fn on<T>(cpus: &[usize], work: impl FnOnce() -> Result<T, ChildError>) -> Result<T, ChildError> {
+    starting_on(cpus, work).map_err(ChildError::Start)?
+}
+
+fn load_error(error: LoadError) -> ChildError {
+    match error {
+        LoadError::Interrupted => ChildError::Interrupted,
+        other => ChildError::Load(other.to_string()),
     }
 }
 
@@ -63,6 +192,7 @@ pub(crate) fn entrants(
         let entrant = ProcessEntrant {
             name,
             launch: entry.launch.clone(),
+            others: allowed.iter().copied().filter(|cpu| !cpus.contains(cpu)).collect(),
             cpus,
             limits: effort.limits,
             interrupt: interrupt.clone(),

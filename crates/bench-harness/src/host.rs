@@ -116,6 +116,9 @@ pub enum ChildError {
     /// It claims what can't be.
     #[error("{0}")]
     Lied(String),
+    /// It serves, and the load generator could not do its part.
+    #[error("{0}")]
+    Load(String),
     /// A person wants it to end.
     #[error("interrupted")]
     Interrupted,
@@ -217,8 +220,21 @@ impl Child {
     /// # Errors
     /// When the child refuses, breaks the protocol, or claims what can't be.
     pub fn run(&mut self, request: Run) -> Result<(Done, Stamps), ChildError> {
+        self.run_beside(request, || Ok(())).map(|(done, stamps, ())| (done, stamps))
+    }
+
+    /// Has one block run while `meanwhile` does its part, as a server's load.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); and at once when `meanwhile` fails, for then the child waits in vain.
+    pub fn run_beside<T>(
+        &mut self,
+        request: Run,
+        meanwhile: impl FnOnce() -> Result<T, ChildError>,
+    ) -> Result<(Done, Stamps, T), ChildError> {
         let sent_ns = monotonic_ns();
         self.ask(&HostMessage::Run(request))?;
+        let other = meanwhile()?;
         let answer = self.answer("run", self.limits.block)?;
         let received_ns = monotonic_ns();
         let ChildMessage::Done(done) = answer else { return Err(unexpected("run", &answer)) };
@@ -233,7 +249,7 @@ impl Child {
         } else {
             Stamps::Fit
         };
-        Ok((done, stamps))
+        Ok((done, stamps, other))
     }
 
     /// Says `bye` and waits a little for an orderly end, which shows as the end of the child's stdout. The dead child itself

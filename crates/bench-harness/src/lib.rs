@@ -18,7 +18,8 @@
 //!
 //! # What it is not
 //!
-//! No profiler, no statistics of single calls, no load generator. Linux only.
+//! No profiler, no statistics of single calls, no load generator but one for TCP echo servers ([`load`]).
+//! Linux only.
 //!
 //! # The design
 //!
@@ -46,6 +47,7 @@ mod counters;
 mod entrants;
 pub mod host;
 mod in_process;
+pub mod load;
 pub mod machine;
 mod noise;
 pub mod placement;

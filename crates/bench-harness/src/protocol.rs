@@ -31,6 +31,11 @@ pub const MAX_INTEGER: u64 = 1 << 53;
 /// The longest line the host reads, in bytes. A latency list of 100,000 distinct values fits.
 pub const MAX_LINE: usize = 4 << 20;
 
+/// A server that answers `ready` with an address gets messages of this many bytes there, from any number of connections, and sends
+/// each back as it is. The first 8 bytes are a little-endian number, by which both sides check what was served. The byte after
+/// them is 1 where the message belongs to a block, and 0 where it only shows that somebody answers.
+pub const ECHO_MESSAGE: usize = 64;
+
 /// What the host says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -12,6 +12,7 @@ use crate::units::{about, significant, time};
 fn figure(comparison: &Comparison, row: &ContenderResult) -> Option<f64> {
     match comparison.metric.as_str() {
         WALL => Some(row.per_op.as_ref()?.wall_ns),
+        CPU => row.per_op.as_ref()?.cpu_ns,
         named => Some(row.values.get(value_name(comparison, named).as_str())?.median),
     }
 }
@@ -25,6 +26,7 @@ fn value_name(comparison: &Comparison, metric: &str) -> String {
 fn figure_heading(comparison: &Comparison) -> String {
     match comparison.metric.as_str() {
         WALL => format!("per {}", comparison.operation),
+        CPU => format!("CPU per {}", comparison.operation),
         named => named.trim_end_matches("_ns").replace('_', " "),
     }
 }

@@ -153,7 +153,7 @@ pub struct ContenderResult {
     pub tags: Vec<String>,
     /// How it came through.
     pub status: Status,
-    /// Why not, where it did not.
+    /// Why not, where it did not; with `ok`, why it does not reach the largest size of a workload over sizes.
     pub reason: Option<String>,
     /// Iterations in a block, as calibrated.
     #[serde(default)]

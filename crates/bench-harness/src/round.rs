@@ -53,6 +53,8 @@ pub(crate) struct Lane {
     pub(crate) tags: Vec<String>,
     /// Out of the comparison, with the reason.
     pub(crate) out: Option<(Status, String)>,
+    /// Why it does not reach the largest size, where a workload is run over sizes.
+    pub(crate) limit: Option<String>,
     /// Its ratio is decided: it need not run further rounds.
     pub(crate) decided: bool,
     /// Void blocks in a row.
@@ -99,16 +101,18 @@ pub(crate) enum Stop {
     Disagree(String),
 }
 
-/// What one iteration of a workload comes to: operations and checksum, and who said so first.
+/// What one iteration of a workload comes to, at each size it is run at: operations and checksum, and who said so first.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct SameWork(Option<(u64, String, String)>);
+pub(crate) struct SameWork(BTreeMap<Option<u64>, (u64, String, String)>);
 
 impl SameWork {
     /// Holds `done` against what the others did.
-    pub(crate) fn check(&mut self, name: &str, done: &Done) -> Result<(), Stop> {
+    pub(crate) fn check(&mut self, size: Option<u64>, name: &str, done: &Done) -> Result<(), Stop> {
         let ops = done.ops / done.iters;
-        match &self.0 {
-            None => self.0 = Some((ops, done.checksum.clone(), name.to_owned())),
+        match self.0.get(&size) {
+            None => {
+                self.0.insert(size, (ops, done.checksum.clone(), name.to_owned()));
+            }
             Some((first_ops, _, first)) if *first_ops != ops => {
                 return Err(Stop::Disagree(format!(
                     "{first} did {first_ops} operations in an iteration, {name} did {ops}: not the same work, not compared"
@@ -147,12 +151,14 @@ pub(crate) fn run_round(
     let sizes: Vec<Option<u64>> =
         if shape.sizes.is_empty() { vec![None] } else { shape.sizes.iter().copied().map(Some).collect() };
     for size in sizes {
-        let mut runners = start_all(entrants, lanes, size, &mut round, rng)?;
+        // A contender that can't do a size keeps what it has shown at the smaller ones.
+        let smallest = size.is_none_or(|size| shape.sizes.iter().all(|&other| other >= size));
+        let mut runners = start_all(entrants, lanes, size, smallest, &mut round, rng)?;
         if shape.steady {
             warm_up_all(&mut runners, lanes, same, shape, &mut round)?;
         }
         for _ in 0..shape.blocks {
-            let block = run_block(&mut runners, lanes, same, round.blocks.len() as u64 + 1, rng)?;
+            let block = run_block(&mut runners, lanes, same, (round.blocks.len() as u64 + 1, size, smallest), rng)?;
             round.blocks.push(block);
         }
         for runner in runners {
@@ -168,6 +174,7 @@ fn start_all<'a>(
     entrants: &'a mut [Box<dyn Entrant + '_>],
     lanes: &mut BTreeMap<String, Lane>,
     size: Option<u64>,
+    smallest: bool,
     round: &mut Round,
     rng: &mut SplitMix64,
 ) -> Result<Vec<Runner<'a>>, Stop> {
@@ -187,7 +194,8 @@ fn start_all<'a>(
                 runners.push(Runner { name, station: entered.station });
             }
             Err(ChildError::Interrupted) => return Err(Stop::Interrupted),
-            Err(error) => lane.fail(&error),
+            Err(error) if smallest => lane.fail(&error),
+            Err(error) => lane.limit = Some(error.to_string()),
         }
     }
     Ok(runners)
@@ -207,7 +215,7 @@ fn warm_up_all(
         let mut attempt = || -> Result<bool, Trouble> {
             let mut probe = |iters| {
                 let (done, _) = runner.station.run(Run { block: 0, iters })?;
-                same.check(&runner.name, &done)?;
+                same.check(None, &runner.name, &done)?;
                 Ok::<_, Trouble>(done.wall_ns().max(1) as f64 / 1e9)
             };
             if lane.iters == 0 {
@@ -303,7 +311,7 @@ fn run_block(
     runners: &mut Vec<Runner<'_>>,
     lanes: &mut BTreeMap<String, Lane>,
     same: &mut SameWork,
-    number: u64,
+    (number, size, smallest): (u64, Option<u64>, bool),
     rng: &mut SplitMix64,
 ) -> Result<Block, Stop> {
     rng.shuffle(runners);
@@ -315,7 +323,7 @@ fn run_block(
         block.order.push(runner.name.clone());
         match runner.station.run(request) {
             Ok((done, Stamps::Fit)) => {
-                same.check(&runner.name, &done)?;
+                same.check(size, &runner.name, &done)?;
                 lane.voids = 0;
                 block.done.insert(runner.name.clone(), done);
             }
@@ -330,7 +338,11 @@ fn run_block(
             }
             Err(ChildError::Interrupted) => return Err(Stop::Interrupted),
             Err(error) => {
-                lane.fail(&error);
+                if smallest {
+                    lane.fail(&error);
+                } else {
+                    lane.limit = Some(error.to_string());
+                }
                 failed.push(index);
             }
         }

@@ -15,8 +15,8 @@ use crate::round::{Entrant, Lane, SameWork, Shape, Stop, run_round};
 
 /// Runs of a behaviour workload; all must agree.
 const BEHAVIOUR_RUNS: u32 = 3;
-/// Rounds of a memory workload: its figure is a slope over sizes and hardly varies.
-const MEMORY_ROUNDS: u32 = 3;
+/// Rounds of a memory workload: its figure is a slope over sizes and hardly varies, so as few as an interval takes.
+const MEMORY_ROUNDS: u32 = 6;
 
 /// What the observer is shown, between rounds and never while something is timed.
 #[derive(Debug)]
@@ -381,13 +381,16 @@ impl State {
             if let Some(lane) = state.lanes.get_mut(name) {
                 lane.iters = done.iters;
             }
-            let _ = state.same.check(name, done);
+            let size = (!plan.sizes.is_empty()).then_some(done.ops);
+            let _ = state.same.check(size, name, done);
         }
         for row in &comparison.contenders {
             let Some(lane) = state.lanes.get_mut(&row.name) else { continue };
             lane.version.clone_from(&row.version);
             lane.tags.clone_from(&row.tags);
-            // A row without a reason has just not been measured yet.
+            if row.status == Status::Ok {
+                lane.limit.clone_from(&row.reason);
+            }
             lane.out = (row.status != Status::Ok).then(|| (row.status, row.reason.clone().unwrap_or_default()));
         }
         state
@@ -406,7 +409,7 @@ impl State {
             row.iters = lane.iters;
             (row.status, row.reason) = match &lane.out {
                 Some((status, reason)) => (*status, Some(reason.clone())),
-                None => (Status::Ok, None),
+                None => (Status::Ok, lane.limit.clone()),
             };
         }
     }

@@ -6,5 +6,6 @@
 #![deny(unsafe_code)]
 
 pub mod capability;
+mod kits;
 pub mod runtimes;
 pub mod workloads;

@@ -2,8 +2,10 @@
 
 #[cfg(feature = "async-std")]
 mod async_std;
+mod coroutine;
+mod crossbeam_scope;
 mod floor;
-mod pipe_fd;
+mod may;
 mod probe;
 mod process;
 mod rayon;
@@ -30,8 +32,11 @@ pub fn runtimes() -> Vec<Runtime> {
         smol_mt::RUNTIME,
         thread::RUNTIME,
         thread_pool::RUNTIME,
+        crossbeam_scope::RUNTIME,
         rayon::RUNTIME,
         process::RUNTIME,
+        coroutine::RUNTIME,
+        may::RUNTIME,
         floor::RUNTIME,
         probe::RUNTIME,
     ]
@@ -49,6 +54,8 @@ pub struct Runtime {
     pub name: &'static str,
     /// Library and version.
     pub version: &'static str,
+    /// What makes it not quite comparable: `stackful`, `no_timers`.
+    pub tags: &'static [&'static str],
     /// Whether it works with one thread or with as many as there are CPUs.
     pub threads: fn() -> usize,
     /// Sets a workload up, or says why it has no such thing.
@@ -66,7 +73,7 @@ impl Contender for Runtime {
             workloads: able.map(str::to_owned).collect(),
             clock: "CLOCK_MONOTONIC".to_owned(),
             threads: (self.threads)() as u32,
-            tags: Vec::new(),
+            tags: self.tags.iter().map(|&tag| tag.to_owned()).collect(),
         }
     }
 

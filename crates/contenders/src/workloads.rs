@@ -15,28 +15,61 @@
 //! | `ping-pong/channel` | `n` round trips | a number goes to the other unit over a channel of capacity 1, is mixed, comes back | the number after `n` trips from `seed` |
 //! | `ping-pong/park` | `n` round trips | two units wake each other in turn; whoever has the turn mixes a shared number | the number after `2 n` turns from `seed` |
 //! | `ping-pong/pipe` | `n` round trips | a byte goes over one pipe and comes back, one larger, over another | sum of the bytes that come back |
+//! | `ping-pong/pipe-ballast` | `n` round trips, `ballast_mib` | the same between processes that each have so much memory in use | as above |
+//! | `channel/one-to-one`, `/fan-in`, `/fan-out` | `n` messages, `units` | `mix(seed, i)` is sent and received over unbounded channels of the runtime's own: by one sender to one receiver; by `units` senders (each every `units`th) to one; by one to `units` receivers in turn, each with its own channel | sum of the messages |
+//! | `channel/bounded` | `n`, `capacity` | one-to-one over a channel that holds `capacity` messages | sum |
+//! | `channel/shared` | `n` | one-to-one over tokio's unbounded channel, whatever the runtime | sum |
+//! | `mutex/uncontended` | `n` | one unit takes its runtime's lock, mixes the number in it (`mix(number, 1)`), lets go | the number after `n` times from `seed` |
+//! | `mutex/waiters-8`, `-64` | `n`, `units` | `units` units take turns, `n` in all, and yield while they hold the lock. Value `fairness`: Jain's index of their shares | as above |
+//! | `timers/fire` | `n` timers, `span_ms` | a unit sleeps until 30 ms + `mix(seed, i)` ns modulo the span after the beginning. `latency`: how late each was | sum of `mix(seed, i)` |
+//! | `timers/cancel`, `-earliest` | `n` | a timer in 50 s is armed and dropped, while one in 20 s stays armed; or while no other is | sum of `mix(seed, i)` |
+//! | `tcp-echo/1`, `/100`, `/1000` | `n` requests, `connections` | the server sends a message of 64 bytes back; every connection has one outstanding | sum of `mix(seed, i)` |
+//! | `tcp-echo/open-rate`, `-50`, `-80` | `n`, `connections`, `rate_per_s` or `capacity_permille` | the same on a fixed schedule; latency counts from when a request was due | as above |
+//! | `offload/round-trip` | `n` | a call that returns `mix(seed, i)` goes to the pool for blocking calls (or to a new thread, or a pool) and comes back | sum of the results |
+//! | `offload/ticker` | as `blocked-loop` | the hog computes in the pool for blocking calls | as `blocked-loop` |
 //! | `fork-join/sum` | `len` numbers in `parts` parts | the sum of `chain(mix(seed, i), 4)` over all `i < len` | the sum |
 //! | `fork-join/fib` | `n`, `cutoff` | Fibonacci by recursion: each call above the cutoff forks one of its two | `fib(n) + seed` |
 //! | `blocked-loop` | `period_us`, `hog_ms` | a tick of a ticker with `hog_ms / period + 6` ticks on a fixed schedule, beside a unit that starts after two and a half periods and computes for `hog_ms` without yielding. `latency`: how late each tick was; value `worst_lateness_ns` | sum of `mix(seed, tick)` |
+//! | `fairness/sibling` | `most_turns` | a unit yields until its sibling, ready from the start, has run. Value `turns_before_sibling` | `mix(seed, 1)` |
+//! | `fairness/timer`, `/pipe` | `spin_ms`, `due_ms` | a unit yields for `spin_ms`; another waits for a timer, or for a byte in a pipe, that is due meanwhile. Value `lateness_ns` | `mix(seed, 1)` |
+//! | `panic/joined`, `/detached` | none | a unit panics in a process of its own. Values, 0 or 1: `told` (anybody but a reader of stderr), `process_lives`, `runtime_lives` | `mix(seed, 1)` |
+//! | `cancel/pending` | `n` | a unit that waits for ever is ended, and its destructor runs; making them is not timed | sum of `mix(seed, i)`, added by the destructors |
+//! | `cancel/shutdown` | `stuck_ms` | the runtime is dropped while a blocking call sleeps for `stuck_ms`. Value `shutdown_ns` | `mix(seed, 1)` |
+//! | `memory/pending`, `/sleeping` | `n` | `n` units wait for ever, or sleep. Values `bytes` (resident, kernel stacks and page tables), `kernel_bytes`; one iteration a process | `mix(seed, 1)` |
 //! | `oversubscription/sum` | `len`, `threads_per_core` | a sum as in `fork-join/sum`, shared by `threads_per_core` threads a CPU of the mask; making them is not timed | the sum |
+//! | `oversubscription/wait` | `len`, `threads_per_core`, `wait_us` | the same, and each number is waited for | the sum |
+//! | `mixed/0`, `/50`, `/100` | as `tcp-echo/open-rate`, `cpu_percent`, `slice_us` | the server's runtime has a unit that computes for `slice_us` in one go and `cpu_percent` of its time | as `tcp-echo` |
+//! | `foreign-wake` | `n` | a thread that is none of the runtime's wakes a unit, which mixes a number and wakes the thread | the number after `n` times from `seed` |
 //! | `probe/cpu`, `/alloc`, `/thread`, `/pipe`, `/overhead` | `slowdown_permille` | a known piece of work, and that many thousandths of it again for free | known |
 //!
 //! The test vectors stand in `tests/every_runtime_does_every_workload.rs`.
 
 mod blocked_loop;
+mod cancel;
+mod channel;
+mod epoll_echo;
+mod fairness;
+mod foreign_wake;
 mod fork_join;
+mod memory;
+mod mixed;
+mod mutex;
+mod offload;
 mod oversubscription;
+mod panics;
 mod ping_pong;
 pub mod probe;
 mod spawn_join;
+mod tcp_echo;
+mod timers;
 mod yields;
 
 use std::marker::PhantomData;
 
-use bench_harness::child::Prepared;
+use bench_harness::child::{BlockClock, Prepared, Work};
 use bench_harness::protocol::{Params, Refusal};
 
-use crate::capability::{Jobs, Tasks};
+use crate::capability::{Jobs, Tasks, Threads};
 
 /// Sets a workload up from parameters and a seed: starts the runtime, checks the parameters.
 pub type Setup = Box<dyn FnOnce(&Params, u64) -> Result<Box<dyn Prepared>, Refusal>>;
@@ -51,9 +84,20 @@ fn each<F: Family>(visit: Visit<'_>) {
     visit(spawn_join::SpawnJoin::NAMES, F::offer::<spawn_join::SpawnJoin>);
     visit(yields::Yields::NAMES, F::offer::<yields::Yields>);
     visit(ping_pong::PingPong::NAMES, F::offer::<ping_pong::PingPong>);
-    visit(fork_join::ForkJoin::NAMES, F::offer::<fork_join::ForkJoin>);
+    visit(channel::Channel::NAMES, F::offer::<channel::Channel>);
+    visit(mutex::Mutex::NAMES, F::offer::<mutex::Mutex>);
+    visit(timers::Timers::NAMES, F::offer::<timers::Timers>);
+    visit(tcp_echo::TcpEcho::NAMES, F::offer::<tcp_echo::TcpEcho>);
+    visit(offload::Offload::NAMES, F::offer::<offload::Offload>);
     visit(blocked_loop::BlockedLoop::NAMES, F::offer::<blocked_loop::BlockedLoop>);
+    visit(fairness::Fairness::NAMES, F::offer::<fairness::Fairness>);
+    visit(panics::Panic::NAMES, F::offer::<panics::Panic>);
+    visit(cancel::Cancel::NAMES, F::offer::<cancel::Cancel>);
+    visit(memory::Memory::NAMES, F::offer::<memory::Memory>);
+    visit(fork_join::ForkJoin::NAMES, F::offer::<fork_join::ForkJoin>);
     visit(oversubscription::Oversubscription::NAMES, F::offer::<oversubscription::Oversubscription>);
+    visit(mixed::Mixed::NAMES, F::offer::<mixed::Mixed>);
+    visit(foreign_wake::ForeignWake::NAMES, F::offer::<foreign_wake::ForeignWake>);
     visit(probe::Probe::NAMES, F::offer::<probe::Probe>);
 }
 
@@ -68,8 +112,8 @@ trait Workload {
     /// On something that runs closures.
     fn on_jobs<R: Jobs>(name: &str) -> Answer;
 
-    /// On threads.
-    fn on_threads<R: Jobs>(name: &str) -> Answer {
+    /// On units that block: threads of the operating system, stackful coroutines.
+    fn on_threads<R: Threads>(name: &str) -> Answer {
         Self::on_jobs::<R>(name)
     }
 
@@ -80,6 +124,11 @@ trait Workload {
 
     /// On rayon.
     fn on_rayon(name: &str) -> Answer;
+
+    /// On scoped threads.
+    fn on_scope(_: &str) -> Answer {
+        Err(Refusal::unsupported("scoped threads do here what `thread` does: the scope adds the join, nothing else"))
+    }
 
     /// By hand.
     fn on_floor<R: Tasks>(name: &str) -> Answer {
@@ -122,12 +171,14 @@ families! {
     OnTasks<R: Tasks> => on_tasks;
     /// Things that run closures.
     OnJobs<R: Jobs> => on_jobs;
-    /// Threads of the operating system.
-    OnThreads<R: Jobs> => on_threads;
+    /// Units that block: threads of the operating system, stackful coroutines.
+    OnThreads<R: Threads> => on_threads;
     /// Processes.
     OnProcesses<R: Jobs> => on_processes;
     /// rayon.
     OnRayon => on_rayon;
+    /// Scoped threads.
+    OnScope => on_scope;
     /// The hand-written floor.
     OnFloor<R: Tasks> => on_floor;
     /// The self-test's probe.
@@ -180,6 +231,19 @@ fn part_of(len: u64, part: u64, parts: u64) -> std::ops::Range<u64> {
 /// The work of `fork-join/sum` and `oversubscription/sum` over a range.
 fn sum_of(seed: u64, range: std::ops::Range<u64>) -> u64 {
     range.fold(0, |sum: u64, index| sum.wrapping_add(chain(mix(seed, index), 4)))
+}
+
+/// A workload that runs so many iterations, given as a closure.
+struct Repeat<F>(F);
+
+impl<F: FnMut(u64, &mut BlockClock) -> Result<Work, Refusal>> Prepared for Repeat<F> {
+    fn run(&mut self, iters: u64, clock: &mut BlockClock) -> Result<Work, Refusal> {
+        (self.0)(iters, clock)
+    }
+}
+
+fn repeat(run: impl FnMut(u64, &mut BlockClock) -> Result<Work, Refusal> + 'static) -> Box<dyn Prepared> {
+    Box::new(Repeat(run))
 }
 
 /// A runtime that could not be started.

@@ -6,6 +6,11 @@ use bench_harness::plan::{CPU, WALL};
 
 /// All claims.
 pub fn claims() -> Vec<Claim> {
+    [creating(), switching(), sharing(), falling()].concat()
+}
+
+/// A unit of work for each job?
+fn creating() -> Vec<Claim> {
     vec![
         Claim {
             id: "thread-per-job".to_owned(),
@@ -26,6 +31,12 @@ pub fn claims() -> Vec<Claim> {
                 more("thread over a smol task", "spawn-join/one-by-one", Pinned, "thread", "smol-local"),
             ],
         },
+    ]
+}
+
+/// What a switch costs, and between what.
+fn switching() -> Vec<Claim> {
+    vec![
         Claim {
             id: "async-switch".to_owned(),
             text: "an async switch is cheaper than a thread switch".to_owned(),
@@ -38,11 +49,72 @@ pub fn claims() -> Vec<Claim> {
             ],
         },
         Claim {
+            id: "stackful-switch".to_owned(),
+            text: "stackful and stackless switches cost about the same".to_owned(),
+            source: "study notes".to_owned(),
+            note: "a stackful coroutine over a stackless task, each with a queue by hand and nothing else; about the same means \
+                   within a factor of 1.5"
+                .to_owned(),
+            legs: vec![
+                within("yield, alone", "yield/one", "coroutine", "floor", 1.5),
+                within("yield among 1,000", "yield/many", "coroutine", "floor", 1.5),
+            ],
+        },
+        Claim {
+            id: "process-switch".to_owned(),
+            text: "threads cost less to switch than processes, since there is less memory to copy".to_owned(),
+            source: "study notes".to_owned(),
+            note: "a byte to and fro over pipes, on one core; nothing is copied in a switch: with more memory in use it would \
+                   take longer by at least a tenth, if the reason were right"
+                .to_owned(),
+            legs: vec![
+                more("process over thread", "ping-pong/pipe", Pinned, "process", "thread"),
+                at_least(1.1, more("64 MiB in use over none", "ping-pong/pipe-ballast", Pinned, "process@64MiB", "process")),
+                at_least(1.1, more("256 MiB in use over none", "ping-pong/pipe-ballast", Pinned, "process@256MiB", "process")),
+            ],
+        },
+        Claim {
+            id: "network-decides-echo".to_owned(),
+            text: "the network, not the executor, decides how fast an echo is".to_owned(),
+            source: "study notes".to_owned(),
+            note: "against epoll by hand; decides means the executor adds less than a quarter".to_owned(),
+            legs: vec![
+                at_most(1.25, "tokio, 1 connection, round trip", "tcp-echo/1", WALL, "tokio-ct"),
+                at_most(1.25, "smol, 1 connection, round trip", "tcp-echo/1", WALL, "smol-local"),
+                at_most(1.25, "tokio, 100 connections, CPU", "tcp-echo/100", CPU, "tokio-ct"),
+                at_most(1.25, "smol, 100 connections, CPU", "tcp-echo/100", CPU, "smol-local"),
+            ],
+        },
+    ]
+}
+
+/// Who has to wait for whom.
+fn sharing() -> Vec<Claim> {
+    vec![
+        Claim {
             id: "blocked-loop".to_owned(),
             text: "a CPU-bound task blocks everyone on an event loop".to_owned(),
             source: "study notes".to_owned(),
             note: "worst lateness of a 5 ms ticker beside a 300 ms hog; blocked means at least 250 ms".to_owned(),
             legs: vec![late("tokio-ct"), late("smol-local")],
+        },
+        Claim {
+            id: "offloading".to_owned(),
+            text: "a pool for blocking calls keeps the loop responsive".to_owned(),
+            source: "study notes".to_owned(),
+            note: "worst lateness of a 5 ms ticker while 300 ms of computing are with the pool; responsive means at most 20 ms"
+                .to_owned(),
+            legs: ["tokio-ct", "tokio-mt", "smol-local", "async-std"].into_iter().map(responsive).collect(),
+        },
+        Claim {
+            id: "self-yielding".to_owned(),
+            text: "a unit that yields to itself starves its sibling".to_owned(),
+            source: "study notes".to_owned(),
+            note: "turns of the yielding unit until a ready sibling has its first; starves means at least 1,000".to_owned(),
+            legs: ["tokio-ct", "tokio-mt", "async-std", "smol-local", "smol-mt", "coroutine", "may"]
+                .into_iter()
+                .map(starving)
+                .collect(),
         },
         Claim {
             id: "threads-beyond-cores".to_owned(),
@@ -57,7 +129,58 @@ pub fn claims() -> Vec<Claim> {
                 })
                 .collect(),
         },
+        Claim {
+            id: "threads-for-waiting".to_owned(),
+            text: "threads beyond the cores help I/O-bound work".to_owned(),
+            source: "study notes".to_owned(),
+            note: "128 waits of 1 ms, against one thread a core; help means at most half the time".to_owned(),
+            legs: [4, 16]
+                .into_iter()
+                .map(|times| Leg {
+                    at_least: None,
+                    at_most: Some(0.5),
+                    ..more(
+                        &format!("{times} threads a core"),
+                        "oversubscription/wait",
+                        Free,
+                        &format!("thread@{times}x"),
+                        "thread",
+                    )
+                })
+                .collect(),
+        },
+        Claim {
+            id: "ten-thousand-connections".to_owned(),
+            text: "async holds ten thousand connections where threads stop".to_owned(),
+            source: "study notes (C10K)".to_owned(),
+            note: "a waiting thread's weight over a waiting task's, measured at 10,000 and more where the machine allows it, and \
+                   CPU per request with 1,000 connections; threads don't stop at ten thousand, they weigh more"
+                .to_owned(),
+            legs: vec![
+                at_least(10.0, Leg { metric: "bytes".to_owned(), ..more("memory", "memory/pending", Pinned, "thread", "tokio-ct") }),
+                Leg { metric: CPU.to_owned(), ..more("CPU", "tcp-echo/1000", Pinned, "thread", "tokio-ct") },
+            ],
+        },
     ]
+}
+
+/// What becomes of a panic.
+fn falling() -> Vec<Claim> {
+    let runtimes = ["tokio-ct", "tokio-mt", "async-std", "smol-local", "smol-mt", "thread", "rayon", "may"];
+    vec![Claim {
+        id: "silent-panic".to_owned(),
+        text: "a lost unit's panic is silent".to_owned(),
+        source: "study notes; tokio #640, #2762, #4516".to_owned(),
+        note: "1: somebody was told, be it by the end of the process; 0: nothing but a line on stderr".to_owned(),
+        legs: runtimes
+            .into_iter()
+            .map(|runtime| Leg {
+                metric: "told".to_owned(),
+                at_most: Some(0.0),
+                ..about(runtime, "panic/detached", Pinned, runtime)
+            })
+            .collect(),
+    }]
 }
 
 /// Predicts that `contender` costs more wall time than `versus`.
@@ -74,17 +197,50 @@ fn more(label: &str, workload: &str, placement: Placement, contender: &str, vers
     }
 }
 
+fn at_least(bound: f64, leg: Leg) -> Leg {
+    Leg { at_least: Some(bound), ..leg }
+}
+
+/// Predicts that `contender` costs the same as `versus`, but for a factor.
+fn within(label: &str, workload: &str, contender: &str, versus: &str, factor: f64) -> Leg {
+    Leg { at_least: Some(1.0 / factor), at_most: Some(factor), ..more(label, workload, Pinned, contender, versus) }
+}
+
+/// Predicts that a server on `contender` costs at most so many times the floor.
+fn at_most(bound: f64, label: &str, workload: &str, metric: &str, contender: &str) -> Leg {
+    let leg = more(label, workload, Pinned, contender, "floor");
+    Leg { metric: metric.to_owned(), at_least: None, at_most: Some(bound), ..leg }
+}
+
+/// Looks at a figure of `contender` itself; it predicts nothing yet.
+fn about(label: &str, workload: &str, placement: Placement, contender: &str) -> Leg {
+    Leg { versus: None, at_least: None, ..more(label, workload, placement, contender, "") }
+}
+
 /// Predicts that a ticker on `contender` is late by nearly the whole time that its neighbour computes.
 fn late(contender: &str) -> Leg {
     Leg {
-        label: contender.to_owned(),
-        workload: "blocked-loop".to_owned(),
-        placement: Free,
         metric: "worst_lateness_ns".to_owned(),
-        contender: contender.to_owned(),
-        versus: None,
         at_least: Some(250e6),
-        at_most: None,
+        ..about(contender, "blocked-loop", Free, contender)
+    }
+}
+
+/// Predicts that a ticker on `contender` is hardly late while the pool computes.
+fn responsive(contender: &str) -> Leg {
+    Leg {
+        metric: "worst_lateness_ns".to_owned(),
+        at_most: Some(20e6),
+        ..about(contender, "offload/ticker", Free, contender)
+    }
+}
+
+/// Predicts that a ready sibling has to wait for many turns.
+fn starving(contender: &str) -> Leg {
+    Leg {
+        metric: "turns_before_sibling".to_owned(),
+        at_least: Some(1_000.0),
+        ..about(contender, "fairness/sibling", Pinned, contender)
     }
 }
 
@@ -121,7 +277,7 @@ mod tests {
         let all = experiments();
         for leg in claims().iter().flat_map(|claim| &claim.legs) {
             let experiment = all.iter().find(|experiment| experiment.workload == leg.workload).expect(&leg.workload);
-            assert!(experiment.placements.contains(&leg.placement), "{leg:?}");
+            assert!(experiment.standard.contains(&leg.placement), "{leg:?}");
             for name in std::iter::once(&leg.contender).chain(&leg.versus) {
                 let takes_part = match experiment.field {
                     Field::All => true,

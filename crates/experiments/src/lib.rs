@@ -9,5 +9,5 @@ pub mod self_test;
 pub mod workloads;
 
 pub use claims::claims;
-pub use select::{Contender, SelectError, Selection, plans};
+pub use select::{Contender, Programme, SelectError, Selection, plans};
 pub use workloads::{Experiment, experiments};

@@ -2,7 +2,7 @@
 
 use bench_harness::host::Launch;
 use bench_harness::placement::Placement;
-use bench_harness::plan::{Entry, Plan};
+use bench_harness::plan::{CPU, Entry, Plan, WALL};
 use bench_harness::protocol::Params;
 
 use crate::workloads::{Experiment, Field, experiments};
@@ -21,8 +21,20 @@ pub struct Selection {
     pub runtimes: Vec<String>,
     /// One placement.
     pub placement: Option<Placement>,
-    /// The short programme.
-    pub quick: bool,
+    /// How much of the catalogue.
+    pub programme: Programme,
+}
+
+/// How much of the catalogue is measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Programme {
+    /// What tells most in a minute.
+    Quick,
+    /// Every workload, where it tells most.
+    #[default]
+    Standard,
+    /// Every workload everywhere, at its full size.
+    Full,
 }
 
 /// A runtime that can take part, and how to start it.
@@ -104,7 +116,14 @@ pub fn plans(selection: &Selection, contenders: &[Contender]) -> Result<Vec<Plan
         }
         // Who names a workload wants it, also where the short programme leaves it out.
         let named = selection.only.iter().any(|asked| asked == experiment.workload);
-        let placements = if selection.quick && !named { experiment.quick } else { experiment.placements };
+        let placements = match selection.programme {
+            _ if named => experiment.full,
+            Programme::Quick => experiment.quick,
+            // Who names a place wants it, also where the usual programme has another.
+            Programme::Standard if selection.placement.is_some() => experiment.full,
+            Programme::Standard => experiment.standard,
+            Programme::Full => experiment.full,
+        };
         for &placement in placements {
             if selection.placement.is_none_or(|asked| asked == placement) {
                 plans.extend(plan(&experiment, placement, selection, contenders));
@@ -143,10 +162,10 @@ fn plan(
             .filter(|contender| wanted(&contender.name))
             .map(entry)
             .collect(),
-        Field::Varied { runtime, parameter, values } => {
+        Field::Varied { runtime, parameter, unit, values } => {
             let contender = contenders.iter().find(|contender| contender.name == runtime)?;
             let varied = values.iter().enumerate().map(|(index, &value)| Entry {
-                name: if index == 0 { runtime.to_owned() } else { format!("{runtime}@{value}x") },
+                name: if index == 0 { runtime.to_owned() } else { format!("{runtime}@{value}{unit}") },
                 launch: contender.launch.clone(),
                 params: vec![(parameter.to_owned(), value)],
             });
@@ -159,18 +178,22 @@ fn plan(
     if !asked_for || !entries.iter().any(|entry| entry.name == experiment.reference) {
         return None;
     }
-    let wall = experiment.metric == bench_harness::plan::WALL;
+    let steady = [WALL, CPU, "bytes"].contains(&experiment.metric);
+    let full = selection.programme == Programme::Full;
+    let replaced = if full { experiment.full_params } else { &[] };
+    let params = experiment.params.iter().chain(replaced).map(|(key, value)| ((*key).to_owned(), (*value).into()));
+    let sizes = experiment.sizes.iter().chain(if full { experiment.full_sizes } else { &[] });
     Some(Plan {
         workload: experiment.workload.to_owned(),
         kind: experiment.kind,
-        params: Params(experiment.params.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect()),
+        params: Params(params.collect()),
         placement,
         operation: experiment.operation.to_owned(),
         metric: experiment.metric.to_owned(),
         reference: experiment.reference.to_owned(),
         with_twin: true,
-        margin: if wall { STEADY_MARGIN } else { TAIL_MARGIN },
-        sizes: Vec::new(),
+        margin: if steady { STEADY_MARGIN } else { TAIL_MARGIN },
+        sizes: sizes.copied().collect(),
         entries,
     })
 }
@@ -232,10 +255,55 @@ mod tests {
     }
 
     #[test]
-    fn a_family_takes_all_its_variants_in_both_placements() {
-        let plans = plans(&select(&["ping-pong"], &[]), &contenders()).unwrap();
-        assert_eq!(plans.len(), 6);
-        assert!(plans.iter().all(|plan| plan.workload.starts_with("ping-pong/")));
+    fn a_family_takes_all_its_variants_and_a_whole_name_every_placement() {
+        let plans = |only: &str| plans(&select(&[only], &[]), &contenders()).unwrap();
+        let titles: Vec<String> = plans("spawn-join").iter().map(Plan::title).collect();
+        assert!(titles.contains(&"spawn-join/batch · pinned".to_owned()), "{titles:?}");
+        assert!(titles.contains(&"spawn-join/sleep-1ms · free".to_owned()), "{titles:?}");
+        assert_eq!(plans("ping-pong/pipe").len(), 2);
+    }
+
+    #[test]
+    fn the_full_programme_has_larger_sizes_and_the_quick_one_fewer_workloads() {
+        let plans = |programme| plans(&Selection { programme, ..Selection::default() }, &contenders()).unwrap();
+        let (quick, standard, full) = (plans(Programme::Quick), plans(Programme::Standard), plans(Programme::Full));
+        assert!(quick.len() < standard.len() && standard.len() < full.len());
+        let memory =
+            |plans: &[Plan]| plans.iter().find(|plan| plan.workload == "memory/pending").unwrap().sizes.clone();
+        assert_eq!((memory(&standard), memory(&full)), (vec![10_000, 100_000], vec![10_000, 100_000, 1_000_000]));
+        let timers = |plans: &[Plan]| {
+            plans.iter().find(|plan| plan.workload == "timers/fire").unwrap().params.integer("n", 0..=u64::MAX).unwrap()
+        };
+        assert_eq!((timers(&standard), timers(&full)), (20_000, 100_000));
+    }
+
+    /// The contracts' list.
+    #[test]
+    fn the_usual_programme_has_all_17_kinds_of_work() {
+        let plans = plans(&Selection::default(), &contenders()).unwrap();
+        let mut families: Vec<&str> = plans.iter().map(|plan| family(&plan.workload)).collect();
+        families.sort_unstable();
+        families.dedup();
+        let all = [
+            "blocked-loop",
+            "cancel",
+            "channel",
+            "fairness",
+            "foreign-wake",
+            "fork-join",
+            "memory",
+            "mixed",
+            "mutex",
+            "offload",
+            "oversubscription",
+            "panic",
+            "ping-pong",
+            "spawn-join",
+            "tcp-echo",
+            "timers",
+            "yield",
+        ];
+        assert_eq!(families, all);
     }
 
     #[test]
@@ -269,13 +337,10 @@ mod tests {
     fn every_workload_is_listed_once_and_has_a_place() {
         let all = experiments();
         for (index, experiment) in all.iter().enumerate() {
-            assert!(!experiment.placements.is_empty(), "{}", experiment.workload);
+            assert!(!experiment.full.is_empty(), "{}", experiment.workload);
             assert!(all[..index].iter().all(|other| other.workload != experiment.workload), "{}", experiment.workload);
-            assert!(
-                experiment.quick.iter().all(|place| experiment.placements.contains(place)),
-                "{}",
-                experiment.workload
-            );
+            let within = |places: &[Placement]| places.iter().all(|place| experiment.full.contains(place));
+            assert!(within(experiment.quick) && within(experiment.standard), "{}", experiment.workload);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The workloads, in the order in which they are measured: the cheapest and most telling first, for time may run out.
 
 use bench_harness::placement::Placement::{self, Free, Pinned};
-use bench_harness::plan::WALL;
+use bench_harness::plan::{CPU, WALL};
 use bench_harness::report::Kind;
 
 /// One workload with its parameters.
@@ -15,18 +15,26 @@ pub struct Experiment {
     pub kind: Kind,
     /// What one operation is.
     pub operation: &'static str,
-    /// What is compared: [`WALL`] or one of the workload's values.
+    /// What is compared: [`WALL`], [`CPU`] or one of the workload's values.
     pub metric: &'static str,
     /// Its parameters; units and meaning stand in the contenders' docs.
     pub params: &'static [(&'static str, u64)],
+    /// Parameters that replace those with `--full`.
+    pub full_params: &'static [(&'static str, u64)],
+    /// For memory: how many units, one process each.
+    pub sizes: &'static [u64],
+    /// Further ones with `--full`.
+    pub full_sizes: &'static [u64],
     /// The contender that ratios are against.
     pub reference: &'static str,
     /// Who takes part.
     pub field: Field,
-    /// Where it runs.
-    pub placements: &'static [Placement],
     /// Where it runs with `--quick`.
     pub quick: &'static [Placement],
+    /// Where it runs if nothing else is said.
+    pub standard: &'static [Placement],
+    /// Where it runs with `--full`, and when it is asked for by its whole name.
+    pub full: &'static [Placement],
 }
 
 /// Who takes part.
@@ -42,10 +50,17 @@ pub enum Field {
         runtime: &'static str,
         /// The parameter.
         parameter: &'static str,
+        /// What follows a value in the name.
+        unit: &'static str,
         /// Its values.
         values: &'static [u64],
     },
 }
+
+const NOWHERE: &[Placement] = &[];
+const PINNED: &[Placement] = &[Pinned];
+const FREE: &[Placement] = &[Free];
+const BOTH: &[Placement] = &[Pinned, Free];
 
 const RATE: Experiment = Experiment {
     workload: "",
@@ -54,10 +69,14 @@ const RATE: Experiment = Experiment {
     operation: "unit",
     metric: WALL,
     params: &[],
+    full_params: &[],
+    sizes: &[],
+    full_sizes: &[],
     reference: "tokio-ct",
     field: Field::All,
-    placements: &[Pinned, Free],
-    quick: &[Pinned],
+    quick: NOWHERE,
+    standard: PINNED,
+    full: BOTH,
 };
 
 /// A job in the comparison of threads with pools.
@@ -65,65 +84,387 @@ const JOB: Experiment = Experiment {
     operation: "job",
     reference: "thread-pool",
     field: Field::Only(&["thread-pool", "thread", "process", "floor"]),
-    placements: &[Free, Pinned],
-    quick: &[],
+    standard: FREE,
     ..RATE
 };
 
+/// A server, which has a core to itself: the client has the other.
+const SERVER: Experiment = Experiment { operation: "request", full: PINNED, ..RATE };
+
+/// Something that happens at times.
+const EVENT: Experiment = Experiment { kind: Kind::Event, ..RATE };
+
+/// What happens at all.
+const BEHAVIOUR: Experiment = Experiment { kind: Kind::Behaviour, full: PINNED, ..RATE };
+
 /// All workloads.
-#[expect(clippy::too_many_lines, reason = "a table")]
 pub fn experiments() -> Vec<Experiment> {
+    [units(), exchange(), waiting(), robustness(), computing(), jobs()].concat()
+}
+
+/// Making units, and switching between them.
+fn units() -> Vec<Experiment> {
     vec![
         Experiment {
             workload: "spawn-join/one-by-one",
             summary: "spawn a unit that returns a number, join it, spawn the next",
-            params: &[("n", 200)],
+            params: &[("n", 50)],
+            quick: PINNED,
+            standard: BOTH,
+            ..RATE
+        },
+        Experiment {
+            workload: "spawn-join/batch",
+            summary: "spawn 1,000 units, then join them all",
+            params: &[("n", 1_000)],
+            quick: PINNED,
+            standard: BOTH,
             ..RATE
         },
         Experiment {
             workload: "yield/one",
             summary: "one unit yields again and again, with nobody else to run",
             operation: "yield",
-            params: &[("n", 10_000)],
-            placements: &[Pinned],
+            params: &[("n", 5_000)],
+            quick: PINNED,
+            full: PINNED,
             ..RATE
         },
         Experiment {
             workload: "yield/many",
             summary: "1,000 units live at once and yield in turn: every yield switches to another",
             operation: "yield",
-            params: &[("tasks", 1_000), ("n", 25)],
+            params: &[("tasks", 1_000), ("n", 20)],
+            quick: PINNED,
             ..RATE
         },
+    ]
+}
+
+/// Handing something over.
+fn exchange() -> Vec<Experiment> {
+    vec![
         Experiment {
             workload: "ping-pong/channel",
-            summary: "two units bounce a number over channels",
+            summary: "two units bounce a number over channels; the same channel on every async runtime",
             operation: "round trip",
-            params: &[("n", 1_000)],
-            quick: &[Pinned, Free],
+            params: &[("n", 100)],
+            quick: BOTH,
+            standard: BOTH,
             ..RATE
         },
         Experiment {
             workload: "ping-pong/park",
             summary: "two units wake each other in turn, with nothing to carry",
             operation: "round trip",
-            params: &[("n", 1_000)],
+            params: &[("n", 100)],
+            quick: PINNED,
             ..RATE
         },
         Experiment {
             workload: "ping-pong/pipe",
             summary: "two units bounce a byte over two pipes of the operating system",
             operation: "round trip",
-            params: &[("n", 200)],
+            params: &[("n", 100)],
+            quick: PINNED,
             ..RATE
         },
+        Experiment {
+            workload: "ping-pong/pipe-ballast",
+            summary: "two processes bounce a byte over two pipes, with 0, 64 and 256 MiB of memory in use in each",
+            operation: "round trip",
+            params: &[("n", 100), ("ballast_mib", 0)],
+            reference: "process",
+            field: Field::Varied { runtime: "process", parameter: "ballast_mib", unit: "MiB", values: &[0, 64, 256] },
+            full: PINNED,
+            ..RATE
+        },
+        Experiment {
+            workload: "foreign-wake",
+            summary: "a thread that is none of the runtime's wakes a unit, and the unit wakes the thread",
+            operation: "round trip",
+            params: &[("n", 100)],
+            standard: BOTH,
+            ..RATE
+        },
+        Experiment {
+            workload: "channel/one-to-one",
+            summary: "one unit sends 1,000 messages to another over an unbounded channel of the runtime's own",
+            operation: "message",
+            params: &[("n", 1_000)],
+            standard: BOTH,
+            ..RATE
+        },
+        Experiment {
+            workload: "channel/fan-in",
+            summary: "8 units send to one",
+            operation: "message",
+            params: &[("n", 1_000), ("units", 8)],
+            ..RATE
+        },
+        Experiment {
+            workload: "channel/fan-out",
+            summary: "one unit sends to 8 in turn, each with a channel of its own",
+            operation: "message",
+            params: &[("n", 1_000), ("units", 8)],
+            ..RATE
+        },
+        Experiment {
+            workload: "channel/bounded",
+            summary: "one unit sends to another over a channel that holds 16 messages",
+            operation: "message",
+            params: &[("n", 1_000), ("capacity", 16)],
+            ..RATE
+        },
+        Experiment {
+            workload: "channel/shared",
+            summary: "one unit sends to another over the same channel on every runtime, tokio's",
+            operation: "message",
+            params: &[("n", 1_000)],
+            ..RATE
+        },
+        Experiment {
+            workload: "mutex/uncontended",
+            summary: "one unit takes its runtime's lock, changes a number, lets go",
+            operation: "turn",
+            params: &[("n", 1_000)],
+            ..RATE
+        },
+        Experiment {
+            workload: "mutex/waiters-8",
+            summary: "8 units take turns with a lock, and yield while they hold it; `fairness` is Jain's index of their shares",
+            operation: "turn",
+            params: &[("n", 1_000), ("units", 8)],
+            ..RATE
+        },
+        Experiment {
+            workload: "mutex/waiters-64",
+            summary: "64 units take turns with a lock, and yield while they hold it",
+            operation: "turn",
+            params: &[("n", 1_000), ("units", 64)],
+            ..RATE
+        },
+    ]
+}
+
+/// Waiting for time, for the network, for calls that block.
+fn waiting() -> Vec<Experiment> {
+    vec![
+        Experiment {
+            workload: "tcp-echo/1",
+            summary: "a server answers one connection, which asks again as soon as it has its answer; the floor is epoll by hand",
+            params: &[("n", 50), ("connections", 1)],
+            quick: PINNED,
+            ..SERVER
+        },
+        Experiment {
+            workload: "tcp-echo/100",
+            summary: "a server answers 100 connections, each of which asks again as soon as it has its answer",
+            metric: CPU,
+            params: &[("n", 400), ("connections", 100)],
+            quick: PINNED,
+            ..SERVER
+        },
+        Experiment {
+            workload: "tcp-echo/1000",
+            summary: "a server answers 1,000 connections, each of which asks again as soon as it has its answer",
+            metric: CPU,
+            params: &[("n", 1_000), ("connections", 1_000)],
+            ..SERVER
+        },
+        Experiment {
+            workload: "tcp-echo/open-rate",
+            summary: "20,000 requests a second on a schedule, over 100 connections; latency counts from when a request was due",
+            kind: Kind::Event,
+            metric: "p99_ns",
+            params: &[("n", 3_000), ("connections", 100), ("rate_per_s", 20_000)],
+            ..SERVER
+        },
+        Experiment {
+            workload: "tcp-echo/open-50",
+            summary: "half of the requests that the server can just answer, on a schedule",
+            kind: Kind::Event,
+            metric: "p99_ns",
+            params: &[("n", 3_000), ("connections", 100), ("capacity_permille", 500)],
+            ..SERVER
+        },
+        Experiment {
+            workload: "tcp-echo/open-80",
+            summary: "four fifths of the requests that the server can just answer, on a schedule",
+            kind: Kind::Event,
+            metric: "p99_ns",
+            params: &[("n", 3_000), ("connections", 100), ("capacity_permille", 800)],
+            ..SERVER
+        },
+        Experiment {
+            workload: "mixed/0",
+            summary: "5,000 requests a second on a schedule, over 10 connections; nothing else to do",
+            kind: Kind::Event,
+            metric: "p99_ns",
+            params: const { &mixed(0) },
+            ..SERVER
+        },
+        Experiment {
+            workload: "mixed/50",
+            summary: "the same, while a unit computes half of the time, 1 ms in one go",
+            kind: Kind::Event,
+            metric: "p99_ns",
+            params: const { &mixed(50) },
+            ..SERVER
+        },
+        Experiment {
+            workload: "mixed/100",
+            summary: "the same, while a unit computes all the time and yields every 1 ms",
+            kind: Kind::Event,
+            metric: "p99_ns",
+            params: const { &mixed(100) },
+            ..SERVER
+        },
+        Experiment {
+            workload: "timers/fire",
+            summary: "20,000 timers over 200 ms, in no order: what one costs in CPU, how late each is",
+            operation: "timer",
+            metric: CPU,
+            params: &[("n", 20_000), ("span_ms", 200)],
+            full_params: &[("n", 100_000), ("span_ms", 1_000)],
+            ..EVENT
+        },
+        Experiment {
+            workload: "timers/cancel",
+            summary: "a timer is armed and dropped, while another is due earlier",
+            operation: "timer",
+            params: &[("n", 1_000)],
+            ..RATE
+        },
+        Experiment {
+            workload: "timers/cancel-earliest",
+            summary: "a timer is armed and dropped, and no other is due earlier",
+            operation: "timer",
+            params: &[("n", 1_000)],
+            standard: NOWHERE,
+            ..RATE
+        },
+        Experiment {
+            workload: "offload/round-trip",
+            summary: "a call that blocks goes to another thread, and its result comes back",
+            operation: "call",
+            params: &[("n", 50)],
+            standard: FREE,
+            ..RATE
+        },
+        Experiment {
+            workload: "memory/pending",
+            summary: "what a unit weighs that waits for ever",
+            metric: "bytes",
+            ..MEMORY
+        },
+        Experiment {
+            workload: "memory/sleeping",
+            summary: "what a unit weighs that sleeps",
+            metric: "bytes",
+            ..MEMORY
+        },
+    ]
+}
+
+const MEMORY: Experiment =
+    Experiment { kind: Kind::Memory, sizes: &[10_000, 100_000], full_sizes: &[1_000_000], full: PINNED, ..RATE };
+
+const fn mixed(cpu_percent: u64) -> [(&'static str, u64); 5] {
+    [("n", 1_200), ("connections", 10), ("rate_per_s", 5_000), ("cpu_percent", cpu_percent), ("slice_us", 1_000)]
+}
+
+/// What one unit does to the others, and what happens when one falls.
+fn robustness() -> Vec<Experiment> {
+    vec![
+        Experiment {
+            workload: "blocked-loop",
+            summary: "a ticker every 5 ms beside a unit that computes for 300 ms without yielding; the floor is the ticker alone",
+            operation: "tick",
+            metric: "worst_lateness_ns",
+            params: &[("period_us", 5_000), ("hog_ms", 300)],
+            quick: FREE,
+            standard: FREE,
+            ..EVENT
+        },
+        Experiment {
+            workload: "offload/ticker",
+            summary: "a ticker every 5 ms while 300 ms of computing are with the pool for blocking calls",
+            operation: "tick",
+            metric: "worst_lateness_ns",
+            params: &[("period_us", 5_000), ("hog_ms", 300)],
+            standard: FREE,
+            ..EVENT
+        },
+        Experiment {
+            workload: "fairness/sibling",
+            summary: "how many turns a unit that yields has had when its sibling, ready from the start, has its first",
+            operation: "case",
+            metric: "turns_before_sibling",
+            params: &[("most_turns", 100_000)],
+            full: PINNED,
+            ..EVENT
+        },
+        Experiment {
+            workload: "fairness/timer",
+            summary: "how late a timer of 20 ms is beside a unit that yields for 50 ms",
+            operation: "case",
+            metric: "lateness_ns",
+            params: &[("spin_ms", 50), ("due_ms", 20)],
+            full: PINNED,
+            ..EVENT
+        },
+        Experiment {
+            workload: "fairness/pipe",
+            summary: "how late a byte in a pipe is read beside a unit that yields",
+            operation: "case",
+            metric: "lateness_ns",
+            params: &[("spin_ms", 50), ("due_ms", 20)],
+            full: PINNED,
+            ..EVENT
+        },
+        Experiment {
+            workload: "panic/joined",
+            summary: "a unit panics: is whoever joins it told?",
+            operation: "case",
+            metric: "told",
+            ..BEHAVIOUR
+        },
+        Experiment {
+            workload: "panic/detached",
+            summary: "a unit panics that nobody joins: does the process live, and was anybody told?",
+            operation: "case",
+            metric: "process_lives",
+            ..BEHAVIOUR
+        },
+        Experiment {
+            workload: "cancel/pending",
+            summary: "units that wait are ended, to the last destructor",
+            params: &[("n", 1_000)],
+            ..RATE
+        },
+        Experiment {
+            workload: "cancel/shutdown",
+            summary: "how long a runtime takes to end while a blocking call sleeps for 100 ms",
+            operation: "case",
+            metric: "shutdown_ns",
+            params: &[("stuck_ms", 100)],
+            standard: FREE,
+            ..EVENT
+        },
+    ]
+}
+
+/// CPU work in parts.
+fn computing() -> Vec<Experiment> {
+    vec![
         Experiment {
             workload: "fork-join/sum",
             summary: "a sum of 2^20 mixed numbers in 16 parts; the floor is the plain loop",
             operation: "sum",
             params: &[("len", 1 << 20), ("parts", 16)],
-            placements: &[Free, Pinned],
-            quick: &[Free],
+            quick: FREE,
+            standard: FREE,
             ..RATE
         },
         Experiment {
@@ -131,36 +472,47 @@ pub fn experiments() -> Vec<Experiment> {
             summary: "Fibonacci by recursion, each call forked down to a cutoff; the floor is the plain recursion",
             operation: "fib",
             params: &[("n", 27), ("cutoff", 17)],
-            placements: &[Free, Pinned],
-            quick: &[Free],
-            ..RATE
-        },
-        Experiment {
-            workload: "blocked-loop",
-            summary: "a ticker every 5 ms beside a unit that computes for 300 ms without yielding; the floor is the ticker alone",
-            kind: Kind::Event,
-            operation: "tick",
-            metric: "worst_lateness_ns",
-            params: &[("period_us", 5_000), ("hog_ms", 300)],
-            placements: &[Free, Pinned],
-            quick: &[Free],
+            quick: FREE,
+            standard: FREE,
             ..RATE
         },
         Experiment {
             workload: "oversubscription/sum",
             summary: "the same CPU work shared by 1, 4, 16 and 64 threads a core",
             operation: "sum",
-            params: &[("len", 1 << 24), ("threads_per_core", 1)],
+            params: &[("len", 1 << 22), ("threads_per_core", 1)],
             reference: "thread",
-            field: Field::Varied { runtime: "thread", parameter: "threads_per_core", values: &[1, 4, 16, 64] },
-            placements: &[Free],
-            quick: &[Free],
+            field: Field::Varied {
+                runtime: "thread",
+                parameter: "threads_per_core",
+                unit: "x",
+                values: &[1, 4, 16, 64],
+            },
+            standard: FREE,
+            full: FREE,
             ..RATE
         },
         Experiment {
+            workload: "oversubscription/wait",
+            summary: "128 waits of 1 ms, as for answers from elsewhere, shared by 1, 4 and 16 threads a core",
+            operation: "batch",
+            params: &[("len", 128), ("threads_per_core", 1), ("wait_us", 1_000)],
+            reference: "thread",
+            field: Field::Varied { runtime: "thread", parameter: "threads_per_core", unit: "x", values: &[1, 4, 16] },
+            standard: FREE,
+            full: FREE,
+            ..RATE
+        },
+    ]
+}
+
+/// A new thread per job against a pool, by the job's length.
+fn jobs() -> Vec<Experiment> {
+    vec![
+        Experiment {
             workload: "spawn-join/compute-10us",
             summary: "jobs that compute for about 10 us, one by one",
-            params: &[("n", 50), ("steps", 10_000)],
+            params: &[("n", 20), ("steps", 10_000)],
             ..JOB
         },
         Experiment {
@@ -180,12 +532,6 @@ pub fn experiments() -> Vec<Experiment> {
             summary: "jobs that sleep for 1 ms, one by one",
             params: &[("n", 5), ("sleep_us", 1_000)],
             ..JOB
-        },
-        Experiment {
-            workload: "spawn-join/batch",
-            summary: "spawn 10,000 units, then join them all",
-            params: &[("n", 10_000)],
-            ..RATE
         },
     ]
 }

@@ -14,11 +14,12 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::Duration;
 
 use super::{Runtime, one};
-use crate::capability::{NoPipes, Tasks};
+use crate::capability::Tasks;
+use crate::kits::floor::FloorKit;
 use crate::workloads::{OnFloor, offer};
 
 pub(super) const RUNTIME: Runtime =
-    Runtime { name: "floor", version: "by hand", threads: one, offer: offer::<OnFloor<Floor>> };
+    Runtime { name: "floor", version: "by hand", tags: &["no_timers"], threads: one, offer: offer::<OnFloor<Floor>> };
 
 thread_local! {
     static QUEUE: RefCell<VecDeque<Rc<dyn Runnable>>> = RefCell::new(VecDeque::with_capacity(1 << 14));
@@ -29,7 +30,8 @@ struct Floor;
 
 impl Tasks for Floor {
     type Handle<T: Send + 'static> = Handle<T>;
-    type Pipe = NoPipes;
+    type Kit = FloorKit;
+    const NO_BLOCKING: Option<&'static str> = Some("it has one thread");
 
     fn start() -> io::Result<Self> {
         Ok(Self)
@@ -73,6 +75,14 @@ impl Tasks for Floor {
     /// Holds the thread: there is nobody else to run.
     async fn sleep(time: Duration) {
         std::thread::sleep(time);
+    }
+
+    fn detach<T: Send + 'static>(handle: Handle<T>) {
+        drop(handle);
+    }
+
+    async fn cancel<T: Send + 'static>(handle: Handle<T>) {
+        handle.0.cancel();
     }
 }
 
@@ -123,6 +133,7 @@ impl<F: Future + 'static> Runnable for Task<F> {
 /// What a handle needs of a task, whatever its future.
 trait Joinable<T> {
     fn poll_join(&self, waker: &Waker) -> Poll<T>;
+    fn cancel(&self);
 }
 
 impl<F: Future> Joinable<F::Output> for Task<F> {
@@ -136,6 +147,11 @@ impl<F: Future> Joinable<F::Output> for Task<F> {
             Stage::Done(value) => Poll::Ready(value),
             _ => unreachable!("a handle is not polled after its result was taken"),
         }
+    }
+
+    fn cancel(&self) {
+        // A pinned future may be dropped in place; replacing it does that.
+        *self.stage.borrow_mut() = Stage::Taken;
     }
 }
 

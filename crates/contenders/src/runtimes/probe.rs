@@ -3,5 +3,10 @@
 use super::{Runtime, one};
 use crate::workloads::{OnProbe, offer};
 
-pub(super) const RUNTIME: Runtime =
-    Runtime { name: "probe", version: concat!("std ", env!("VERSION_RUST")), threads: one, offer: offer::<OnProbe> };
+pub(super) const RUNTIME: Runtime = Runtime {
+    name: "probe",
+    version: concat!("std ", env!("VERSION_RUST")),
+    tags: &[],
+    threads: one,
+    offer: offer::<OnProbe>,
+};

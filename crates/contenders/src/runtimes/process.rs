@@ -15,7 +15,7 @@ use crate::capability::Jobs;
 use crate::workloads::{OnProcesses, offer};
 
 pub(super) const RUNTIME: Runtime =
-    Runtime { name: "process", version: "fork(2)", threads: one, offer: offer::<OnProcesses<Processes>> };
+    Runtime { name: "process", version: "fork(2)", tags: &[], threads: one, offer: offer::<OnProcesses<Processes>> };
 
 /// The job-runner behind it. This process never has more than one thread, which is what makes fork safe.
 struct Processes;

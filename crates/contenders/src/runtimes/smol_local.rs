@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use async_executor::{LocalExecutor, Task};
 
-use super::pipe_fd::AsyncFd;
 use super::{Runtime, one};
 use crate::capability::Tasks;
+use crate::kits::smol::SmolKit;
 use crate::workloads::{OnTasks, offer};
 
 pub(super) const VERSION: &str = concat!("async-executor ", env!("VERSION_ASYNC_EXECUTOR"));
 pub(super) const RUNTIME: Runtime =
-    Runtime { name: "smol-local", version: VERSION, threads: one, offer: offer::<OnTasks<SmolLocal>> };
+    Runtime { name: "smol-local", version: VERSION, tags: &[], threads: one, offer: offer::<OnTasks<SmolLocal>> };
 
 thread_local! {
     /// Where tasks find the executor that runs them: it can't be sent along, for it is not `Sync`.
@@ -24,7 +24,7 @@ struct SmolLocal;
 
 impl Tasks for SmolLocal {
     type Handle<T: Send + 'static> = Task<T>;
-    type Pipe = AsyncFd;
+    type Kit = SmolKit;
 
     fn start() -> io::Result<Self> {
         Ok(Self)
@@ -44,5 +44,16 @@ impl Tasks for SmolLocal {
 
     async fn sleep(time: Duration) {
         async_io::Timer::after(time).await;
+    }
+    fn detach<T: Send + 'static>(handle: Task<T>) {
+        handle.detach();
+    }
+
+    async fn cancel<T: Send + 'static>(handle: Task<T>) {
+        let _ = handle.cancel().await;
+    }
+
+    fn blocking(call: impl FnOnce() -> u64 + Send + 'static) -> impl Future<Output = u64> + Send {
+        blocking::unblock(call)
     }
 }

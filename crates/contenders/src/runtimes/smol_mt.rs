@@ -7,13 +7,13 @@ use std::time::Duration;
 use async_executor::{Executor, Task};
 
 use super::Runtime;
-use super::pipe_fd::AsyncFd;
 use super::smol_local::VERSION;
 use crate::capability::{Tasks, workers};
+use crate::kits::smol::SmolKit;
 use crate::workloads::{OnTasks, offer};
 
 pub(super) const RUNTIME: Runtime =
-    Runtime { name: "smol-mt", version: VERSION, threads: workers, offer: offer::<OnTasks<SmolMt>> };
+    Runtime { name: "smol-mt", version: VERSION, tags: &[], threads: workers, offer: offer::<OnTasks<SmolMt>> };
 
 static EXECUTOR: Executor<'static> = Executor::new();
 
@@ -21,7 +21,7 @@ struct SmolMt;
 
 impl Tasks for SmolMt {
     type Handle<T: Send + 'static> = Task<T>;
-    type Pipe = AsyncFd;
+    type Kit = SmolKit;
 
     fn start() -> io::Result<Self> {
         for number in 0..workers() {
@@ -47,5 +47,16 @@ impl Tasks for SmolMt {
 
     async fn sleep(time: Duration) {
         async_io::Timer::after(time).await;
+    }
+    fn detach<T: Send + 'static>(handle: Task<T>) {
+        handle.detach();
+    }
+
+    async fn cancel<T: Send + 'static>(handle: Task<T>) {
+        let _ = handle.cancel().await;
+    }
+
+    fn blocking(call: impl FnOnce() -> u64 + Send + 'static) -> impl Future<Output = u64> + Send {
+        blocking::unblock(call)
     }
 }

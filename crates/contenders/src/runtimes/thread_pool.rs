@@ -12,6 +12,7 @@ use crate::workloads::{OnJobs, offer};
 pub(super) const RUNTIME: Runtime = Runtime {
     name: "thread-pool",
     version: concat!("crossbeam-channel ", env!("VERSION_CROSSBEAM_CHANNEL")),
+    tags: &[],
     threads: workers,
     offer: offer::<OnJobs<ThreadPool>>,
 };

@@ -6,24 +6,22 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bench_harness::protocol::Refusal;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::pipe::{Receiver, Sender, pipe};
 use tokio::runtime::{Builder, Runtime as Tokio};
 
 use super::{Runtime, one};
-use crate::capability::{Pipe, Tasks};
+use crate::capability::Tasks;
+use crate::kits::tokio::TokioKit;
 use crate::workloads::{OnTasks, offer};
 
 pub(super) const VERSION: &str = concat!("tokio ", env!("VERSION_TOKIO"));
 pub(super) const RUNTIME: Runtime =
-    Runtime { name: "tokio-ct", version: VERSION, threads: one, offer: offer::<OnTasks<TokioCt>> };
+    Runtime { name: "tokio-ct", version: VERSION, tags: &[], threads: one, offer: offer::<OnTasks<TokioCt>> };
 
-pub(crate) struct TokioCt(Tokio);
+pub(super) struct TokioCt(Tokio);
 
 impl Tasks for TokioCt {
     type Handle<T: Send + 'static> = Joined<T>;
-    type Pipe = TokioPipe;
+    type Kit = TokioKit;
 
     fn start() -> io::Result<Self> {
         Ok(Self(Builder::new_current_thread().enable_all().build()?))
@@ -45,42 +43,34 @@ impl Tasks for TokioCt {
     fn sleep(time: Duration) -> impl Future<Output = ()> + Send {
         tokio::time::sleep(time)
     }
+
+    fn detach<T: Send + 'static>(handle: Joined<T>) {
+        drop(handle);
+    }
+
+    async fn cancel<T: Send + 'static>(handle: Joined<T>) {
+        handle.0.abort();
+        // An error is what was asked for.
+        let _ = handle.0.await;
+    }
+
+    async fn blocking(call: impl FnOnce() -> u64 + Send + 'static) -> u64 {
+        Joined(tokio::task::spawn_blocking(call)).await
+    }
 }
 
 /// A join handle that passes a task's panic on.
-pub(crate) struct Joined<T>(tokio::task::JoinHandle<T>);
+pub(super) struct Joined<T>(tokio::task::JoinHandle<T>);
 
 impl<T> Future for Joined<T> {
     type Output = T;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        Pin::new(&mut self.0).poll(context).map(|joined| joined.expect("the task ends without a panic"))
-    }
-}
-
-/// An end of a pipe, registered with tokio's reactor.
-pub(crate) enum TokioPipe {
-    Read(Receiver),
-    Write(Sender),
-}
-
-impl Pipe for TokioPipe {
-    fn open() -> Result<(Self, Self), Refusal> {
-        let (writer, reader) = pipe().map_err(|error| Refusal::failed(format!("pipe: {error}")))?;
-        Ok((Self::Read(reader), Self::Write(writer)))
-    }
-
-    async fn read(&mut self) -> io::Result<u8> {
-        match self {
-            Self::Read(reader) => reader.read_u8().await,
-            Self::Write(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
-    }
-
-    async fn write(&mut self, byte: u8) -> io::Result<()> {
-        match self {
-            Self::Write(writer) => writer.write_u8(byte).await,
-            Self::Read(_) => Err(io::ErrorKind::Unsupported.into()),
-        }
+        Pin::new(&mut self.0).poll(context).map(|joined| {
+            joined.unwrap_or_else(|error| match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => panic!("{error}"),
+            })
+        })
     }
 }

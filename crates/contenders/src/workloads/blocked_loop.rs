@@ -1,4 +1,5 @@
-//! blocked-loop: how late a ticker is beside a unit that computes without yielding.
+//! blocked-loop: how late a ticker is beside a unit that computes without yielding; offload/ticker: the same, when the
+//! computing is handed to the pool for blocking calls.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,40 +9,63 @@ use bench_harness::monotonic_ns;
 use bench_harness::protocol::{Params, Refusal};
 
 use super::{Answer, Workload, mix, not_started};
-use crate::capability::{Jobs, Tasks};
+use crate::capability::{Jobs, Tasks, Threads};
 
 pub(super) struct BlockedLoop;
 
 impl Workload for BlockedLoop {
-    const NAMES: &'static [&'static str] = &["blocked-loop"];
+    const NAMES: &'static [&'static str] = &["blocked-loop", OFFLOADED];
 
-    fn on_tasks<R: Tasks>(_: &str) -> Answer {
-        Ok(Box::new(|params, seed| {
+    fn on_tasks<R: Tasks>(name: &str) -> Answer {
+        let offloaded = name == OFFLOADED;
+        if let (true, Some(why)) = (offloaded, R::NO_BLOCKING) {
+            return Err(Refusal::unsupported(why));
+        }
+        Ok(Box::new(move |params, seed| {
             let schedule = Schedule::read(params, seed)?;
             let runtime = R::start().map_err(|error| not_started(&error))?;
-            Ok(Box::new(Ticking { schedule, play: Box::new(move |schedule| runtime.run(on_tasks::<R>(schedule))) }))
+            let play = move |schedule| runtime.run(on_tasks::<R>(schedule, offloaded));
+            Ok(Box::new(Ticking { schedule, play: Box::new(play) }))
         }))
     }
 
-    fn on_jobs<R: Jobs>(_: &str) -> Answer {
+    fn on_threads<R: Threads>(name: &str) -> Answer {
+        let why = if name == OFFLOADED { Some(NO_LOOP) } else { R::NO_SLEEP };
+        if let Some(why) = why {
+            return Err(Refusal::unsupported(why));
+        }
+        Ok(Box::new(|params, seed| {
+            let schedule = Schedule::read(params, seed)?;
+            R::start().map_err(|error| not_started(&error))?;
+            Ok(Box::new(Ticking { schedule, play: Box::new(|schedule| on_jobs::<R>(schedule, R::sleep)) }))
+        }))
+    }
+
+    fn on_jobs<R: Jobs>(name: &str) -> Answer {
+        if name == OFFLOADED {
+            return Err(Refusal::unsupported(NO_LOOP));
+        }
         if R::at_once().is_some_and(|at_once| at_once < 2) {
             return Err(Refusal::unsupported("a ticker beside a hog needs two workers, the pool has one"));
         }
         Ok(Box::new(|params, seed| {
             let schedule = Schedule::read(params, seed)?;
             R::start().map_err(|error| not_started(&error))?;
-            Ok(Box::new(Ticking { schedule, play: Box::new(on_jobs::<R>) }))
+            Ok(Box::new(Ticking { schedule, play: Box::new(|schedule| on_jobs::<R>(schedule, std::thread::sleep)) }))
         }))
     }
 
     /// The ticker stays in the parent, where its figures are wanted; the hog is forked.
-    fn on_processes<R: Jobs>(_: &str) -> Answer {
+    fn on_processes<R: Jobs>(name: &str) -> Answer {
+        if name == OFFLOADED {
+            return Err(Refusal::unsupported(NO_LOOP));
+        }
         Ok(Box::new(|params, seed| {
             let schedule = Schedule::read(params, seed)?;
             R::start().map_err(|error| not_started(&error))?;
             let play = |schedule: Schedule| {
-                let hog = R::spawn(move || schedule.hog_after_sleeping());
-                let lateness = schedule.tick_blocking();
+                let hog = R::spawn(move || schedule.hog_after_sleeping(std::thread::sleep));
+                let lateness = schedule.tick_blocking(std::thread::sleep);
                 R::join(hog);
                 lateness
             };
@@ -57,10 +81,13 @@ impl Workload for BlockedLoop {
     fn on_floor<R: Tasks>(_: &str) -> Answer {
         Ok(Box::new(|params, seed| {
             let schedule = Schedule::read(params, seed)?;
-            Ok(Box::new(Ticking { schedule, play: Box::new(|schedule| schedule.tick_blocking()) }))
+            Ok(Box::new(Ticking { schedule, play: Box::new(|schedule| schedule.tick_blocking(std::thread::sleep)) }))
         }))
     }
 }
+
+const OFFLOADED: &str = "offload/ticker";
+const NO_LOOP: &str = "it has no loop to keep free: a unit that blocks holds its own thread";
 
 /// When the ticks are due, and how long the hog computes.
 #[derive(Clone, Copy)]
@@ -94,11 +121,11 @@ impl Schedule {
         monotonic_ns().saturating_sub(self.due_ns(tick))
     }
 
-    fn tick_blocking(&self) -> Vec<u64> {
+    fn tick_blocking(&self, sleep: fn(Duration)) -> Vec<u64> {
         (1..=self.ticks)
             .map(|tick| {
                 if let Some(left) = self.until(tick) {
-                    std::thread::sleep(left);
+                    sleep(left);
                 }
                 self.lateness_ns(tick)
             })
@@ -120,8 +147,8 @@ impl Schedule {
         value
     }
 
-    fn hog_after_sleeping(&self) -> u64 {
-        std::thread::sleep(self.before_the_hog());
+    fn hog_after_sleeping(&self, sleep: fn(Duration)) -> u64 {
+        sleep(self.before_the_hog());
         self.hog()
     }
 }
@@ -150,7 +177,7 @@ impl Prepared for Ticking {
     }
 }
 
-async fn on_tasks<R: Tasks>(schedule: Schedule) -> Vec<u64> {
+async fn on_tasks<R: Tasks>(schedule: Schedule, offloaded: bool) -> Vec<u64> {
     let ticker = R::spawn(async move {
         let mut lateness = Vec::with_capacity(schedule.ticks as usize);
         for tick in 1..=schedule.ticks {
@@ -163,21 +190,21 @@ async fn on_tasks<R: Tasks>(schedule: Schedule) -> Vec<u64> {
     });
     let hog = R::spawn(async move {
         R::sleep(schedule.before_the_hog()).await;
-        schedule.hog()
+        if offloaded { R::blocking(move || schedule.hog()).await } else { schedule.hog() }
     });
     let lateness = ticker.await;
     hog.await;
     lateness
 }
 
-fn on_jobs<R: Jobs>(schedule: Schedule) -> Vec<u64> {
+fn on_jobs<R: Jobs>(schedule: Schedule, sleep: fn(Duration)) -> Vec<u64> {
     let place = Arc::new(Mutex::new(Vec::new()));
     let result = Arc::clone(&place);
     let ticker = R::spawn(move || {
-        *result.lock().unwrap_or_else(PoisonError::into_inner) = schedule.tick_blocking();
+        *result.lock().unwrap_or_else(PoisonError::into_inner) = schedule.tick_blocking(sleep);
         0
     });
-    let hog = R::spawn(move || schedule.hog_after_sleeping());
+    let hog = R::spawn(move || schedule.hog_after_sleeping(sleep));
     R::join(ticker);
     R::join(hog);
     std::mem::take(&mut *place.lock().unwrap_or_else(PoisonError::into_inner))

@@ -8,7 +8,7 @@ use bench_harness::child::{BlockClock, Prepared, Work};
 use bench_harness::protocol::Refusal;
 
 use super::{Answer, Workload, not_started, part_of, sum_of};
-use crate::capability::{Jobs, Tasks};
+use crate::capability::{Jobs, Tasks, Threads};
 
 pub(super) struct ForkJoin;
 
@@ -40,12 +40,34 @@ impl Workload for ForkJoin {
         Err(Refusal::unsupported("a pooled job that waits for jobs of its own deadlocks a fixed pool"))
     }
 
-    fn on_threads<R: Jobs>(name: &str) -> Answer {
-        if name == SUM { Self::on_jobs::<R>(name) } else { fib_in_jobs::<R>() }
+    fn on_threads<R: Threads>(name: &str) -> Answer {
+        if name == SUM {
+            return sum(|seed| {
+                R::start().map_err(|error| not_started(&error))?;
+                Ok(Box::new(move |len, parts| R::run(move || job_sum::<R>(seed, len, parts))))
+            });
+        }
+        fib(|| {
+            R::start().map_err(|error| not_started(&error))?;
+            Ok(Box::new(|n, cutoff| R::run(move || job_fib::<R>(n, cutoff))))
+        })
     }
 
     fn on_processes<R: Jobs>(name: &str) -> Answer {
-        Self::on_threads::<R>(name)
+        if name == SUM {
+            return Self::on_jobs::<R>(name);
+        }
+        fib(|| {
+            R::start().map_err(|error| not_started(&error))?;
+            Ok(Box::new(job_fib::<R>))
+        })
+    }
+
+    fn on_scope(name: &str) -> Answer {
+        if name == SUM {
+            return sum(|seed| Ok(Box::new(move |len, parts| scope_sum(seed, len, parts))));
+        }
+        fib(|| Ok(Box::new(scope_fib)))
     }
 
     fn on_rayon(name: &str) -> Answer {
@@ -109,13 +131,6 @@ fn fib(start: impl FnOnce() -> Result<Operation, Refusal> + 'static) -> Answer {
     }))
 }
 
-fn fib_in_jobs<R: Jobs>() -> Answer {
-    fib(|| {
-        R::start().map_err(|error| not_started(&error))?;
-        Ok(Box::new(job_fib::<R>))
-    })
-}
-
 async fn task_sum<R: Tasks>(seed: u64, len: u64, parts: u64) -> u64 {
     let spawn = |part| R::spawn(async move { sum_of(seed, part_of(len, part, parts)) });
     let handles: Vec<_> = (0..parts).map(spawn).collect();
@@ -130,6 +145,30 @@ fn job_sum<R: Jobs>(seed: u64, len: u64, parts: u64) -> u64 {
     let spawn = |part| R::spawn(move || sum_of(seed, part_of(len, part, parts)));
     let handles: Vec<_> = (0..parts).map(spawn).collect();
     handles.into_iter().fold(0, |sum, handle| sum.wrapping_add(R::join(handle)))
+}
+
+fn scope_sum(seed: u64, len: u64, parts: u64) -> u64 {
+    let scoped = crossbeam_utils::thread::scope(|scope| {
+        let spawn = |part| scope.spawn(move |_| sum_of(seed, part_of(len, part, parts)));
+        let handles: Vec<_> = (0..parts).map(spawn).collect();
+        let join = |sum: u64, handle: crossbeam_utils::thread::ScopedJoinHandle<'_, u64>| {
+            sum.wrapping_add(handle.join().expect("a sum does not panic"))
+        };
+        handles.into_iter().fold(0, join)
+    });
+    scoped.expect("a sum does not panic")
+}
+
+fn scope_fib(n: u64, cutoff: u64) -> u64 {
+    if n <= cutoff {
+        return plain_fib(n);
+    }
+    let scoped = crossbeam_utils::thread::scope(|scope| {
+        let forked = scope.spawn(move |_| scope_fib(n - 1, cutoff));
+        let own = scope_fib(n - 2, cutoff);
+        forked.join().expect("a sum does not panic") + own
+    });
+    scoped.expect("a sum does not panic")
 }
 
 fn plain_fib(n: u64) -> u64 {

@@ -1,21 +1,23 @@
-//! oversubscription: the same CPU work, shared by ever more threads.
+//! oversubscription: the same work, computing or waiting, shared by ever more threads.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
 use bench_harness::child::{BlockClock, Prepared, Work};
 use bench_harness::protocol::Refusal;
 
 use super::{Answer, Workload, part_of, sum_of};
-use crate::capability::{Jobs, Tasks, workers};
+use crate::capability::{Jobs, Tasks, Threads, workers};
 
 pub(super) struct Oversubscription;
 
+const SUM: &str = "oversubscription/sum";
 const FIXED: &str = "its number of threads does not depend on the work";
 
 impl Workload for Oversubscription {
-    const NAMES: &'static [&'static str] = &["oversubscription/sum"];
+    const NAMES: &'static [&'static str] = &[SUM, "oversubscription/wait"];
 
     fn on_tasks<R: Tasks>(_: &str) -> Answer {
         Err(Refusal::unsupported(FIXED))
@@ -25,11 +27,17 @@ impl Workload for Oversubscription {
         Err(Refusal::unsupported(FIXED))
     }
 
-    fn on_threads<R: Jobs>(_: &str) -> Answer {
-        Ok(Box::new(|params, seed| {
+    fn on_threads<R: Threads>(name: &str) -> Answer {
+        if !R::OS_THREADS {
+            return Err(Refusal::unsupported(FIXED));
+        }
+        let waits = name != SUM;
+        Ok(Box::new(move |params, seed| {
             let len = params.integer("len", 1..=1 << 40)?;
             let threads = params.integer("threads_per_core", 1..=1_000)? * workers() as u64;
-            Ok(Box::new(Shared { len, threads, seed }))
+            let wait =
+                if waits { Some(Duration::from_micros(params.integer("wait_us", 1..=10_000_000)?)) } else { None };
+            Ok(Box::new(Shared { len, threads, wait, seed }))
         }))
     }
 
@@ -45,12 +53,14 @@ impl Workload for Oversubscription {
 struct Shared {
     len: u64,
     threads: u64,
+    /// Each number is waited for, as for an answer from elsewhere; else it is computed.
+    wait: Option<Duration>,
     seed: u64,
 }
 
 impl Prepared for Shared {
     fn run(&mut self, iters: u64, clock: &mut BlockClock) -> Result<Work, Refusal> {
-        let (len, threads, seed) = (self.len, self.threads, self.seed);
+        let Self { len, threads, wait, seed } = *self;
         let start = Arc::new(Barrier::new(threads as usize + 1));
         let left = Arc::new((AtomicU64::new(threads), std::thread::current()));
         let mut all = Vec::new();
@@ -60,7 +70,11 @@ impl Prepared for Shared {
                 start.wait();
                 let mut sum = 0;
                 for _ in 0..iters {
-                    sum = sum_of(seed, part_of(black_box(len), part, threads));
+                    let part = part_of(black_box(len), part, threads);
+                    if let Some(wait) = wait {
+                        part.clone().for_each(|_| std::thread::sleep(wait));
+                    }
+                    sum = sum_of(seed, part);
                 }
                 if left.0.fetch_sub(1, Ordering::AcqRel) == 1 {
                     left.1.unpark();

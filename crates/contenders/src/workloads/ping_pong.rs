@@ -1,6 +1,6 @@
 //! ping-pong: what it costs to hand over to another unit and to get an answer.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
@@ -11,26 +11,27 @@ use bench_harness::child::{BlockClock, Prepared, Work};
 use bench_harness::protocol::Refusal;
 
 use super::{Answer, Workload, mix, not_started};
-use crate::capability::{Jobs, Pipe, Tasks};
+use crate::capability::{BlockingChannel, Channel, Jobs, Kit, Pipe, Tasks, Threads};
 
 pub(super) struct PingPong;
 
 const CHANNEL: &str = "ping-pong/channel";
 const PIPE: &str = "ping-pong/pipe";
+const BALLAST: &str = "ping-pong/pipe-ballast";
+const NO_BALLAST: &str = "it is asked of processes, to see whether their memory is copied";
 const MOST_TRIPS: u64 = 100_000_000;
 
 impl Workload for PingPong {
-    const NAMES: &'static [&'static str] = &[CHANNEL, "ping-pong/park", PIPE];
+    const NAMES: &'static [&'static str] = &[CHANNEL, "ping-pong/park", PIPE, BALLAST];
 
     fn on_tasks<R: Tasks>(name: &str) -> Answer {
         let play: fn(&R, u64, u64, u64) -> Result<u64, Refusal> = match name {
             CHANNEL => task_channel::<R>,
-            PIPE => {
-                if std::any::TypeId::of::<R::Pipe>() == std::any::TypeId::of::<crate::capability::NoPipes>() {
-                    return Err(Refusal::unsupported("it has no type for pipes"));
-                }
-                task_pipe::<R>
-            }
+            PIPE => match <R::Kit as Kit>::Pipe::MISSING {
+                Some(why) => return Err(Refusal::unsupported(why)),
+                None => task_pipe::<R>,
+            },
+            BALLAST => return Err(Refusal::unsupported(NO_BALLAST)),
             _ => task_park::<R>,
         };
         Ok(Box::new(move |params, seed| {
@@ -47,18 +48,38 @@ impl Workload for PingPong {
         let play: fn(u64, u64, u64) -> Result<u64, Refusal> = match name {
             CHANNEL => job_channel::<R>,
             PIPE => job_pipe::<R>,
+            BALLAST => return Err(Refusal::unsupported(NO_BALLAST)),
             _ => job_park::<R>,
         };
-        Ok(Box::new(move |params, seed| {
-            let n = params.integer("n", 1..=MOST_TRIPS)?;
-            R::start().map_err(|error| not_started(&error))?;
-            Ok(Box::new(Play { n, play: Box::new(move |n, iters| play(seed, n, iters)) }))
-        }))
+        Self::jobs::<R>(play)
+    }
+
+    fn on_threads<R: Threads>(name: &str) -> Answer {
+        let play: fn(u64, u64, u64) -> Result<u64, Refusal> = match name {
+            CHANNEL => thread_channel::<R>,
+            PIPE if R::OS_THREADS => job_pipe::<R>,
+            PIPE => return Err(Refusal::unsupported("a coroutine that reads a pipe holds its whole worker")),
+            BALLAST => return Err(Refusal::unsupported(NO_BALLAST)),
+            _ => thread_park::<R>,
+        };
+        Self::jobs::<R>(play)
     }
 
     fn on_processes<R: Jobs>(name: &str) -> Answer {
         match name {
-            PIPE => Self::on_jobs::<R>(name),
+            PIPE => Self::jobs::<R>(job_pipe::<R>),
+            BALLAST => Ok(Box::new(|params, seed| {
+                let n = params.integer("n", 1..=MOST_TRIPS)?;
+                let ballast = params.integer("ballast_mib", 0..=4_096)? << 20;
+                R::start().map_err(|error| not_started(&error))?;
+                // Touched, and inherited by both processes.
+                let memory = std::hint::black_box(vec![1_u8; ballast as usize]);
+                let play = move |n, iters| {
+                    std::hint::black_box(&memory);
+                    job_pipe::<R>(seed, n, iters)
+                };
+                Ok(Box::new(Play { n, play: Box::new(play) }))
+            })),
             CHANNEL => Err(Refusal::unsupported("processes share no memory to have a channel in; see ping-pong/pipe")),
             _ => Err(Refusal::unsupported("parking works between the threads of one process")),
         }
@@ -77,10 +98,21 @@ impl Workload for PingPong {
             CHANNEL => Ok(Box::new(|params, seed| {
                 let n = params.integer("n", 1..=MOST_TRIPS)?;
                 let runtime = R::start().map_err(|error| not_started(&error))?;
-                Ok(Box::new(Play { n, play: Box::new(move |n, iters| Ok(floor_channel(&runtime, seed, n, iters))) }))
+                let play = move |n, iters| native_channel(&runtime, seed, n, iters);
+                Ok(Box::new(Play { n, play: Box::new(play) }))
             })),
             _ => Self::on_tasks::<R>(name),
         }
+    }
+}
+
+impl PingPong {
+    fn jobs<R: Jobs>(play: fn(u64, u64, u64) -> Result<u64, Refusal>) -> Answer {
+        Ok(Box::new(move |params, seed| {
+            let n = params.integer("n", 1..=MOST_TRIPS)?;
+            R::start().map_err(|error| not_started(&error))?;
+            Ok(Box::new(Play { n, play: Box::new(move |n, iters| play(seed, n, iters)) }))
+        }))
     }
 }
 
@@ -160,64 +192,62 @@ fn job_channel<R: Jobs>(seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
     Ok(number)
 }
 
-/// A place for one number and the waker of whoever wants it: a channel of capacity 1 without locks or counts.
-#[derive(Default)]
-struct Slot {
-    number: Mutex<(Option<u64>, Option<Waker>)>,
-}
-
-impl Slot {
-    fn put(&self, number: u64) {
-        // One thread: the lock is never waited for, and costs the floor a compare and a store.
-        let waker = {
-            let mut slot = self.number.lock().unwrap_or_else(PoisonError::into_inner);
-            slot.0 = Some(number);
-            slot.1.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn take(&self) -> impl Future<Output = u64> + Send {
-        poll_fn(|context| {
-            let mut slot = self.number.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(number) = slot.0.take() {
-                return Poll::Ready(number);
-            }
-            slot.1 = Some(context.waker().clone());
-            Poll::Pending
-        })
-    }
-}
-
-fn floor_channel<R: Tasks>(runtime: &R, seed: u64, n: u64, iters: u64) -> u64 {
-    runtime.run(async move {
-        let (pings, pongs) = (Arc::new(Slot::default()), Arc::new(Slot::default()));
-        let (their_pings, their_pongs) = (Arc::clone(&pings), Arc::clone(&pongs));
+/// The runtime's own channels: on the floor, which is asked for the least there can be.
+#[expect(clippy::unnecessary_wraps, reason = "a game, of which others can fail")]
+fn native_channel<R: Tasks>(runtime: &R, seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
+    type Own<R> = <<R as Tasks>::Kit as Kit>::Channel;
+    Ok(runtime.run(async move {
+        let (mut ping, mut pings) = Own::<R>::open(Some(1));
+        let (mut pong, mut pongs) = Own::<R>::open(Some(1));
         let other = R::spawn(async move {
-            for _ in 0..n * iters {
-                their_pongs.put(mix(their_pings.take().await, 1));
+            while let Some(number) = Own::<R>::receive(&mut pings).await {
+                Own::<R>::send(&mut pong, mix(number, 1)).await;
             }
         });
         let mut number = seed;
         for _ in 0..iters {
             number = seed;
             for _ in 0..n {
-                pings.put(number);
-                number = pongs.take().await;
+                Own::<R>::send(&mut ping, number).await;
+                number = Own::<R>::receive(&mut pongs).await.expect("the other unit lives");
             }
         }
+        drop(ping);
         other.await;
         number
-    })
+    }))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "a game, of which others can fail")]
+fn thread_channel<R: Threads>(seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
+    Ok(R::run(move || {
+        let (ping, pings) = R::Channel::open(Some(1));
+        let (pong, pongs) = R::Channel::open(Some(1));
+        let other = R::spawn(move || {
+            while let Some(number) = R::Channel::receive(&pings) {
+                R::Channel::send(&pong, mix(number, 1));
+            }
+            0
+        });
+        let mut number = seed;
+        for _ in 0..iters {
+            number = seed;
+            for _ in 0..n {
+                R::Channel::send(&ping, number);
+                number = R::Channel::receive(&pongs).expect("the other unit lives");
+            }
+        }
+        drop(ping);
+        R::join(other);
+        number
+    }))
 }
 
 fn task_pipe<R: Tasks>(runtime: &R, seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
     runtime.run(async move {
         // Opened inside: tokio registers a pipe with the runtime it is opened on.
-        let (mut pings, mut ping) = R::Pipe::open()?;
-        let (mut pongs, mut pong) = R::Pipe::open()?;
+        let (mut pings, mut ping) = <R::Kit as Kit>::Pipe::open()?;
+        let (mut pongs, mut pong) = <R::Kit as Kit>::Pipe::open()?;
         let other = R::spawn(async move {
             for _ in 0..n * iters {
                 let byte = pings.read().await?;
@@ -388,4 +418,46 @@ fn job_park<R: Jobs>(seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
     R::join(one);
     R::join(other);
     Ok(turns.number.load(Ordering::Acquire))
+}
+
+/// Threads and coroutines: who makes the unit knows how to wake it.
+#[expect(clippy::unnecessary_wraps, reason = "a game, of which others can fail")]
+fn thread_park<R: Threads>(seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
+    Ok(R::run(move || {
+        let turns = Arc::new(Turns {
+            second: AtomicBool::new(false),
+            number: AtomicU64::new(seed),
+            wakers: [OnceLock::<R::Unit>::new(), OnceLock::new()],
+        });
+        let side = |turns: Arc<Turns<OnceLock<R::Unit>>>, side: usize| {
+            move || {
+                turns.wakers[side].get_or_init(R::this);
+                // Parked and not yielding: beside a unit that yields, may starts no new one. The second unit to be there wakes
+                // the first.
+                let other = loop {
+                    if let Some(other) = turns.wakers[1 - side].get() {
+                        R::unpark(other);
+                        break other;
+                    }
+                    R::park();
+                };
+                for _ in 0..iters {
+                    for index in 0..n {
+                        while !turns.is(side) {
+                            R::park();
+                        }
+                        if index == 0 && side == 0 {
+                            turns.number.store(seed, Ordering::Relaxed);
+                        }
+                        turns.mix_and_pass(side);
+                        R::unpark(other);
+                    }
+                }
+                turns.number.load(Ordering::Acquire)
+            }
+        };
+        let other = R::spawn(side(Arc::clone(&turns), 1));
+        side(turns, 0)();
+        R::join(other)
+    }))
 }

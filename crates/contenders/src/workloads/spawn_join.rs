@@ -6,7 +6,7 @@ use bench_harness::child::{BlockClock, Prepared, Work};
 use bench_harness::protocol::{Params, Refusal};
 
 use super::{Answer, Workload, chain, mix, not_started};
-use crate::capability::{Jobs, Tasks};
+use crate::capability::{Jobs, Tasks, Threads};
 
 pub(super) struct SpawnJoin;
 
@@ -34,7 +34,27 @@ impl Workload for SpawnJoin {
         Ok(Box::new(move |params, seed| {
             let shape = Shape::read(kind, params, seed)?;
             R::start().map_err(|error| not_started(&error))?;
-            Ok(Box::new(OnJobs { shape, spawn_join: spawn_join::<R>, batch: batch::<R> }))
+            Ok(Box::new(OnJobs { shape, run: run_jobs::<R> }))
+        }))
+    }
+
+    fn on_threads<R: Threads>(name: &str) -> Answer {
+        let kind = Kind::of(name);
+        if let (Kind::Sleep, Some(why)) = (kind, R::NO_SLEEP) {
+            return Err(Refusal::unsupported(why));
+        }
+        Ok(Box::new(move |params, seed| {
+            let shape = Shape::read(kind, params, seed)?;
+            R::start().map_err(|error| not_started(&error))?;
+            let run = if kind == Kind::Sleep { run_sleepers::<R> } else { run_threads::<R> };
+            Ok(Box::new(OnJobs { shape, run }))
+        }))
+    }
+
+    fn on_scope(name: &str) -> Answer {
+        let kind = Kind::of(name);
+        Ok(Box::new(move |params, seed| {
+            Ok(Box::new(OnJobs { shape: Shape::read(kind, params, seed)?, run: run_scopes }))
         }))
     }
 
@@ -169,31 +189,61 @@ impl<R: Tasks> Prepared for OnTasks<R> {
 
 struct OnJobs {
     shape: Shape,
-    spawn_join: fn(Shape, u64) -> u64,
-    batch: fn(Shape) -> u64,
+    /// Runs so many iterations and gives one's checksum.
+    run: fn(Shape, u64) -> u64,
 }
 
 impl Prepared for OnJobs {
     fn run(&mut self, iters: u64, _: &mut BlockClock) -> Result<Work, Refusal> {
-        let shape = self.shape;
-        let mut checksum = 0;
-        for _ in 0..iters {
-            checksum = match shape.kind {
-                Kind::Batch => (self.batch)(shape),
-                _ => (0..shape.n).fold(0, |sum, index| sum.wrapping_add((self.spawn_join)(shape, index))),
-            };
-        }
-        Ok(Work::new(iters * shape.n, checksum))
+        Ok(Work::new(iters * self.shape.n, (self.run)(self.shape, iters)))
     }
 }
 
-fn spawn_join<R: Jobs>(shape: Shape, index: u64) -> u64 {
-    R::join(R::spawn(move || shape.job(index)))
+fn run_jobs<R: Jobs>(shape: Shape, iters: u64) -> u64 {
+    let mut checksum = 0;
+    for _ in 0..iters {
+        let join = |sum: u64, handle| sum.wrapping_add(R::join(handle));
+        let spawn = |index| R::spawn(move || shape.job(index));
+        checksum = match shape.kind {
+            Kind::Batch => (0..shape.n).map(spawn).collect::<Vec<_>>().into_iter().fold(0, join),
+            _ => (0..shape.n).map(spawn).fold(0, join),
+        };
+    }
+    checksum
 }
 
-fn batch<R: Jobs>(shape: Shape) -> u64 {
-    let handles: Vec<_> = (0..shape.n).map(|index| R::spawn(move || shape.job(index))).collect();
-    handles.into_iter().fold(0, |sum, handle| sum.wrapping_add(R::join(handle)))
+fn run_threads<R: Threads>(shape: Shape, iters: u64) -> u64 {
+    R::run(move || run_jobs::<R>(shape, iters))
+}
+
+fn run_sleepers<R: Threads>(shape: Shape, iters: u64) -> u64 {
+    R::run(move || {
+        let unit = move |index| {
+            move || {
+                R::sleep(shape.sleep);
+                mix(shape.seed, index)
+            }
+        };
+        let once = || (0..shape.n).fold(0, |sum: u64, index| sum.wrapping_add(R::join(R::spawn(unit(index)))));
+        (0..iters).map(|_| once()).last().unwrap_or(0)
+    })
+}
+
+/// One by one each unit has a scope of its own; a batch shares one.
+fn run_scopes(shape: Shape, iters: u64) -> u64 {
+    let mut results = vec![0; shape.n as usize];
+    for _ in 0..iters {
+        let at_once = if shape.kind == Kind::Batch { results.len() } else { 1 };
+        for (chunk, places) in results.chunks_mut(at_once).enumerate() {
+            let scoped = crossbeam_utils::thread::scope(|scope| {
+                for (index, result) in places.iter_mut().enumerate() {
+                    scope.spawn(move |_| *result = shape.job((chunk * at_once + index) as u64));
+                }
+            });
+            scoped.expect("a unit does not panic");
+        }
+    }
+    results.iter().fold(0, |sum: u64, result| sum.wrapping_add(*result))
 }
 
 /// A scope is rayon's join of many units; each writes its result to a place of its own.

@@ -1,15 +1,16 @@
 //! yield: what a switch to another unit costs, when the unit asks for it.
 
 use std::future::poll_fn;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Barrier, Mutex, PoisonError};
+use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use bench_harness::child::{BlockClock, Prepared, Work};
 use bench_harness::protocol::Refusal;
 
 use super::{Answer, Workload, mix, not_started};
-use crate::capability::{Jobs, Tasks};
+use crate::capability::{Jobs, Tasks, Threads};
 
 pub(super) struct Yields;
 
@@ -37,22 +38,33 @@ impl Workload for Yields {
         Err(Refusal::unsupported("a pooled job keeps its worker until it ends: it can't let the next one have a turn"))
     }
 
-    fn on_threads<R: Jobs>(name: &str) -> Answer {
+    fn on_threads<R: Threads>(name: &str) -> Answer {
         let one = name == ONE;
         Ok(Box::new(move |params, seed| {
             let n = params.integer("n", 1..=MOST_YIELDS)?;
+            R::start().map_err(|error| not_started(&error))?;
             if one {
-                return Ok(Box::new(OneThread { n, seed }));
+                return Ok(Box::new(OneThread { n, seed, run: one_thread::<R> }));
             }
             let tasks = params.integer("tasks", 1..=20_000)?;
-            Ok(Box::new(ManyThreads { tasks, n, seed }))
+            if R::OS_THREADS {
+                return Ok(Box::new(ManyThreads { tasks, n, seed }));
+            }
+            Ok(Box::new(ManyCoroutines::<R> { tasks, n, seed, runtime: PhantomData }))
         }))
     }
 
     fn on_processes<R: Jobs>(name: &str) -> Answer {
         if name == ONE {
             // A process of one thread yields as that thread does.
-            return Self::on_threads::<R>(name);
+            return Ok(Box::new(|params, seed| {
+                let n = params.integer("n", 1..=MOST_YIELDS)?;
+                Ok(Box::new(OneThread {
+                    n,
+                    seed,
+                    run: |n, seed, iters| yields(n, seed, iters, std::thread::yield_now),
+                }))
+            }));
         }
         Err(Refusal::unsupported("1,000 live processes are more than this workload may ask of a machine"))
     }
@@ -91,20 +103,29 @@ impl<R: Tasks> Prepared for OneTask<R> {
 struct OneThread {
     n: u64,
     seed: u64,
+    run: fn(u64, u64, u64) -> u64,
 }
 
 impl Prepared for OneThread {
     fn run(&mut self, iters: u64, _: &mut BlockClock) -> Result<Work, Refusal> {
-        let mut checksum = 0;
-        for _ in 0..iters {
-            checksum = 0_u64;
-            for index in 0..self.n {
-                std::thread::yield_now();
-                checksum = checksum.wrapping_add(mix(self.seed, index));
-            }
-        }
-        Ok(Work::new(iters * self.n, checksum))
+        Ok(Work::new(iters * self.n, (self.run)(self.n, self.seed, iters)))
     }
+}
+
+fn one_thread<R: Threads>(n: u64, seed: u64, iters: u64) -> u64 {
+    R::run(move || yields(n, seed, iters, R::yield_now))
+}
+
+fn yields(n: u64, seed: u64, iters: u64, yield_now: impl Fn()) -> u64 {
+    let mut checksum = 0;
+    for _ in 0..iters {
+        checksum = 0_u64;
+        for index in 0..n {
+            yield_now();
+            checksum = checksum.wrapping_add(mix(seed, index));
+        }
+    }
+    checksum
 }
 
 struct ManyTasks<R> {
@@ -129,7 +150,7 @@ impl Gate {
             if self.open.load(Ordering::Acquire) {
                 return Poll::Ready(());
             }
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = locked(&self.waiting);
             // Under the lock once more: opening takes it, so that nobody is left behind.
             if self.open.load(Ordering::Acquire) {
                 return Poll::Ready(());
@@ -145,7 +166,7 @@ impl Gate {
 
     fn open(&self) {
         let waiting = {
-            let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut waiting = locked(&self.waiting);
             self.open.store(true, Ordering::Release);
             std::mem::take(&mut *waiting)
         };
@@ -232,4 +253,65 @@ impl Prepared for ManyThreads {
             .fold(0, |sum: u64, thread| sum.wrapping_add(thread.join().expect("a unit that yields does not panic")));
         Ok(Work::new(iters * self.n * self.tasks, checksum))
     }
+}
+
+/// Coroutines are made in one run and yield in another, so that making them is not timed.
+struct ManyCoroutines<R> {
+    tasks: u64,
+    n: u64,
+    seed: u64,
+    runtime: PhantomData<R>,
+}
+
+/// Units that wait for the start.
+struct Standing<R: Threads> {
+    units: Vec<R::Unit>,
+    handles: Vec<R::Handle>,
+}
+
+impl<R: Threads> Prepared for ManyCoroutines<R> {
+    fn run(&mut self, iters: u64, clock: &mut BlockClock) -> Result<Work, Refusal> {
+        let (tasks, seed) = (self.tasks, self.seed);
+        let yields = self.n * iters;
+        let standing = Arc::new(Mutex::new(Standing::<R> { units: Vec::new(), handles: Vec::new() }));
+        let open = Arc::new(AtomicBool::new(false));
+        let (made, gate) = (Arc::clone(&standing), Arc::clone(&open));
+        R::run(move || {
+            let root = R::this();
+            for unit in 0..tasks {
+                let (gate, arrived, root) = (Arc::clone(&gate), Arc::clone(&made), root.clone());
+                let handle = R::spawn(move || {
+                    locked(&arrived).units.push(R::this());
+                    R::unpark(&root);
+                    while !gate.load(Ordering::Acquire) {
+                        R::park();
+                    }
+                    for _ in 0..yields {
+                        R::yield_now();
+                    }
+                    mix(seed, unit)
+                });
+                locked(&made).handles.push(handle);
+            }
+            // Parked: beside a unit that yields, may starts no new one.
+            while (locked(&made).units.len() as u64) < tasks {
+                R::park();
+            }
+            0
+        });
+        let Standing { units, handles } =
+            std::mem::replace(&mut *locked(&standing), Standing { units: Vec::new(), handles: Vec::new() });
+        clock.start();
+        let checksum = R::run(move || {
+            open.store(true, Ordering::Release);
+            units.iter().for_each(R::unpark);
+            handles.into_iter().fold(0, |sum: u64, handle| sum.wrapping_add(R::join(handle)))
+        });
+        clock.stop();
+        Ok(Work::new(iters * self.n * tasks, checksum))
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,0 +1,254 @@
+//! tcp-echo: a server that sends back what it gets. The host's client loads and times it; see `bench_harness::load`.
+
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use bench_harness::child::{BlockClock, Prepared, Work};
+use bench_harness::protocol::{ECHO_MESSAGE, Params, Refusal};
+
+use super::{Answer, Workload, mix, not_started};
+use crate::capability::{BlockingTcp, Jobs, Kit, Tasks, Tcp, Threads};
+
+pub(super) struct TcpEcho;
+
+impl Workload for TcpEcho {
+    const NAMES: &'static [&'static str] =
+        &["tcp-echo/1", "tcp-echo/100", "tcp-echo/1000", "tcp-echo/open-rate", "tcp-echo/open-50", "tcp-echo/open-80"];
+
+    fn on_tasks<R: Tasks>(_: &str) -> Answer {
+        if let Some(why) = <R::Kit as Kit>::Tcp::MISSING {
+            return Err(Refusal::unsupported(why));
+        }
+        Ok(Box::new(|params, seed| {
+            Server::open(params, seed, |socket, meter| {
+                let runtime = R::start()?;
+                runtime.run(serve::<R>(socket, meter))
+            })
+        }))
+    }
+
+    fn on_threads<R: Threads>(_: &str) -> Answer {
+        if let Some(why) = R::Tcp::MISSING {
+            return Err(Refusal::unsupported(why));
+        }
+        Ok(Box::new(|params, seed| {
+            R::start().map_err(|error| not_started(&error))?;
+            Server::open(params, seed, |socket, meter| {
+                R::run(move || {
+                    // It ends with the process, or at the first error, which shows as connections that nobody answers.
+                    let _ = serve_blocking::<R>(socket, &meter);
+                    0
+                });
+                Ok(())
+            })
+        }))
+    }
+
+    fn on_jobs<R: Jobs>(_: &str) -> Answer {
+        Err(Refusal::unsupported("a connection would keep its worker: as many clients as workers, and no more"))
+    }
+
+    fn on_processes<R: Jobs>(_: &str) -> Answer {
+        Err(Refusal::unsupported(
+            "a process a connection is not asked for here; see ping-pong/pipe for what a switch costs",
+        ))
+    }
+
+    fn on_rayon(_: &str) -> Answer {
+        Err(Refusal::unsupported("rayon has no sockets, and its jobs must not wait"))
+    }
+
+    /// epoll by hand.
+    fn on_floor<R: Tasks>(_: &str) -> Answer {
+        Ok(Box::new(|params, seed| {
+            Server::open(params, seed, |socket, meter| super::epoll_echo::serve(&socket, &meter))
+        }))
+    }
+}
+
+/// Counts what was served, for the thread that waits for the block's end.
+#[derive(Default)]
+pub(super) struct Meter {
+    listening: AtomicBool,
+    served: AtomicU64,
+    sum: AtomicU64,
+    /// When that many are served, the block is over.
+    target: AtomicU64,
+    waiting: OnceLock<Thread>,
+}
+
+impl Meter {
+    /// From now on whoever connects is accepted.
+    pub(super) fn listens(&self) {
+        self.listening.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        self.waiting.get().into_iter().for_each(Thread::unpark);
+    }
+
+    /// A request is about to be answered. Before and not after: once the client has its answers, all of them are counted.
+    pub(super) fn count(&self, message: &[u8]) {
+        // Others only show the client that it is served.
+        if message[8] == 0 {
+            return;
+        }
+        let number = message.first_chunk().map_or(0, |head| u64::from_le_bytes(*head));
+        self.sum.fetch_add(number, Ordering::Relaxed);
+        let served = self.served.fetch_add(1, Ordering::SeqCst) + 1;
+        if served == self.target.load(Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+}
+
+/// A server that runs on a thread of its own, beside the one that talks to the host.
+pub(super) struct Server {
+    address: String,
+    meter: Arc<Meter>,
+    n: u64,
+    seed: u64,
+    /// The numbers of all requests that were to be answered so far.
+    sum: u64,
+}
+
+/// The numbers of so many requests.
+fn sum(seed: u64, requests: u64) -> u64 {
+    (0..requests).fold(0, |sum: u64, index| sum.wrapping_add(mix(seed, index)))
+}
+
+impl Server {
+    /// Opens a socket on the loopback and has `serve` answer there, for ever.
+    pub(super) fn open(
+        params: &Params,
+        seed: u64,
+        serve: impl FnOnce(TcpListener, Arc<Meter>) -> io::Result<()> + Send + 'static,
+    ) -> Result<Box<dyn Prepared>, Refusal> {
+        let failed = |error: io::Error| Refusal::failed(format!("a server on the loopback: {error}"));
+        let n = params.integer("n", 1..=10_000_000)?;
+        allow_files(params.integer("connections", 1..=100_000)?)?;
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
+        let address = socket.local_addr().map_err(failed)?.to_string();
+        let meter = Arc::new(Meter::default());
+        meter.waiting.get_or_init(std::thread::current);
+        let counted = Arc::clone(&meter);
+        let body = move || {
+            if let Err(error) = serve(socket, counted) {
+                eprintln!("the server ended: {error}");
+            }
+        };
+        std::thread::Builder::new().name("server".to_owned()).spawn(body).map_err(failed)?;
+        let begin = Instant::now();
+        while !meter.listening.load(Ordering::Acquire) {
+            std::thread::park_timeout(Duration::from_millis(10));
+            if begin.elapsed() > Duration::from_secs(10) {
+                return Err(Refusal::failed("the server does not come to listening"));
+            }
+        }
+        Ok(Box::new(Self { address, meter, n, seed, sum: 0 }))
+    }
+}
+
+impl Prepared for Server {
+    fn listen(&self) -> Option<String> {
+        Some(self.address.clone())
+    }
+
+    fn run(&mut self, iters: u64, clock: &mut BlockClock) -> Result<Work, Refusal> {
+        let (meter, requests) = (&self.meter, self.n * iters);
+        // From the last block's end and not from what is served by now: the first requests may be there already.
+        let target = meter.target.load(Ordering::Acquire) + requests;
+        self.sum = self.sum.wrapping_add(sum(self.seed, requests));
+        clock.start();
+        // Sequentially consistent, as in `count`: either it sees the new target, or this sees what it has counted.
+        meter.target.store(target, Ordering::SeqCst);
+        while meter.served.load(Ordering::SeqCst) < target {
+            std::thread::park_timeout(Duration::from_millis(500));
+        }
+        clock.stop();
+        if meter.sum.load(Ordering::Acquire) != self.sum {
+            return Err(Refusal::failed("the requests that were answered are not those that were to be sent"));
+        }
+        Ok(Work::new(requests, sum(self.seed, self.n)))
+    }
+}
+
+/// A connection takes a file, and the usual soft limit is 1,024; the hard limit is what counts.
+fn allow_files(connections: u64) -> Result<(), Refusal> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    const OTHERS: u64 = 64;
+    let failed = |error: nix::errno::Errno| Refusal::failed(format!("the limit of open files: {error}"));
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(failed)?;
+    let needed = connections + OTHERS;
+    if needed > hard {
+        let why =
+            format!("{connections} connections take {needed} open files; the hard limit here is {hard} (ulimit -Hn)");
+        return Err(Refusal::unsupported(why));
+    }
+    if needed > soft { setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(failed) } else { Ok(()) }
+}
+
+/// A task a connection.
+pub(super) async fn serve<R: Tasks>(socket: TcpListener, meter: Arc<Meter>) -> io::Result<()> {
+    type Stream<R> = <<R as Tasks>::Kit as Kit>::Tcp;
+    let mut listener = Stream::<R>::listen(socket)?;
+    meter.listens();
+    loop {
+        let mut stream = Stream::<R>::accept(&mut listener).await?;
+        let meter = Arc::clone(&meter);
+        R::detach(R::spawn(async move {
+            let mut buffer = vec![0; ECHO_MESSAGE];
+            while let Some(whole) = echo(&mut stream, buffer, &meter).await {
+                buffer = whole;
+            }
+        }));
+    }
+}
+
+/// One exchange; `None` when the connection is over.
+async fn echo<S: Tcp>(stream: &mut S, buffer: Vec<u8>, meter: &Meter) -> Option<Vec<u8>> {
+    let (read, mut message) = stream.read(buffer).await;
+    let mut have = read.ok()?;
+    while have < ECHO_MESSAGE {
+        if have == 0 {
+            return None;
+        }
+        // Rare: a message of 64 bytes comes in one piece but for the strangest of moments.
+        let (read, rest) = stream.read(vec![0; ECHO_MESSAGE - have]).await;
+        let more = read.ok().filter(|&more| more > 0)?;
+        message[have..have + more].copy_from_slice(&rest[..more]);
+        have += more;
+    }
+    meter.count(&message);
+    let (written, message) = stream.write(message).await;
+    written.ok().map(|()| message)
+}
+
+/// A thread or a coroutine a connection.
+pub(super) fn serve_blocking<R: Threads>(socket: TcpListener, meter: &Arc<Meter>) -> io::Result<()> {
+    let mut listener = R::Tcp::listen(socket)?;
+    meter.listens();
+    loop {
+        let mut stream = R::Tcp::accept(&mut listener)?;
+        let meter = Arc::clone(meter);
+        drop(R::spawn(move || {
+            let mut message = [0; ECHO_MESSAGE];
+            while echo_blocking(&mut stream, &mut message, &meter).is_some() {}
+            0
+        }));
+    }
+}
+
+fn echo_blocking(stream: &mut impl BlockingTcp, message: &mut [u8; ECHO_MESSAGE], meter: &Meter) -> Option<()> {
+    let mut have = 0;
+    while have < ECHO_MESSAGE {
+        have += stream.read(&mut message[have..]).ok().filter(|&more| more > 0)?;
+    }
+    meter.count(message);
+    stream.write(message).ok()
+}

@@ -46,7 +46,9 @@ use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 
 use crate::counters::HardwareCounters;
-use crate::protocol::{ChildMessage, Done, Hello, HostMessage, Prepare, Ready, Refusal, Run, Usage, checksum_text};
+use crate::protocol::{
+    ChildMessage, Done, Hello, HostMessage, Prepare, Ready, Refusal, Run, Started, Usage, checksum_text,
+};
 use crate::usage::{Snapshot, monotonic_ns};
 
 /// A program that takes part in comparisons.
@@ -63,7 +65,8 @@ pub trait Contender {
 
 /// A workload that is set up and can be run again and again.
 pub trait Prepared {
-    /// For servers: where they listen.
+    /// For servers: where they listen. The clock of such a one stands started when [`run`](Self::run) is called, for then the
+    /// load is on its way.
     fn listen(&self) -> Option<String> {
         None
     }
@@ -173,7 +176,13 @@ fn converse(contender: &mut dyn Contender, input: impl BufRead, mut output: impl
                 })
             }
             Ok(HostMessage::Run(request)) => match prepared.as_deref_mut() {
-                Some(workload) => run_block(workload, request, &mut clock),
+                Some(workload) => {
+                    clock.start();
+                    if workload.listen().is_some() {
+                        say(&ChildMessage::Started(Started { block: request.block }))?;
+                    }
+                    run_block(workload, request, &mut clock)
+                }
                 None => Err(Refusal::failed("`run` came before `prepare`")),
             },
             Err(error) => Err(Refusal::bad_params(format!("not a request: {error}"))),
@@ -184,7 +193,6 @@ fn converse(contender: &mut dyn Contender, input: impl BufRead, mut output: impl
 }
 
 fn run_block(workload: &mut dyn Prepared, request: Run, clock: &mut BlockClock) -> Result<ChildMessage, Refusal> {
-    clock.start();
     let work = workload.run(request.iters, clock)?;
     clock.stop();
     let (t0_ns, t1_ns, usage) = clock.take();

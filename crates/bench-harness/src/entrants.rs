@@ -10,9 +10,6 @@ use crate::plan::{Effort, Plan};
 use crate::protocol::{Done, Params, Prepare, Refusal, Run};
 use crate::round::{Entered, Entrant, Station};
 
-/// Time for a server to read its `run` before the first request comes. What it does before that is not in its CPU time; no
-/// request is lost.
-const HEAD_START: Duration = Duration::from_micros(300);
 /// How many requests tell what a server can do, and how many come before, for the first are slow.
 const BURST: u64 = 4_000;
 const FIRST_BURST: u64 = 1_000;
@@ -127,7 +124,6 @@ impl Station for ServerStation {
         let (seed, limit, pace, cpus, client) = (self.seed, self.limit, self.pace, &self.cpus, &mut self.client);
         let load = || {
             on(cpus, || {
-                std::thread::sleep(HEAD_START);
                 let served = match pace {
                     None => client.closed(requests, seed, limit),
                     Some(rate) => client.open(requests, rate, seed, limit),
@@ -135,7 +131,7 @@ impl Station for ServerStation {
                 served.map_err(load_error)
             })
         };
-        let (mut done, stamps, served) = self.child.run_beside(request, load)?;
+        let (mut done, stamps, served) = self.child.run_loaded(request, load)?;
         fill(&mut done, &served, pace);
         Ok((done, stamps))
     }

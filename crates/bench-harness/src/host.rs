@@ -220,21 +220,32 @@ impl Child {
     /// # Errors
     /// When the child refuses, breaks the protocol, or claims what can't be.
     pub fn run(&mut self, request: Run) -> Result<(Done, Stamps), ChildError> {
-        self.run_beside(request, || Ok(())).map(|(done, stamps, ())| (done, stamps))
+        let sent_ns = monotonic_ns();
+        self.ask(&HostMessage::Run(request))?;
+        self.done(request, sent_ns)
     }
 
-    /// Has one block run while `meanwhile` does its part, as a server's load.
+    /// Has a child that serves run one block: `load` comes when the child waits for it.
     ///
     /// # Errors
-    /// As [`run`](Self::run); and at once when `meanwhile` fails, for then the child waits in vain.
-    pub fn run_beside<T>(
+    /// As [`run`](Self::run); and at once when `load` fails, for then the child waits in vain.
+    pub fn run_loaded<T>(
         &mut self,
         request: Run,
-        meanwhile: impl FnOnce() -> Result<T, ChildError>,
+        load: impl FnOnce() -> Result<T, ChildError>,
     ) -> Result<(Done, Stamps, T), ChildError> {
         let sent_ns = monotonic_ns();
         self.ask(&HostMessage::Run(request))?;
-        let other = meanwhile()?;
+        match self.answer("run", self.limits.block)? {
+            ChildMessage::Started(started) if started.block == request.block => {}
+            other => return Err(unexpected("run", &other)),
+        }
+        let loaded = load()?;
+        let (done, stamps) = self.done(request, sent_ns)?;
+        Ok((done, stamps, loaded))
+    }
+
+    fn done(&mut self, request: Run, sent_ns: u64) -> Result<(Done, Stamps), ChildError> {
         let answer = self.answer("run", self.limits.block)?;
         let received_ns = monotonic_ns();
         let ChildMessage::Done(done) = answer else { return Err(unexpected("run", &answer)) };
@@ -249,7 +260,7 @@ impl Child {
         } else {
             Stamps::Fit
         };
-        Ok((done, stamps, other))
+        Ok((done, stamps))
     }
 
     /// Says `bye` and waits a little for an orderly end, which shows as the end of the child's stdout. The dead child itself

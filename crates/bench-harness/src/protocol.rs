@@ -11,6 +11,9 @@
 //! host  -> {"bye":true}                      (the child exits with 0)
 //! ```
 //!
+//! A child that serves answers `ready` with its address. After each `run` it says `{"started":{"block":1}}` when it has read its
+//! counters: only then the load comes, and `done` follows when all is served.
+//!
 //! In place of `ready` or `done` a child may answer `{"error":{"kind":"unsupported","message":".."}}`.
 //! The child times the block itself, so that neither its start-up nor the pipe is in the figure.
 //!
@@ -56,6 +59,8 @@ pub enum ChildMessage {
     Hello(Hello),
     /// The workload stands ready.
     Ready(Ready),
+    /// A server has read its counters: the block's load may come.
+    Started(Started),
     /// A block is done.
     Done(Done),
     /// The request can't be met.
@@ -137,6 +142,13 @@ pub struct Run {
     pub block: u64,
     /// How many iterations of the prepared workload to run, at least 1.
     pub iters: u64,
+}
+
+/// A server waits for a block's load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// The number from the request.
+    pub block: u64,
 }
 
 /// One timed block, as the child saw it.

@@ -159,13 +159,17 @@ fn check_all(cpus: &[usize]) -> (u32, u32) {
             // Units that wait for ever are made once in a process.
             let once = vector.workload.starts_with("memory/");
             for iters in if once { vec![1] } else { vec![1, 3] } {
-                let client =
-                    listen.clone().map(|address| std::thread::spawn(move || ask(&address, iters * vector.ops)));
-                let (done, stamps) =
-                    child.run(Run { block: iters, iters }).unwrap_or_else(|error| panic!("{case}: {error}"));
-                if let Some(client) = client {
-                    client.join().unwrap_or_else(|_| panic!("{case}: the client got no answer, or a wrong one"));
-                }
+                let request = Run { block: iters, iters };
+                let ran = match &listen {
+                    None => child.run(request),
+                    Some(address) => child
+                        .run_loaded(request, || {
+                            ask(address, iters * vector.ops);
+                            Ok(())
+                        })
+                        .map(|(done, stamps, ())| (done, stamps)),
+                };
+                let (done, stamps) = ran.unwrap_or_else(|error| panic!("{case}: {error}"));
                 assert_eq!(stamps, Stamps::Fit, "{case}");
                 assert_eq!(done.ops, iters * vector.ops, "{case}: operations");
                 assert_eq!(done.checksum, checksum_text(vector.checksum), "{case}: checksum");

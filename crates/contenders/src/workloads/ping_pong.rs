@@ -10,7 +10,7 @@ use std::thread::Thread;
 use bench_harness::child::{BlockClock, Prepared, Work};
 use bench_harness::protocol::Refusal;
 
-use super::{Answer, Workload, mix, not_started};
+use super::{Answer, Workload, mix, not_started, repeat};
 use crate::capability::{BlockingChannel, Channel, Jobs, Kit, Pipe, Tasks, Threads};
 
 pub(super) struct PingPong;
@@ -72,13 +72,12 @@ impl Workload for PingPong {
                 let n = params.integer("n", 1..=MOST_TRIPS)?;
                 let ballast = params.integer("ballast_mib", 0..=4_096)? << 20;
                 R::start().map_err(|error| not_started(&error))?;
-                // Touched, and inherited by both processes.
+                // Touched, and inherited by the other process.
                 let memory = std::hint::black_box(vec![1_u8; ballast as usize]);
-                let play = move |n, iters| {
+                Ok(repeat(move |iters, clock| {
                     std::hint::black_box(&memory);
-                    job_pipe::<R>(seed, n, iters)
-                };
-                Ok(Box::new(Play { n, play: Box::new(play) }))
+                    Ok(Work::new(iters * n, switch_processes::<R>(seed, n, iters, clock)?))
+                }))
             })),
             CHANNEL => Err(Refusal::unsupported("processes share no memory to have a channel in; see ping-pong/pipe")),
             _ => Err(Refusal::unsupported("parking works between the threads of one process")),
@@ -281,6 +280,28 @@ fn job_pipe<R: Jobs>(seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
     });
     let one = R::spawn(move || pipe_side(seed, n, iters, ping, pongs, |_, _| {}));
     let sum = R::join(one);
+    R::join(other);
+    Ok(sum)
+}
+
+/// This process and a forked one, timed from when both stand: what a fork copies is not in the figure, nor the faults that
+/// come of it.
+fn switch_processes<R: Jobs>(seed: u64, n: u64, iters: u64, clock: &mut BlockClock) -> Result<u64, Refusal> {
+    const FIRST: u64 = 20;
+    let (mut pings, ping) = std::io::pipe().map_err(|error| broken(&error))?;
+    let (pongs, mut pong) = std::io::pipe().map_err(|error| broken(&error))?;
+    let other = R::spawn(move || {
+        let mut byte = [0];
+        for _ in 0..FIRST + n * iters {
+            pings.read_exact(&mut byte).expect("the other unit writes as often as this one reads");
+            pong.write_all(&[byte[0].wrapping_add(1)]).expect("the other unit reads as often as this one writes");
+        }
+        0
+    });
+    pipe_side(seed, FIRST, 1, &ping, &pongs, |_, _| {});
+    clock.start();
+    let sum = pipe_side(seed, n, iters, ping, pongs, |_, _| {});
+    clock.stop();
     R::join(other);
     Ok(sum)
 }

@@ -164,7 +164,6 @@ impl Prepared for Server {
         // From the last block's end and not from what is served by now: the first requests may be there already.
         let target = meter.target.load(Ordering::Acquire) + requests;
         self.sum = self.sum.wrapping_add(sum(self.seed, requests));
-        clock.start();
         // Sequentially consistent, as in `count`: either it sees the new target, or this sees what it has counted.
         meter.target.store(target, Ordering::SeqCst);
         while meter.served.load(Ordering::SeqCst) < target {

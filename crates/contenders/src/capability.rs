@@ -20,6 +20,8 @@ pub trait Tasks: Sized + 'static {
     type Kit: Kit;
     /// Why it has no pool for calls that block, if it has none.
     const NO_BLOCKING: Option<&'static str> = None;
+    /// Why its tasks can't be ended from outside, if they can't.
+    const NO_CANCEL: Option<&'static str> = None;
 
     /// Starts the runtime with as many workers as there are CPUs in the affinity mask, if it has workers at all.
     ///

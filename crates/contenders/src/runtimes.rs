@@ -2,10 +2,16 @@
 
 #[cfg(feature = "async-std")]
 mod async_std;
+#[cfg(feature = "io-uring")]
+mod compio;
 mod coroutine;
 mod crossbeam_scope;
 mod floor;
+#[cfg(feature = "io-uring")]
+mod glommio;
 mod may;
+#[cfg(feature = "io-uring")]
+mod monoio;
 mod probe;
 mod process;
 mod rayon;
@@ -37,6 +43,12 @@ pub fn runtimes() -> Vec<Runtime> {
         process::RUNTIME,
         coroutine::RUNTIME,
         may::RUNTIME,
+        #[cfg(feature = "io-uring")]
+        monoio::RUNTIME,
+        #[cfg(feature = "io-uring")]
+        compio::RUNTIME,
+        #[cfg(feature = "io-uring")]
+        glommio::RUNTIME,
         floor::RUNTIME,
         probe::RUNTIME,
     ]

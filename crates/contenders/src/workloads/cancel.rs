@@ -50,6 +50,9 @@ impl Drop for Counted {
 
 /// Spawns tasks that wait for ever, each with a value whose destructor counts; timed is their end, to the last destructor.
 fn pending_tasks<R: Tasks>() -> Answer {
+    if let Some(why) = R::NO_CANCEL {
+        return Err(Refusal::unsupported(why));
+    }
     Ok(Box::new(|params, seed| {
         let n = params.integer("n", 1..=1_000_000)?;
         let runtime = R::start().map_err(|error| not_started(&error))?;

@@ -35,6 +35,7 @@ fn a_python_contender_does_the_same_work_and_is_compared() {
     };
     let plan = Plan {
         workload: "spin".to_owned(),
+        summary: String::new(),
         kind: Kind::Rate,
         params: Params::from([("units", 100)]),
         placement: Placement::Free,

@@ -1,6 +1,7 @@
 //! A report as people read it: terminal, Markdown, CSV. Consumers of the data, never part of measuring.
 
 pub mod csv;
+pub mod html;
 pub mod markdown;
 pub mod terminal;
 

@@ -162,6 +162,7 @@ fn plan(
     let wall = experiment.metric == bench_harness::plan::WALL;
     Some(Plan {
         workload: experiment.workload.to_owned(),
+        summary: experiment.summary.to_owned(),
         kind: experiment.kind,
         params: Params(experiment.params.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect()),
         placement,

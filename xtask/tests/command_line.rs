@@ -149,13 +149,17 @@ fn from_measuring_over_ctrl_c_and_going_on_to_comparing() {
     assert!(text(&compared.stdout).contains("ratios changed"), "{}", text(&compared.stdout));
 
     // A full disk costs the file, not the result.
-    let full = xtask(&SMALL).args(["/dev/null", "--html", "/dev/null", "--csv", "/dev/null", "--json", "/dev/full"]).output().unwrap();
+    let full = xtask(&SMALL)
+        .args(["/dev/null", "--html", "/dev/null", "--csv", "/dev/null", "--json", "/dev/full"])
+        .output()
+        .unwrap();
     assert_eq!(full.status.code(), Some(2));
     assert!(text(&full.stderr).contains("/dev/full can't be written"), "{}", text(&full.stderr));
     assert!(text(&full.stdout).contains("smol-local"), "the tables are printed all the same");
 
     // JSON on stdout is one document and nothing else.
-    let piped = xtask(&SMALL).args(["/dev/null", "--html", "/dev/null", "--csv", "/dev/null", "--json", "-"]).output().unwrap();
+    let piped =
+        xtask(&SMALL).args(["/dev/null", "--html", "/dev/null", "--csv", "/dev/null", "--json", "-"]).output().unwrap();
     Report::parse(&text(&piped.stdout)).unwrap();
 
     // An unknown runtime is found out before anything is measured.

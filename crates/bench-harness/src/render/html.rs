@@ -16,8 +16,8 @@ mod svg;
 mod top;
 mod uses;
 
-use minijinja::value::{Serde, Value};
 use minijinja::Environment;
+use minijinja::value::{Serde, Value};
 use serde::Serialize;
 
 use crate::plan::FLOOR;

@@ -69,6 +69,9 @@ fn charts(claim: &ClaimResult, id: &str) -> Vec<Value> {
 }
 
 fn chart(claim: &ClaimResult, legs: &[(&LegResult, &Ratio)], unit: &str, id: &str) -> Option<Value> {
+    if legs.is_empty() {
+        return None;
+    }
     let values = legs.iter().flat_map(|(leg, figure)| {
         [figure.low, figure.estimate, figure.high].into_iter().chain(leg.at_least).chain(leg.at_most)
     });

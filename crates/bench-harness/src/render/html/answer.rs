@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::multiples::{multiple_text, multiples};
-use super::uses::grouped;
+use super::uses::{Use, grouped};
 use crate::plan::FLOOR;
-use crate::report::{Comparison, Report};
+use crate::report::{Comparison, Kind, Report};
 
 /// What the report says about one kind of work.
 #[derive(Serialize)]
@@ -16,6 +16,9 @@ pub(super) struct Answer {
     title: &'static str,
     leader: Option<String>,
     text: String,
+    /// Whether the leader is certainly ahead of all others anywhere.
+    #[serde(skip)]
+    sure: bool,
 }
 
 /// How a contender did over the comparisons of one kind of work.
@@ -32,8 +35,7 @@ pub(super) fn answers(report: &Report) -> (String, Vec<Answer>) {
         .into_iter()
         .map(|(kind, comparisons)| {
             let comparisons: Vec<&Comparison> = comparisons.into_iter().map(|(_, comparison)| comparison).collect();
-            let (leader, text) = answer(&comparisons);
-            Answer { id: kind.id, title: kind.title, leader, text }
+            answer(kind, &comparisons)
         })
         .collect();
     (overall(&answers), answers)
@@ -43,7 +45,8 @@ fn overall(answers: &[Answer]) -> String {
     let mut led: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for answer in answers {
         if let Some(leader) = &answer.leader {
-            led.entry(leader).or_default().push(answer.title.to_lowercase());
+            let doubt = if answer.sure { "" } else { " (not certain)" };
+            led.entry(leader).or_default().push(format!("{}{doubt}", inside(answer.title)));
         }
     }
     let mut led: Vec<(&str, Vec<String>)> = led.into_iter().collect();
@@ -59,6 +62,14 @@ fn overall(answers: &[Answer]) -> String {
     }
 }
 
+/// A title within a sentence; an abbreviation stays one.
+fn inside(title: &str) -> String {
+    match title.as_bytes() {
+        [_, second, ..] if second.is_ascii_uppercase() => title.to_owned(),
+        _ => title.to_lowercase(),
+    }
+}
+
 fn listed(titles: &[String]) -> String {
     match titles {
         [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
@@ -66,41 +77,59 @@ fn listed(titles: &[String]) -> String {
     }
 }
 
-/// The leader, where the figures name one, and the sentence.
-fn answer(comparisons: &[&Comparison]) -> (Option<String>, String) {
-    let compared: Vec<&Comparison> = comparisons.iter().filter(|c| !multiples(c).is_empty()).copied().collect();
-    if compared.is_empty() {
-        let what = if comparisons.iter().all(|c| c.kind == crate::report::Kind::Behaviour) {
-            "what happens is told below, nothing is timed."
-        } else {
-            "not measured."
-        };
-        return (None, what.to_owned());
-    }
+fn answer(kind: &'static Use, comparisons: &[&Comparison]) -> Answer {
+    let without =
+        |text: &str| Answer { id: kind.id, title: kind.title, leader: None, text: text.to_owned(), sure: false };
+    let compared: Vec<&Comparison> = comparisons.iter().filter(|comparison| has_rivals(comparison)).copied().collect();
     let standings = standings(&compared);
-    let Some(first) = standings.first() else { return (None, "not measured.".to_owned()) };
-    let certain = |c: &&&Comparison| {
-        c.headline.as_ref().is_some_and(|line| line.leader == first.name && line.open.is_empty() && line.others > 0)
+    let Some(first) = standings.first() else {
+        let behaviour = comparisons.iter().all(|comparison| comparison.kind == Kind::Behaviour);
+        return without(if behaviour { "What happens stands below; nothing is timed." } else { "Nothing to compare." });
     };
-    let sure = compared.iter().filter(certain).count();
-    let rounds = compared.iter().any(|c| c.contenders.iter().any(|row| !row.ratio.is_empty()));
-    let over = match first.comparisons {
-        1 => "in 1 comparison".to_owned(),
-        several => format!("over {several} comparisons"),
-    };
-    let certainty = match (sure, first.comparisons) {
-        _ if !rounds => "but with too few rounds to be sure of anything".to_owned(),
-        (0, 1) => "but not certainly ahead of all others".to_owned(),
-        (0, _) => "but in none of them certainly ahead of all others".to_owned(),
-        (1, 1) => "certainly ahead of all others".to_owned(),
-        (all, several) if all == several => "in each of them certainly ahead of all others".to_owned(),
-        (some, _) => format!("in {some} of them certainly ahead of all others"),
-    };
+    if compared.iter().all(|comparison| comparison.contenders.iter().all(|row| row.ratio.is_empty())) {
+        return without(&format!("Too few rounds to say; {} has the lowest figures so far.", first.name));
+    }
     let next: Vec<String> =
         standings.iter().skip(1).take(2).map(|next| format!("{} {}", next.name, multiple_text(next.mean))).collect();
     let next = if next.is_empty() { String::new() } else { format!(" Then {}.", next.join(", ")) };
-    let text = format!("{} the best figure {over}, {certainty}.{next}", multiple_text(first.mean));
-    (Some(first.name.to_owned()), text)
+    let sure = compared.iter().filter(|comparison| certain(comparison, first.name)).count();
+    Answer {
+        id: kind.id,
+        title: kind.title,
+        leader: Some(first.name.to_owned()),
+        text: format!("{}, {}.{next}", lead(first), certainty(sure, first.comparisons)),
+        sure: sure > 0,
+    }
+}
+
+/// Whether anybody is to be compared with anybody, the floor aside.
+fn has_rivals(comparison: &Comparison) -> bool {
+    multiples(comparison).keys().filter(|name| **name != FLOOR).count() > 1
+}
+
+/// Whether the comparison's headline has no doubt that `name` is ahead.
+fn certain(comparison: &Comparison, name: &str) -> bool {
+    comparison.headline.as_ref().is_some_and(|line| line.leader == name && line.open.is_empty() && line.others > 0)
+}
+
+fn lead(first: &Standing) -> String {
+    match (first.comparisons, first.mean < 1.005) {
+        (1, true) => "the best figure in 1 comparison".to_owned(),
+        (2, true) => "the best figure in both comparisons".to_owned(),
+        (all, true) => format!("the best figure in all {all} comparisons"),
+        (1, false) => format!("{} the best figure in 1 comparison", multiple_text(first.mean)),
+        (all, false) => format!("{} the best figure over {all} comparisons", multiple_text(first.mean)),
+    }
+}
+
+fn certainty(sure: usize, comparisons: usize) -> String {
+    match (sure, comparisons) {
+        (0, 1) => "but not certainly ahead of all others".to_owned(),
+        (0, _) => "but in none of them certainly ahead of all others".to_owned(),
+        (1, 1) => "certainly ahead of all others".to_owned(),
+        (all, several) if all == several => "certainly ahead of all others in each".to_owned(),
+        (some, _) => format!("certainly ahead of all others in {some}"),
+    }
 }
 
 /// By mean, the best first. Who took part in less than half of what the busiest did is not ranked: one lucky workload is no

@@ -56,8 +56,16 @@ fn column(svg: &mut Svg, counter: &Counter, x: f64, rows: &[&ContenderResult]) {
         let y = TOP + ROW * (index as f64 + 0.5);
         let Some(value) = (counter.pick)(row) else { continue };
         let length = BAR * value / most;
-        svg.rect(x, y - 5.0, length.max(1.0), 10.0, "mark bar");
-        svg.text(x + length + 4.0, y + 4.0, Anchor::Start, "figure", &(counter.text)(value));
+        if value > 0.0 {
+            svg.rect(x, y - 5.0, length.max(1.0), 10.0, "mark bar");
+        }
+        svg.text(
+            x + if value > 0.0 { length + 4.0 } else { 0.0 },
+            y + 4.0,
+            Anchor::Start,
+            "figure",
+            &(counter.text)(value),
+        );
     }
 }
 

@@ -1,5 +1,7 @@
 //! Curves over a logarithmic height, each named at its end.
 
+use std::fmt::Write;
+
 use minijinja::Value;
 
 use super::scale::LogScale;
@@ -9,7 +11,7 @@ const LEFT: f64 = 46.0;
 const NAMES: f64 = 92.0;
 const TOP: f64 = 10.0;
 /// The least distance of two names.
-const LINE: f64 = 13.0;
+const LINE: f64 = 13.5;
 
 /// One contender's curve.
 pub(super) struct Curve {
@@ -34,7 +36,7 @@ pub(super) struct Frame<'a> {
 
 /// The chart; `None` without a curve.
 pub(super) fn curves(frame: &Frame<'_>, curves: &[Curve]) -> Option<Value> {
-    let height = (LINE * curves.len() as f64 + 6.0).max(170.0);
+    let height = (LINE * curves.len() as f64 + 14.0).max(200.0);
     let bottom = TOP + height;
     let right = WIDTH - NAMES - 14.0;
     let values = curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1));
@@ -50,7 +52,7 @@ pub(super) fn curves(frame: &Frame<'_>, curves: &[Curve]) -> Option<Value> {
         svg.text(x(*across), bottom + 15.0, Anchor::Middle, "tick", label);
     }
     let ends: Vec<f64> = curves.iter().map(|curve| curve.points.last().map_or(bottom, |end| scale.at(end.1))).collect();
-    let places = apart(&ends, TOP + 4.0, bottom - 2.0);
+    let places = apart(&ends, TOP + 4.0, bottom - 8.0);
     for ((curve, end), place) in curves.iter().zip(ends).zip(places) {
         draw(&mut svg, curve, &scale, &x);
         let from = curve.points.last().map_or(right, |point| x(point.0));
@@ -70,7 +72,7 @@ fn draw(svg: &mut Svg, curve: &Curve, scale: &LogScale, x: &dyn Fn(f64) -> f64) 
     let mut d = String::new();
     for (index, (across, value)) in curve.points.iter().enumerate() {
         let step = if index == 0 { 'M' } else { 'L' };
-        d += &format!("{step}{} {}", Px(x(*across)), Px(scale.at(*value)));
+        let _ = write!(d, "{step}{} {}", Px(x(*across)), Px(scale.at(*value)));
         if curve.dotted || curve.points.len() == 1 {
             svg.dot(x(*across), scale.at(*value), 2.5, &format!("mark k{}", curve.rank % 8));
         }

@@ -18,7 +18,7 @@ pub(super) fn forest(comparison: &Comparison, id: &str) -> Option<Value> {
     let rows: Vec<(String, &Ratio)> = sorted(comparison)
         .into_iter()
         .filter_map(|row| Some((row.name.clone(), row.ratio.get(&comparison.metric)?)))
-        .chain(comparison.twin.iter().map(|twin| (format!("{} (twin)", comparison.reference), twin)))
+        .chain(comparison.twin.iter().map(|twin| ("twin".to_owned(), twin)))
         .collect();
     if rows.is_empty() {
         return None;

@@ -1,9 +1,11 @@
 //! The heat map: workloads down, contenders across, the multiple of the best in every cell.
 
+use minijinja::Value;
 use serde::Serialize;
 
 use super::super::missing;
 use super::multiples::{multiple_text, multiples, plain};
+use super::svg::escaped;
 use super::uses::grouped;
 use crate::plan::FLOOR;
 use crate::report::{Comparison, ContenderResult, Report, Status};
@@ -14,7 +16,7 @@ const STEPS: [f64; 8] = [1.1, 1.5, 2.2, 5.0, 10.0, 30.0, 100.0, 1000.0];
 /// The whole table.
 #[derive(Serialize)]
 pub(super) struct Heat {
-    contenders: Vec<String>,
+    contenders: Vec<Value>,
     /// Columns in all.
     span: usize,
     groups: Vec<Group>,
@@ -59,11 +61,16 @@ pub(super) fn heat(report: &Report, contenders: &[&str], ids: &[String]) -> Heat
         rows: comparisons.into_iter().map(row).collect(),
     };
     Heat {
-        contenders: contenders.iter().map(|name| (*name).to_owned()).collect(),
+        contenders: contenders.iter().map(|name| breakable(name)).collect(),
         span: contenders.len() + 1,
         groups: grouped(&report.comparisons).into_iter().map(group).collect(),
         legend: legend(),
     }
+}
+
+/// A name that may go on in a new line where a variant begins.
+fn breakable(name: &str) -> Value {
+    Value::from_safe_string(escaped(name).replace('@', "@<wbr>"))
 }
 
 fn cell(comparison: &Comparison, times: Option<f64>, name: &str) -> Cell {
@@ -84,7 +91,7 @@ fn cell(comparison: &Comparison, times: Option<f64>, name: &str) -> Cell {
             }
             let open = comparison.headline.as_ref().is_some_and(|line| line.open.iter().any(|other| other == name));
             let title = if open { format!("{title}; not certainly behind the best") } else { title };
-            let sign = if open { " ≈" } else { "" };
+            let sign = if open { " ?" } else { "" };
             Cell { class: format!("h{}", step(times)), text: format!("{}{sign}", multiple_text(times)), title }
         }
         (None, Some(text)) => Cell { class: "plain".to_owned(), text, title: String::new() },
@@ -108,7 +115,8 @@ fn step(times: f64) -> usize {
 
 fn legend() -> Vec<Cell> {
     let text = |index: usize| match STEPS.get(index) {
-        Some(limit) => format!("≤ {limit}x"),
+        Some(limit) if *limit < 1_000.0 => format!("≤ {limit}x"),
+        Some(_) => "≤ 1,000x".to_owned(),
         None => "more".to_owned(),
     };
     let steps =

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::{figure, figure_text};
 use crate::plan::FLOOR;
 use crate::report::{Comparison, ContenderResult, Kind, Spread, Status};
-use crate::units::{bytes, significant, time};
+use crate::units::{bytes, significant, time, whole};
 
 /// Every measured contender's figure as a multiple of the best one, the floor aside. From the paired ratios where all have one,
 /// for these are what verdicts are about; else from the figures.
@@ -23,7 +23,9 @@ pub(super) fn multiples(comparison: &Comparison) -> BTreeMap<&str, f64> {
     if !(best > 0.0 && best.is_finite()) {
         return BTreeMap::new();
     }
-    values.values_mut().for_each(|value| *value /= best);
+    for value in values.values_mut() {
+        *value /= best;
+    }
     values
 }
 
@@ -45,7 +47,7 @@ pub(super) fn multiple_text(times: f64) -> String {
         small if small < 0.995 => format!("{}x", significant(small, 2)),
         small if small < 1.995 => format!("{small:.2}x"),
         middling if middling < 9.95 => format!("{middling:.1}x"),
-        large if large <= 1_000.0 => format!("{large:.0}x"),
+        large if large <= 1_000.0 => format!("{}x", whole(large.round() as u64)),
         _ => ">1,000x".to_owned(),
     }
 }
@@ -87,7 +89,7 @@ fn one_value(comparison: &Comparison, name: &str, value: f64) -> String {
     } else if name.contains("bytes") {
         bytes(value)
     } else if comparison.kind == Kind::Behaviour {
-        format!("{value}")
+        if value >= 0.0 && value.fract() == 0.0 { whole(value as u64) } else { format!("{value}") }
     } else {
         significant(value, 3)
     }
@@ -116,6 +118,6 @@ mod tests {
     #[test]
     fn multiples_read_at_a_glance() {
         let texts = [0.071, 1.0, 1.46, 1.996, 3.94, 9.96, 124.2, 1_000.0, 1_000.1].map(multiple_text);
-        assert_eq!(texts, ["0.071x", "1.00x", "1.46x", "2.0x", "3.9x", "10x", "124x", "1000x", ">1,000x"]);
+        assert_eq!(texts, ["0.071x", "1.00x", "1.46x", "2.0x", "3.9x", "10x", "124x", "1,000x", ">1,000x"]);
     }
 }

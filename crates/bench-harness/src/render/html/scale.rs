@@ -71,7 +71,7 @@ fn rounded(value: f64) -> f64 {
 
 /// A ratio on an axis, as `0.5x`.
 pub(super) fn ratio_tick(value: f64) -> String {
-    if value >= 10_000.0 { format!("{}x", significant(value, 1)) } else { format!("{value}x") }
+    if value >= 1_000.0 { format!("{}x", significant(value, 1)) } else { format!("{value}x") }
 }
 
 /// A time on an axis, as `10 us`.
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_few_at_every_span() {
-        assert_eq!(ticks(0.98, 1.03), [0.98, 0.99, 1.0, 1.01, 1.02].map(|tick| tick));
+        assert_eq!(ticks(0.98, 1.03), [0.98, 1.0, 1.02]);
         assert_eq!(ticks(0.25, 38.0), [0.3, 1.0, 3.0, 10.0, 30.0]);
         assert_eq!(ticks(1.0, 700.0), [1.0, 10.0, 100.0]);
         for span in 1..400 {
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn what_lies_beyond_stands_at_the_end() {
         let scale = LogScale::over([1.0, 100.0], 0.0, 100.0).unwrap();
-        assert_eq!([scale.at(1e-9), scale.at(1e9)], [0.0, 100.0]);
+        assert!(scale.at(1e-9).abs() < 1e-9 && (scale.at(1e9) - 100.0).abs() < 1e-9);
         assert!((scale.at(10.0) - 50.0).abs() < 1e-9);
         assert!(LogScale::over([0.0, f64::NAN], 0.0, 1.0).is_none());
     }

@@ -30,7 +30,7 @@ pub(super) struct Section {
     /// Whether it has times and ratios: what happens at all has values alone.
     timed: bool,
     heading: String,
-    reference: String,
+    versus: String,
     rows: Vec<Row>,
     values: Option<Values>,
     charts: Vec<Chart>,
@@ -96,21 +96,32 @@ pub(super) fn section(comparison: &Comparison, id: &str, rank: &dyn Fn(&str) -> 
         },
         summary: sentence(&comparison.summary),
         params: params.join(" · "),
-        headline: comparison.headline.as_ref().filter(|_| told).map(|line| sentence(&line.text)),
+        // Behaviour has no best.
+        headline: comparison.headline.as_ref().filter(|_| told && timed).map(|line| sentence(&line.text)),
         timed,
         heading: figure_heading(comparison),
-        reference: comparison.reference.clone(),
+        versus: match comparison.kind {
+            // The slope is a unit's; what is paired is the whole process.
+            Kind::Memory => format!("whole process vs {}", comparison.reference),
+            _ => format!("vs {}", comparison.reference),
+        },
         rows: if timed && (told || problem.is_none()) { rows(comparison) } else { Vec::new() },
         values: if told || !timed { values(comparison) } else { None },
         charts: if told && timed { charts(comparison, id, rank) } else { Vec::new() },
-        footer: footer(comparison),
+        footer: if comparison.rounds.is_empty() { String::new() } else { footer(comparison) },
         command: format!(
             "cargo xtask compare-runtimes --only {} --placement {}",
-            comparison.workload,
+            word_of_command(&comparison.workload),
             comparison.placement.name()
         ),
         problem,
     }
+}
+
+/// As a shell takes it for one word.
+fn word_of_command(text: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/_-.,@".contains(letter);
+    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// With a capital and a full stop.
@@ -172,6 +183,8 @@ fn values(comparison: &Comparison) -> Option<Values> {
     let mut names: Vec<&String> = comparison.contenders.iter().flat_map(|row| row.values.keys()).collect();
     names.sort_unstable();
     names.dedup();
+    // Bytes at several sizes are no one figure; their slope is.
+    names.retain(|name| comparison.kind != Kind::Memory || **name != comparison.metric);
     // What is compared comes first; alone it is in the other table already, but for behaviour, which has no other.
     names.sort_by_key(|name| **name != comparison.metric);
     let mut quantiles: Vec<&String> = comparison.contenders.iter().flat_map(|row| row.quantiles_ns.keys()).collect();
@@ -210,7 +223,9 @@ fn charts(comparison: &Comparison, id: &str, rank: &dyn Fn(&str) -> usize) -> Ve
     let memory_kind = comparison.kind == Kind::Memory;
     let ratios = chart(
         &format!("Ratio to {}", comparison.reference),
-        "Dot and line: estimate and interval. Solid: decided. Hollow: still open. The twin is the reference a second time.".to_owned(),
+        "Dot and line: estimate and interval. Solid: decided. Hollow: still open. The twin is the reference, taking part a \
+         second time."
+            .to_owned(),
         forest::forest(comparison, id),
     );
     let curves = chart(
@@ -227,7 +242,7 @@ fn charts(comparison: &Comparison, id: &str, rank: &dyn Fn(&str) -> usize) -> Ve
     } else {
         let caption = format!(
             "A stroke per round, from its lowest to its highest block: the {per} over the reference's, from the contender's own \
-             median. Rows reach {}; shaded rounds are void.",
+             median. The reference's own row is its {per} alone. Rows reach {}; shaded rounds are void.",
             strip::span_text(comparison)
         );
         chart("Rounds in order", caption, strip::strip(comparison, id))

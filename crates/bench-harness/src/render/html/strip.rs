@@ -16,6 +16,8 @@ const ROW: f64 = 20.0;
 const TOP: f64 = 4.0;
 /// How far a row may reach from its middle line: not into its neighbours.
 const REACH: f64 = 8.0;
+/// The least length of a stroke.
+const LEAST: f64 = 2.5;
 /// What a row may span above and below its median, as shares.
 const SPANS: [f64; 10] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 9.0, 99.0];
 
@@ -90,14 +92,25 @@ fn span(tracks: &[Track]) -> f64 {
 /// A stroke per round from its lowest to its highest block.
 fn marks(track: &Track, x: &dyn Fn(usize) -> f64, y: f64, span: f64) -> String {
     let mut d = String::new();
+    let mut pen = (0.0, 0.0);
     for (index, round) in track.rounds.iter().enumerate() {
         let Some((low, high)) = round else { continue };
         let at = |value: f64| y - REACH * (value / span).clamp(-1.0, 1.0);
         // A single block is a stroke of no length: it would not be drawn.
-        let (from, length) = (at(*low).min(y + REACH - 1.5), (at(*high) - at(*low)).min(-1.5));
-        let _ = write!(d, "M{} {}v{}", Px(x(index)), Px(from), Px(length));
+        let length = (at(*high) - at(*low)).min(-LEAST);
+        let from = ((at(*low) + at(*high) - length) / 2.0).clamp(y - REACH - length, y + REACH);
+        // Steps from stroke to stroke are shorter to write than places. They are taken from where rounding left the pen.
+        let step = (tenths(x(index) - pen.0), tenths(from - pen.1));
+        let length = tenths(length);
+        let gap = if step.1 < 0.0 { "" } else { " " };
+        let _ = write!(d, "m{}{gap}{}v{}", Px(step.0), Px(step.1), Px(length));
+        pen = (pen.0 + step.0, pen.1 + step.1 + length);
     }
     d
+}
+
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
 }
 
 /// The reference is compared with its own median, for with itself its ratio is always 1.
@@ -120,8 +133,7 @@ fn track(comparison: &Comparison, name: &str) -> Option<Track> {
         let (low, high) = (blocks.iter().copied().reduce(f64::min)?, blocks.iter().copied().reduce(f64::max)?);
         Some((low - middle, high - middle))
     };
-    let name = if itself { format!("{name} itself") } else { name.to_owned() };
-    Some(Track { name, rounds: rounds.iter().map(ends).collect() })
+    Some(Track { name: name.to_owned(), rounds: rounds.iter().map(ends).collect() })
 }
 
 fn figure(done: &Done, metric: &str) -> Option<f64> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::machine::Machine;
 use crate::report::{Noise, Report};
-use crate::units::{bytes, significant};
+use crate::units::{bytes, significant, whole};
 
 /// A heading and what is to be said of it.
 #[derive(Serialize)]
@@ -31,7 +31,7 @@ pub(super) fn facts(report: &Report) -> Vec<Fact> {
                 date(report.began_unix),
                 significant(report.measured_s, 3),
                 report.comparisons.len(),
-                significant(rounds as f64, 6),
+                whole(rounds as u64),
                 report.effort,
                 report.seed
             ),
@@ -51,8 +51,8 @@ pub(super) fn noise(noise: &Noise) -> String {
         _ => "very noisy: only large differences show",
     };
     format!(
-        "{meaning}. The reference, measured against itself, is told within {} %; it was taken for another {} of {} times. \
-         Void rounds: {}.",
+        "{meaning}. The reference, measured against itself, is told within {} %; it was taken for another in {} of {} \
+         comparisons. Void rounds: {}.",
         significant(100.0 * width, 2),
         noise.aa_flagged,
         noise.aa_total,

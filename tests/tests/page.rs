@@ -35,7 +35,7 @@ fn everything_measured_is_there() {
         "the time was up before its turn",
         "did not do the same work",
         "too few rounds",
-        "still warming up in 1 rounds",
+        "still warming up in 1 round<",
         "cargo xtask compare-runtimes --only blocked-loop --placement free",
         "sibling after yields",
     ] {
@@ -48,7 +48,7 @@ fn everything_measured_is_there() {
 fn what_others_wrote_stays_text() {
     let page = html::report(&fixture::everything());
     assert!(!page.contains(fixture::HOSTILE));
-    assert!(page.contains("&lt;script&gt;alert(1)"));
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;"));
     assert_eq!(page.matches("<script").count(), 1, "the page's own");
 }
 
@@ -83,6 +83,24 @@ fn the_largest_report_is_a_small_file() {
     assert_eq!((report.comparisons.len(), blocks), (60, 60 * 32 * 4));
     let page = html::report(&report);
     assert!(page.len() < MOST_BYTES, "{} bytes", page.len());
+}
+
+#[test]
+fn the_browser_finds_what_is_wrong() {
+    let Some(browser) = browser::find() else { return };
+    let broken = "<!doctype html><html><head></head><body><div style='width:2000px'>wide</div>\
+        <svg width=100 height=20><title id=bare></title><path d='M0 0H9'/></svg>\
+        <svg width=100 height=20><title id=full></title><path class=mark d='M0 0H9' stroke=red />\
+        <text x=2 y=10>one</text><text x=4 y=10>other</text><text x=95 y=40>outside</text></svg>\
+        <script>console.error('said'); missing()</script></body></html>";
+    let folder = tempfile::tempdir().unwrap();
+    let found = browser::open(browser, broken, 390, folder.path());
+    assert!(found.contents > found.width, "{found:?}");
+    assert_eq!(found.empty, ["bare"]);
+    assert!(found.errors.iter().any(|error| error.contains("said")), "{found:?}");
+    assert!(found.errors.iter().any(|error| error.contains("missing")), "{found:?}");
+    assert!(found.unreadable.iter().any(|text| text.contains("one lies on other")), "{found:?}");
+    assert!(found.unreadable.iter().any(|text| text.contains("outside is cut off")), "{found:?}");
 }
 
 #[test]

@@ -31,6 +31,8 @@ Examples:
   cargo xtask compare-runtimes --resume                      go on after Ctrl-C
   cargo xtask compare-runtimes --contender 'python3 mine.py' any program that speaks the contender protocol
 
+Results lie in target/compare-runtimes: report.html (open it), report.json, report.md, report.csv.
+
 Exit code: 0 fine, 1 refuted (only with --gate), 2 bad input, 3 machine too noisy to say anything.")]
 pub(crate) struct Options {
     /// The short programme: about 60 s of measuring.

@@ -1,4 +1,4 @@
-//! A report as people read it: terminal, Markdown, CSV. Consumers of the data, never part of measuring.
+//! A report as people read it: terminal, a page, Markdown, CSV. Consumers of the data, never part of measuring.
 
 pub mod csv;
 pub mod html;

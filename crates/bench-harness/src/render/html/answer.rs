@@ -53,8 +53,14 @@ fn overall(answers: &[Answer]) -> String {
     led.sort_by_key(|(_, titles)| std::cmp::Reverse(titles.len()));
     match led.as_slice() {
         [] => "Too few rounds to name a runtime for any kind of work.".to_owned(),
-        [(name, titles)] if titles.len() == 1 => format!("One kind of work was measured; {name} is ahead in it."),
-        [(name, _)] => format!("{name} is ahead in every kind of work that was measured."),
+        [(name, _)] if answers.len() == 1 => {
+            let doubt = if answers[0].sure { "" } else { ", but not certainly" };
+            format!("One kind of work was measured; {name} is ahead in it{doubt}.")
+        }
+        [(name, _)] if answers.iter().all(|answer| answer.sure) => {
+            format!("{name} is ahead in every kind of work that was measured.")
+        }
+        [(name, titles)] => format!("{name} is ahead in {}.", listed(titles)),
         many => {
             let parts = many.iter().map(|(name, titles)| format!("{name} for {}", listed(titles)));
             format!("No runtime is best at everything. Ahead here: {}.", parts.collect::<Vec<_>>().join("; "))

@@ -1,10 +1,12 @@
 //! What it cost beside time: CPU, context switches, page faults.
 
+use std::fmt::Write;
+
 use minijinja::Value;
 
 use super::super::{sorted, switches_per_1k};
 use super::scale::{short_count, short_time};
-use super::svg::{Anchor, Svg, fit};
+use super::svg::{Anchor, Px, Svg, fit};
 use crate::report::{Comparison, ContenderResult};
 
 const NAMES: f64 = 92.0;
@@ -52,12 +54,13 @@ pub(super) fn counters(comparison: &Comparison, id: &str) -> Option<Value> {
 fn column(svg: &mut Svg, counter: &Counter, x: f64, rows: &[&ContenderResult]) {
     svg.text(x, 12.0, Anchor::Start, "tick", counter.heading);
     let most = rows.iter().filter_map(|row| (counter.pick)(row)).fold(f64::MIN_POSITIVE, f64::max);
+    let mut bars = String::new();
     for (index, row) in rows.iter().enumerate() {
         let y = TOP + ROW * (index as f64 + 0.5);
         let Some(value) = (counter.pick)(row) else { continue };
         let length = BAR * value / most;
         if value > 0.0 {
-            svg.rect(x, y - 5.0, length.max(1.0), 10.0, "mark bar");
+            let _ = write!(bars, "M{} {}h{}", Px(x), Px(y), Px(length.max(1.0)));
         }
         svg.text(
             x + if value > 0.0 { length + 4.0 } else { 0.0 },
@@ -67,6 +70,7 @@ fn column(svg: &mut Svg, counter: &Counter, x: f64, rows: &[&ContenderResult]) {
             &(counter.text)(value),
         );
     }
+    svg.path("mark bars", &bars);
 }
 
 fn sentence(row: &ContenderResult) -> String {

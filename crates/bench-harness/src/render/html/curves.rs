@@ -36,14 +36,14 @@ pub(super) struct Frame<'a> {
 
 /// The chart; `None` without a curve.
 pub(super) fn curves(frame: &Frame<'_>, curves: &[Curve]) -> Option<Value> {
-    let height = (LINE * curves.len() as f64 + 14.0).max(200.0);
+    let height = (LINE * curves.len() as f64 + 14.0).max(220.0);
     let bottom = TOP + height;
     let right = WIDTH - NAMES - 14.0;
     let values = curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1));
     let scale = LogScale::over(values, bottom, TOP)?;
     let x = |across: f64| LEFT + across * (right - LEFT);
     let mut svg = Svg::new();
-    for tick in scale.ticks(6) {
+    for tick in scale.ticks(8) {
         svg.line((LEFT, scale.at(tick)), (right, scale.at(tick)), "grid");
         svg.text(LEFT - 5.0, scale.at(tick) + 4.0, Anchor::End, "tick", &(frame.tick)(tick));
     }

@@ -32,7 +32,7 @@ struct Group {
 #[derive(Serialize)]
 struct Row {
     id: String,
-    workload: String,
+    workload: Value,
     place: &'static str,
     cells: Vec<Cell>,
 }
@@ -51,7 +51,7 @@ pub(super) fn heat(report: &Report, contenders: &[&str], ids: &[String]) -> Heat
         let multiples = multiples(comparison);
         Row {
             id: ids[index].clone(),
-            workload: comparison.workload.clone(),
+            workload: breakable(&comparison.workload),
             place: comparison.placement.name(),
             cells: contenders.iter().map(|name| cell(comparison, multiples.get(name).copied(), name)).collect(),
         }
@@ -70,7 +70,7 @@ pub(super) fn heat(report: &Report, contenders: &[&str], ids: &[String]) -> Heat
 
 /// A name that may go on in a new line where a variant begins.
 fn breakable(name: &str) -> Value {
-    Value::from_safe_string(escaped(name).replace('@', "@<wbr>"))
+    Value::from_safe_string(escaped(name).replace('@', "@<wbr>").replace('/', "/<wbr>"))
 }
 
 fn cell(comparison: &Comparison, times: Option<f64>, name: &str) -> Cell {

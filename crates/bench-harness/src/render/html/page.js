@@ -17,6 +17,12 @@ for (const code of document.querySelectorAll("code.command")) {
   });
   code.after(button);
 }
+// Whoever goes by keyboard need not stop at tables that fit.
+const stops = () => {
+  for (const wide of document.querySelectorAll(".wide")) wide.tabIndex = wide.scrollWidth > wide.clientWidth ? 0 : -1;
+};
+stops();
+addEventListener("resize", stops);
 // What is folded away on the screen belongs on paper.
 addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details")) details.open = true;

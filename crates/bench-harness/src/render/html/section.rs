@@ -10,7 +10,6 @@ use super::multiples::{measured, value_heading, value_text};
 use super::scale::short_count;
 use super::{counters, forest, latency, memory, strip};
 use crate::placement::Placement;
-use crate::plan::WALL;
 use crate::report::{Comparison, ContenderResult, Kind, Status};
 use crate::units::{significant, time};
 
@@ -149,7 +148,8 @@ fn table_row(comparison: &Comparison, row: &ContenderResult, full: f64) -> Row {
     let verdict = ratio.map_or_else(String::new, |ratio| word(comparison, ratio));
     let mut tags = row.tags.clone();
     if row.not_flat > 0 {
-        tags.push(format!("still warming up in {} rounds", row.not_flat));
+        let plural = if row.not_flat == 1 { "" } else { "s" };
+        tags.push(format!("still warming up in {} round{plural}", row.not_flat));
     }
     Row {
         name: row.name.clone(),
@@ -219,18 +219,15 @@ fn charts(comparison: &Comparison, id: &str, rank: &dyn Fn(&str) -> usize) -> Ve
     let chart = |title: &str, caption: String, svg: Option<Value>| {
         svg.map(|svg| Chart { title: title.to_owned(), caption, svg })
     };
-    let per = if comparison.metric == WALL { "time" } else { "figure" };
     let memory_kind = comparison.kind == Kind::Memory;
     let ratios = chart(
         &format!("Ratio to {}", comparison.reference),
-        "Dot and line: estimate and interval. Solid: decided. Hollow: still open. The twin is the reference, taking part a \
-         second time."
-            .to_owned(),
+        "Estimate and interval. Solid: decided; hollow: still open.".to_owned(),
         forest::forest(comparison, id),
     );
     let curves = chart(
         "Latency by percentile",
-        "Further right is rarer. A curve ends where too few events lie beyond.".to_owned(),
+        "Further right is rarer. Curves end where events are too few.".to_owned(),
         latency::latency(comparison, id, rank),
     );
     let order = if memory_kind {
@@ -240,11 +237,9 @@ fn charts(comparison: &Comparison, id: &str, rank: &dyn Fn(&str) -> usize) -> Ve
             memory::memory(comparison, id, rank),
         )
     } else {
-        let caption = format!(
-            "A stroke per round, from its lowest to its highest block: the {per} over the reference's, from the contender's own \
-             median. The reference's own row is its {per} alone. Rows reach {}; shaded rounds are void.",
-            strip::span_text(comparison)
-        );
+        let void = if comparison.rounds.iter().any(|round| round.void.is_some()) { " Shaded: void." } else { "" };
+        let reach = strip::span_text(comparison);
+        let caption = format!("From lowest to highest block. Rows reach {reach} from their median.{void}");
         chart("Rounds in order", caption, strip::strip(comparison, id))
     };
     let costs = chart(

@@ -19,7 +19,7 @@ const REACH: f64 = 8.0;
 /// The least length of a stroke.
 const LEAST: f64 = 2.5;
 /// What a row may span above and below its median, as shares.
-const SPANS: [f64; 10] = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 9.0, 99.0];
+const SPANS: [f64; 12] = [0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 3.0, 9.0, 99.0];
 
 /// A contender's rounds: where each lies from the contender's own median, its blocks from least to most, on the log scale.
 struct Track {
@@ -42,10 +42,15 @@ pub(super) fn strip(comparison: &Comparison, id: &str) -> Option<Value> {
     for (index, _) in comparison.rounds.iter().enumerate().filter(|(_, round)| round.void.is_some()) {
         svg.rect(x(index) - step / 2.0, TOP, step, bottom - TOP, "void");
     }
+    let middle = |index: usize| TOP + ROW * (index as f64 + 0.5);
+    let mut middles = String::new();
+    for index in 0..tracks.len() {
+        let _ = write!(middles, "M{} {}H{}", Px(NAMES + 10.0), Px(middle(index)), Px(WIDTH - 4.0));
+    }
+    svg.path("grid", &middles);
     for (index, track) in tracks.iter().enumerate() {
-        let y = TOP + ROW * (index as f64 + 0.5);
+        let y = middle(index);
         svg.text(NAMES, y + 4.0, Anchor::End, "", &fit(&track.name, NAMES));
-        svg.line((NAMES + 10.0, y), (WIDTH - 4.0, y), "grid");
         svg.path("mark rounds", &marks(track, &x, y, span.ln_1p()));
     }
     svg.text(NAMES + 10.0, bottom + 14.0, Anchor::Start, "tick", "first round");

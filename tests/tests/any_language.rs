@@ -15,7 +15,7 @@ use bench_harness::stats::Looks;
 /// Whether a tool is there. One that `LAB_REQUIRE` names has to be.
 fn has(tool: &str, program: &str) -> bool {
     let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    let required = std::env::var("LAB_REQUIRE").is_ok_and(|list| list.split(',').any(|name| name == tool));
+    let required = std::env::var("LAB_REQUIRE").is_ok_and(|list| list.split([' ', ',']).any(|name| name == tool));
     assert!(there || !required, "LAB_REQUIRE names {tool}, but {program} can't be run");
     if !there {
         eprintln!("SKIPPED: {program} is not installed");
@@ -35,6 +35,7 @@ fn a_python_contender_does_the_same_work_and_is_compared() {
     };
     let plan = Plan {
         workload: "spin".to_owned(),
+        summary: String::new(),
         kind: Kind::Rate,
         params: Params::from([("units", 100)]),
         placement: Placement::Free,

@@ -18,6 +18,7 @@ fn plan(modes: &[&str]) -> Plan {
     let entry = |mode: &&str| Entry { name: (*mode).to_owned(), launch: launch(mode), params: Vec::new() };
     Plan {
         workload: "spin".to_owned(),
+        summary: String::new(),
         kind: Kind::Rate,
         params: Params::from([("units", 1000)]),
         placement: Placement::Free,

@@ -8,7 +8,7 @@ use bench_harness::claim::{Claim, Leg};
 use bench_harness::host::Interrupt;
 use bench_harness::placement::{Placement, allowed_cpus};
 use bench_harness::plan::{Effort, Plan};
-use bench_harness::render::{csv, markdown, terminal};
+use bench_harness::render::{csv, html, markdown, terminal};
 use bench_harness::report::{Report, Status, Verdict};
 use bench_harness::session::Session;
 use clap::{Args, ValueEnum};
@@ -30,6 +30,8 @@ Examples:
   cargo xtask compare-runtimes --compare old.json            what has changed since
   cargo xtask compare-runtimes --resume                      go on after Ctrl-C
   cargo xtask compare-runtimes --contender 'python3 mine.py' any program that speaks the contender protocol
+
+Results lie in target/compare-runtimes: report.html (open it), report.json, report.md, report.csv.
 
 Exit code: 0 fine, 1 refuted (only with --gate), 2 bad input, 3 machine too noisy to say anything.")]
 pub(crate) struct Options {
@@ -54,6 +56,9 @@ pub(crate) struct Options {
     /// Write the report as JSON to F; `-` prints it in place of the tables.
     #[arg(long, value_name = "F")]
     json: Option<PathBuf>,
+    /// Write the page, one file that opens in any browser, to F.
+    #[arg(long, value_name = "F")]
+    html: Option<PathBuf>,
     /// Write the tables as Markdown to F.
     #[arg(long, value_name = "F")]
     md: Option<PathBuf>,
@@ -210,6 +215,7 @@ fn folder() -> PathBuf {
 
 /// Where the report goes.
 struct Files {
+    html: PathBuf,
     json: PathBuf,
     md: PathBuf,
     csv: PathBuf,
@@ -220,14 +226,15 @@ impl Files {
         let folder = folder();
         let file = |asked: &Option<PathBuf>, name: &str| asked.clone().unwrap_or_else(|| folder.join(name));
         Self {
+            html: file(&options.html, "report.html"),
             json: file(&options.json, "report.json"),
             md: file(&options.md, "report.md"),
             csv: file(&options.csv, "report.csv"),
         }
     }
 
-    fn all(&self) -> [&Path; 3] {
-        [&self.json, &self.md, &self.csv]
+    fn all(&self) -> [&Path; 4] {
+        [&self.html, &self.json, &self.md, &self.csv]
     }
 
     /// Whether stdout is taken by a document.
@@ -237,20 +244,26 @@ impl Files {
 
     fn check(&self) -> Result<()> {
         if self.all().into_iter().filter(|path| output::is_stdout(path)).count() > 1 {
-            bail!("only one of --json, --md and --csv can go to stdout");
+            bail!("only one of --html, --json, --md and --csv can go to stdout");
         }
         self.all().into_iter().try_for_each(output::check_writable)
     }
 
-    /// Writes all three, also when one of them fails; the first failure is told.
+    /// Writes all, also when one of them fails; the first failure is told.
     fn write(&self, report: &Report) -> Result<()> {
         let json = serde_json::to_string(report).context("the report can't be put into JSON")? + "\n";
-        let documents = [(&self.json, json), (&self.md, markdown::report(report)), (&self.csv, csv::report(report))];
+        let documents = [
+            (&self.html, html::report(report)),
+            (&self.json, json),
+            (&self.md, markdown::report(report)),
+            (&self.csv, csv::report(report)),
+        ];
         let mut first_failure = Ok(());
         let mut written = Vec::new();
         for (path, text) in documents {
             match output::write(path, &text) {
                 Ok(()) if output::is_stdout(path) => {}
+                Ok(()) if path == &self.html => written.push(format!("{} (open it)", path.display())),
                 Ok(()) => written.push(path.display().to_string()),
                 Err(error) => first_failure = first_failure.and(Err(error)),
             }

@@ -37,7 +37,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Compare runtimes on this machine: time, CPU, switches and tails per unit of work, with intervals and verdicts.
-    CompareRuntimes(compare::Options),
+    CompareRuntimes(Box<compare::Options>),
     /// Test the harness itself: does it tell a program from itself, does it find a slowdown of 3 %?
     SelfTest(self_test::Options),
     /// Print the JSON schema of a document.

@@ -51,7 +51,7 @@ fn mistakes_are_named_with_what_would_be_right() {
         &["ping-pnog", "did you mean \"ping-pong\"?", "fork-join"],
     );
     assert_refused(&["compare-runtimes", "--quick", "--full"], &["cannot be used with"]);
-    assert_refused(&["compare-runtimes", "--json", "-", "--md", "-"], &["only one of --json, --md and --csv"]);
+    assert_refused(&["compare-runtimes", "--json", "-", "--md", "-"], &["only one of --html, --json, --md and --csv"]);
     assert_refused(&["compare-runtimes", "--json", "/proc/no/report.json"], &["/proc/no/report.json can't be written"]);
     assert_refused(&["compare-runtimes", "--compare", "/nonexistent.json"], &["/nonexistent.json can't be read"]);
     assert_refused(&["schema", "everything"], &["report"]);
@@ -90,7 +90,8 @@ const SMALL: [&str; 7] =
 fn small(folder: &Path, more: &[&str]) -> Command {
     let path = |name: &str| folder.join(name).display().to_string();
     let mut command = xtask(&SMALL);
-    command.args([&path("r.md"), "--csv", &path("r.csv"), "--json", &path("r.json")]).args(more);
+    command.args([&path("r.md"), "--csv", &path("r.csv"), "--json", &path("r.json")]);
+    command.args(["--html", &path("r.html")]).args(more);
     command
 }
 
@@ -133,6 +134,8 @@ fn from_measuring_over_ctrl_c_and_going_on_to_comparing() {
     }
     assert!(!printed.contains('\x1b'), "no colours where nobody sees them");
     assert!(std::fs::read_to_string(folder.path().join("r.md")).unwrap().contains("| smol-local |"));
+    assert!(text(&resumed.stderr).contains("r.html (open it)"), "{}", text(&resumed.stderr));
+    assert!(std::fs::read_to_string(folder.path().join("r.html")).unwrap().contains("yield/one"));
     let csv = std::fs::read_to_string(folder.path().join("r.csv")).unwrap();
     assert!(csv.starts_with("workload,placement,") && csv.lines().count() == 4, "{csv}");
 
@@ -146,13 +149,17 @@ fn from_measuring_over_ctrl_c_and_going_on_to_comparing() {
     assert!(text(&compared.stdout).contains("ratios changed"), "{}", text(&compared.stdout));
 
     // A full disk costs the file, not the result.
-    let full = xtask(&SMALL).args(["/dev/null", "--csv", "/dev/null", "--json", "/dev/full"]).output().unwrap();
+    let full = xtask(&SMALL)
+        .args(["/dev/null", "--html", "/dev/null", "--csv", "/dev/null", "--json", "/dev/full"])
+        .output()
+        .unwrap();
     assert_eq!(full.status.code(), Some(2));
     assert!(text(&full.stderr).contains("/dev/full can't be written"), "{}", text(&full.stderr));
     assert!(text(&full.stdout).contains("smol-local"), "the tables are printed all the same");
 
     // JSON on stdout is one document and nothing else.
-    let piped = xtask(&SMALL).args(["/dev/null", "--csv", "/dev/null", "--json", "-"]).output().unwrap();
+    let piped =
+        xtask(&SMALL).args(["/dev/null", "--html", "/dev/null", "--csv", "/dev/null", "--json", "-"]).output().unwrap();
     Report::parse(&text(&piped.stdout)).unwrap();
 
     // An unknown runtime is found out before anything is measured.

@@ -133,6 +133,8 @@ fn judge_leg(leg: &Leg, report: &Report) -> JudgedLeg {
         figure: None,
         unit: unit.to_owned(),
         missing: None,
+        at_least: leg.at_least,
+        at_most: leg.at_most,
     };
     let comparison = match measured {
         Ok(comparison) => comparison,

@@ -170,6 +170,7 @@ impl<'a> Compare<'a> {
     fn empty(&self, reference: &str) -> Comparison {
         Comparison {
             workload: self.name.clone(),
+            summary: String::new(),
             kind: Kind::Rate,
             params: crate::protocol::Params::default(),
             placement: Placement::Free,

@@ -13,6 +13,8 @@ use crate::stats::Looks;
 pub struct Plan {
     /// Workload with variant, as the contenders know it.
     pub workload: String,
+    /// What it does, in a sentence, for whoever reads the report.
+    pub summary: String,
     /// How it is counted.
     pub kind: Kind,
     /// Its parameters.

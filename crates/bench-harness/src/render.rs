@@ -1,6 +1,7 @@
-//! A report as people read it: terminal, Markdown, CSV. Consumers of the data, never part of measuring.
+//! A report as people read it: terminal, a page, Markdown, CSV. Consumers of the data, never part of measuring.
 
 pub mod csv;
+pub mod html;
 pub mod markdown;
 pub mod terminal;
 
@@ -27,7 +28,7 @@ fn figure_heading(comparison: &Comparison) -> String {
     match comparison.metric.as_str() {
         WALL => format!("per {}", comparison.operation),
         CPU => format!("CPU per {}", comparison.operation),
-        named => named.trim_end_matches("_ns").replace('_', " "),
+        named => value_name(comparison, named).trim_end_matches("_ns").replace('_', " "),
     }
 }
 
@@ -116,8 +117,9 @@ fn title(comparison: &Comparison) -> String {
 fn footer(comparison: &Comparison) -> String {
     let valid = comparison.valid_rounds().count();
     let void = comparison.rounds.len() - valid;
-    let unit = if comparison.kind == Kind::Rate { "rounds" } else { "trials" };
-    let mut parts = vec![format!("{valid} {unit}")];
+    let unit = if comparison.kind == Kind::Rate { "round" } else { "trial" };
+    let plural = if valid == 1 { "" } else { "s" };
+    let mut parts = vec![format!("{valid} {unit}{plural}")];
     if void > 0 {
         parts.push(format!("{void} void"));
     }

@@ -77,6 +77,9 @@ pub enum Kind {
 pub struct Comparison {
     /// Workload with variant.
     pub workload: String,
+    /// What it does, in a sentence; empty where nobody said.
+    #[serde(default)]
+    pub summary: String,
     /// How it is counted.
     pub kind: Kind,
     /// The workload's parameters.
@@ -318,6 +321,12 @@ pub struct LegResult {
     pub unit: String,
     /// Why there is no figure.
     pub missing: Option<String>,
+    /// The least value the claim predicts.
+    #[serde(default)]
+    pub at_least: Option<f64>,
+    /// The largest value the claim predicts.
+    #[serde(default)]
+    pub at_most: Option<f64>,
 }
 
 impl Report {

@@ -418,6 +418,7 @@ impl State {
 fn empty(plan: &Plan, effort: &Effort) -> Comparison {
     Comparison {
         workload: plan.workload.clone(),
+        summary: plan.summary.clone(),
         kind: plan.kind,
         params: plan.params.clone(),
         placement: plan.placement,

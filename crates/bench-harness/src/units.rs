@@ -23,6 +23,11 @@ pub fn about(count: u32) -> String {
     }
 }
 
+/// A count to its last digit, thousands separated.
+pub fn whole(count: u64) -> String {
+    thousands(&count.to_string())
+}
+
 fn thousands(plain: &str) -> String {
     let (whole, fraction) = plain.split_once('.').map_or((plain, None), |(whole, fraction)| (whole, Some(fraction)));
     let (sign, number) = whole.strip_prefix('-').map_or(("", whole), |number| ("-", number));
@@ -85,6 +90,11 @@ mod tests {
         for (value, expected) in cases {
             assert_eq!(significant(value, 3), expected);
         }
+    }
+
+    #[test]
+    fn counts_keep_every_digit() {
+        assert_eq!([0, 999, 12_345_678].map(whole), ["0", "999", "12,345,678"]);
     }
 
     #[test]

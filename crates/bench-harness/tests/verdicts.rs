@@ -58,6 +58,7 @@ fn comparison(truths: &[Truth], rounds: u32, seed: u64) -> Comparison {
     let rounds: Vec<Round> = (1..=rounds).map(round).collect();
     let mut comparison = Comparison {
         workload: "work".to_owned(),
+        summary: String::new(),
         kind: Kind::Rate,
         params: Params::default(),
         placement: Placement::Pinned,

@@ -185,6 +185,7 @@ fn plan(
     let sizes = experiment.sizes.iter().chain(if full { experiment.full_sizes } else { &[] });
     Some(Plan {
         workload: experiment.workload.to_owned(),
+        summary: experiment.summary.to_owned(),
         kind: experiment.kind,
         params: Params(params.collect()),
         placement,

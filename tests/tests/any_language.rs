@@ -36,6 +36,7 @@ fn a_python_contender_does_the_same_work_and_is_compared() {
     let plan = Plan {
         workload: "spin".to_owned(),
         summary: String::new(),
+        topic: String::new(),
         kind: Kind::Rate,
         params: Params::from([("units", 100)]),
         placement: Placement::Free,

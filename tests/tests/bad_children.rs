@@ -19,6 +19,7 @@ fn plan(modes: &[&str]) -> Plan {
     Plan {
         workload: "spin".to_owned(),
         summary: String::new(),
+        topic: String::new(),
         kind: Kind::Rate,
         params: Params::from([("units", 1000)]),
         placement: Placement::Free,

@@ -73,6 +73,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let plan = Plan {
         workload: "sort".to_owned(),
         summary: "sort the same numbers".to_owned(),
+        topic: String::new(),
         kind: Kind::Rate,
         params: Params::from([("n", 10_000)]),
         placement: Placement::Pinned,

@@ -40,7 +40,9 @@ pub fn analyse(comparison: &mut Comparison) {
     let shares: Vec<f64> = rows.iter().filter_map(|row| between_share(comparison, &row.name)).collect();
     comparison.between_round_share = median(&shares);
     comparison.contenders = rows;
-    comparison.headline = if silent { None } else { headline(comparison) };
+    // What happens at all has no order of merit.
+    let ranked = !silent && comparison.kind != Kind::Behaviour;
+    comparison.headline = if ranked { headline(comparison) } else { None };
 }
 
 /// How quiet the machine was, by the twins of all comparisons.
@@ -68,7 +70,7 @@ pub fn noise(comparisons: &[Comparison]) -> Noise {
 }
 
 /// The figure `metric` of a block, per operation where it is a cost. `None` where the child could not say.
-fn figure(done: &Done, metric: &str) -> Option<f64> {
+pub(crate) fn figure(done: &Done, metric: &str) -> Option<f64> {
     let value = match metric {
         WALL => done.wall_ns_per_op(),
         CPU => done.cpu_ns_per_op()?,

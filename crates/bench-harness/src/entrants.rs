@@ -147,7 +147,13 @@ impl Station for ServerStation {
 fn fill(done: &mut Done, served: &Served, pace: Option<NonZeroU64>) {
     (done.t0_ns, done.t1_ns) = (served.begin_ns, served.end_ns);
     done.latency = Some(served.latency.pairs());
-    let quantiles = [("p50_ns", served.latency.quantile(0.5)), ("p99_ns", served.latency.quantile(0.99))];
+    let latency = &served.latency;
+    let quantiles = [
+        ("p50_ns", latency.quantile(0.5)),
+        ("p90_ns", latency.quantile(0.9)),
+        ("p99_ns", latency.quantile(0.99)),
+        ("window_p99_ns", served.window_p99_ns),
+    ];
     let late = served.lateness.quantile(0.99).filter(|_| pace.is_some());
     let figures = quantiles.into_iter().chain([("client_late_p99_ns", late)]);
     let measured = figures.filter_map(|(name, value)| Some((name.to_owned(), value?.max(1) as f64)));

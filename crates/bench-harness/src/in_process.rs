@@ -171,6 +171,7 @@ impl<'a> Compare<'a> {
         Comparison {
             workload: self.name.clone(),
             summary: String::new(),
+            topic: String::new(),
             kind: Kind::Rate,
             params: crate::protocol::Params::default(),
             placement: Placement::Free,

@@ -78,6 +78,9 @@ pub struct Served {
     /// From the start of a request (in an open loop the *intended* start) to its whole answer. What an answer waited for
     /// this client's one thread is part of it.
     pub latency: Tails,
+    /// The median of the p99s of windows of 1,000 answers each, ns: one stall of the machine spoils one window, not the figure.
+    /// `None` below 1,000 answers.
+    pub window_p99_ns: Option<u64>,
     /// Open loop only: how late the client itself started requests, counted from when they were due and a connection was
     /// free. Where that is no small part of the latency, the figures are about the client.
     pub lateness: Tails,

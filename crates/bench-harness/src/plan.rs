@@ -15,6 +15,8 @@ pub struct Plan {
     pub workload: String,
     /// What it does, in a sentence, for whoever reads the report.
     pub summary: String,
+    /// The kind of work that it tells about, as `Making units of work`; those of a kind stand together in a report.
+    pub topic: String,
     /// How it is counted.
     pub kind: Kind,
     /// Its parameters.

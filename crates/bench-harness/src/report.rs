@@ -80,6 +80,9 @@ pub struct Comparison {
     /// What it does, in a sentence; empty where nobody said.
     #[serde(default)]
     pub summary: String,
+    /// The kind of work that it tells about; those of a kind stand together.
+    #[serde(default)]
+    pub topic: String,
     /// How it is counted.
     pub kind: Kind,
     /// The workload's parameters.

@@ -53,8 +53,8 @@ pub(crate) struct Lane {
     pub(crate) tags: Vec<String>,
     /// Out of the comparison, with the reason.
     pub(crate) out: Option<(Status, String)>,
-    /// Why it does not reach the largest size, where a workload is run over sizes.
-    pub(crate) limit: Option<String>,
+    /// The size it does not reach, where a workload is run over sizes, and why.
+    pub(crate) limit: Option<(u64, String)>,
     /// Its ratio is decided: it need not run further rounds.
     pub(crate) decided: bool,
     /// Void blocks in a row.
@@ -64,6 +64,19 @@ pub(crate) struct Lane {
 impl Lane {
     pub(crate) fn active(&self) -> bool {
         self.out.is_none() && !self.decided
+    }
+
+    /// Whether it takes part at this size.
+    fn reaches(&self, size: Option<u64>) -> bool {
+        self.active() && self.limit.as_ref().is_none_or(|(limit, _)| size.is_none_or(|size| size < *limit))
+    }
+
+    /// It can't do this size: out, if it can't do any; else it keeps what it has shown at the smaller ones.
+    fn stumble(&mut self, size: Option<u64>, smallest: bool, error: &ChildError) {
+        match size {
+            Some(size) if !smallest => self.limit = Some((size, error.to_string())),
+            _ => self.fail(error),
+        }
     }
 
     fn fail(&mut self, error: &ChildError) {
@@ -151,7 +164,6 @@ pub(crate) fn run_round(
     let sizes: Vec<Option<u64>> =
         if shape.sizes.is_empty() { vec![None] } else { shape.sizes.iter().copied().map(Some).collect() };
     for size in sizes {
-        // A contender that can't do a size keeps what it has shown at the smaller ones.
         let smallest = size.is_none_or(|size| shape.sizes.iter().all(|&other| other >= size));
         let mut runners = start_all(entrants, lanes, size, smallest, &mut round, rng)?;
         if shape.steady {
@@ -178,7 +190,7 @@ fn start_all<'a>(
     round: &mut Round,
     rng: &mut SplitMix64,
 ) -> Result<Vec<Runner<'a>>, Stop> {
-    let mut order: Vec<_> = entrants.iter_mut().filter(|entrant| lanes[entrant.name()].active()).collect();
+    let mut order: Vec<_> = entrants.iter_mut().filter(|entrant| lanes[entrant.name()].reaches(size)).collect();
     rng.shuffle(&mut order);
     let mut runners = Vec::new();
     for entrant in order {
@@ -194,8 +206,7 @@ fn start_all<'a>(
                 runners.push(Runner { name, station: entered.station });
             }
             Err(ChildError::Interrupted) => return Err(Stop::Interrupted),
-            Err(error) if smallest => lane.fail(&error),
-            Err(error) => lane.limit = Some(error.to_string()),
+            Err(error) => lane.stumble(size, smallest, &error),
         }
     }
     Ok(runners)
@@ -338,11 +349,7 @@ fn run_block(
             }
             Err(ChildError::Interrupted) => return Err(Stop::Interrupted),
             Err(error) => {
-                if smallest {
-                    lane.fail(&error);
-                } else {
-                    lane.limit = Some(error.to_string());
-                }
+                lane.stumble(size, smallest, &error);
                 failed.push(index);
             }
         }

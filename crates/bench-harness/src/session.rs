@@ -389,7 +389,8 @@ impl State {
             lane.version.clone_from(&row.version);
             lane.tags.clone_from(&row.tags);
             if row.status == Status::Ok {
-                lane.limit.clone_from(&row.reason);
+                let sizes = plan.sizes.iter().copied();
+                lane.limit = row.reason.clone().and_then(|why| Some((sizes.max()?, why)));
             }
             lane.out = (row.status != Status::Ok).then(|| (row.status, row.reason.clone().unwrap_or_default()));
         }
@@ -409,7 +410,7 @@ impl State {
             row.iters = lane.iters;
             (row.status, row.reason) = match &lane.out {
                 Some((status, reason)) => (*status, Some(reason.clone())),
-                None => (Status::Ok, lane.limit.clone()),
+                None => (Status::Ok, lane.limit.as_ref().map(|(_, why)| why.clone())),
             };
         }
     }
@@ -419,6 +420,7 @@ fn empty(plan: &Plan, effort: &Effort) -> Comparison {
     Comparison {
         workload: plan.workload.clone(),
         summary: plan.summary.clone(),
+        topic: plan.topic.clone(),
         kind: plan.kind,
         params: plan.params.clone(),
         placement: plan.placement,

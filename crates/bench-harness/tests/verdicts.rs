@@ -59,6 +59,7 @@ fn comparison(truths: &[Truth], rounds: u32, seed: u64) -> Comparison {
     let mut comparison = Comparison {
         workload: "work".to_owned(),
         summary: String::new(),
+        topic: String::new(),
         kind: Kind::Rate,
         params: Params::default(),
         placement: Placement::Pinned,

@@ -249,16 +249,7 @@ pub trait Threads: Jobs {
     ///
     /// # Errors
     /// With what the limit is, where there is one.
-    fn idle(count: u64) -> Result<(), Refusal> {
-        for _ in 0..count {
-            std::mem::forget(Self::spawn(|| {
-                loop {
-                    Self::park();
-                }
-            }));
-        }
-        Ok(())
-    }
+    fn idle(count: u64) -> Result<(), Refusal>;
 }
 
 /// Channels from any number of senders to one receiver, for units that block.

@@ -186,6 +186,7 @@ fn plan(
     Some(Plan {
         workload: experiment.workload.to_owned(),
         summary: experiment.summary.to_owned(),
+        topic: experiment.topic.to_owned(),
         kind: experiment.kind,
         params: Params(params.collect()),
         placement,
@@ -271,7 +272,10 @@ mod tests {
         assert!(quick.len() < standard.len() && standard.len() < full.len());
         let memory =
             |plans: &[Plan]| plans.iter().find(|plan| plan.workload == "memory/pending").unwrap().sizes.clone();
-        assert_eq!((memory(&standard), memory(&full)), (vec![10_000, 100_000], vec![10_000, 100_000, 1_000_000]));
+        assert_eq!(
+            (memory(&standard), memory(&full)),
+            (vec![1_000, 10_000, 100_000], vec![1_000, 10_000, 100_000, 1_000_000])
+        );
         let timers = |plans: &[Plan]| {
             plans.iter().find(|plan| plan.workload == "timers/fire").unwrap().params.integer("n", 0..=u64::MAX).unwrap()
         };

@@ -63,6 +63,7 @@ pub fn trial(
     let plan = Plan {
         workload: workload.to_owned(),
         summary: String::new(),
+        topic: String::new(),
         kind: Kind::Rate,
         params: Params::default(),
         placement: Placement::Pinned,

@@ -77,10 +77,23 @@ fn block(done: BTreeMap<String, Done>) -> Block {
     Block { order: done.keys().cloned().collect(), done, void: BTreeMap::new() }
 }
 
+/// What a workload is about, as a catalogue says it; of some it doesn't.
+fn topic(workload: &str) -> &'static str {
+    match workload.split('/').next() {
+        Some("spawn-join") => "Making units of work",
+        Some("yield" | "ping-pong" | "channel" | "mutex" | "foreign-wake") => "Switching and handing over",
+        Some("tcp-echo" | "memory" | "timers" | "mixed") => "Many connections and timers",
+        Some("fork-join" | "oversubscription") => "CPU-bound work",
+        Some("blocked-loop" | "fairness" | "panic" | "cancel" | "offload") => "When something goes wrong",
+        _ => "",
+    }
+}
+
 fn empty(workload: &str, placement: Placement, kind: Kind, metric: &str, field: &Field) -> Comparison {
     Comparison {
         workload: workload.to_owned(),
         summary: "units do this and that, again and again".to_owned(),
+        topic: topic(workload).to_owned(),
         kind,
         params: Params::from([("n", 1_000), ("tasks", 25)]),
         placement,

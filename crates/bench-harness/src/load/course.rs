@@ -5,11 +5,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{LoadError, Served};
+use crate::stats::median;
 use crate::tails::Tails;
 use crate::usage::monotonic_ns;
 
 /// Latencies for which there is room from the beginning: growing later would cost time while measuring.
 const ROOM: u64 = 1 << 22;
+
+/// Answers in a window: as few as a p99 takes.
+const WINDOW: usize = 1_000;
 
 /// How far a run has come.
 pub(super) struct Course {
@@ -53,7 +57,10 @@ impl Course {
 
     pub(super) fn served(self) -> Served {
         let (latency, lateness) = (tails(&self.latencies), tails(&self.lateness));
-        Served { latency, lateness, begin_ns: self.begin_ns, end_ns: self.end_ns }
+        let windows = self.latencies.chunks_exact(WINDOW).filter_map(|window| tails(window).quantile(0.99));
+        let p99s: Vec<f64> = windows.map(|p99| p99 as f64).collect();
+        let window_p99_ns = median(&p99s).map(|p99| p99 as u64);
+        Served { latency, window_p99_ns, lateness, begin_ns: self.begin_ns, end_ns: self.end_ns }
     }
 
     pub(super) fn closed(&self, source: io::Error) -> LoadError {

@@ -49,8 +49,8 @@ struct Page {
 /// The comparisons about one kind of work.
 #[derive(Serialize)]
 struct Group {
-    id: &'static str,
-    title: &'static str,
+    id: String,
+    title: String,
     sections: Vec<section::Section>,
 }
 

@@ -118,6 +118,12 @@ fn this() -> Rc<Fiber> {
 
 struct Coroutines;
 
+/// How many stacks a process can have here: a stack and its guard are two mappings.
+pub(super) fn most_stacks() -> u64 {
+    let maps = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
+    (maps.trim().parse::<u64>().unwrap_or(65_530) / 2).saturating_sub(500)
+}
+
 /// Joins a coroutine; never sent, see [`Unit`].
 struct Handle(Unit);
 
@@ -201,9 +207,7 @@ impl Threads for Coroutines {
     }
 
     fn idle(count: u64) -> Result<(), Refusal> {
-        // A stack and its guard are two mappings.
-        let maps = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
-        let most = maps.trim().parse::<u64>().unwrap_or(65_530) / 2 - 500;
+        let most = most_stacks();
         if count > most {
             return Err(Refusal::unsupported(format!("{count} stacks: max_map_count allows {most} here")));
         }

@@ -9,7 +9,10 @@ use may::coroutine::{self, Coroutine, JoinHandle};
 use may::net::{TcpListener, TcpStream};
 use may::sync::{Mutex, mpsc};
 
+use bench_harness::protocol::Refusal;
+
 use super::Runtime;
+use super::coroutine::most_stacks;
 use crate::capability::{BlockingChannel, BlockingLock, BlockingTcp, Jobs, Threads, workers};
 use crate::workloads::{OnThreads, offer};
 
@@ -82,6 +85,22 @@ impl Threads for May {
 
     fn unpark(unit: &Coroutine) {
         unit.unpark();
+    }
+
+    fn idle(count: u64) -> Result<(), Refusal> {
+        // Beyond it, its workers panic and the rest waits for ever.
+        let most = most_stacks();
+        if count > most {
+            return Err(Refusal::unsupported(format!("{count} stacks: max_map_count allows {most} here")));
+        }
+        for _ in 0..count {
+            drop(Self::spawn(|| {
+                loop {
+                    coroutine::park();
+                }
+            }));
+        }
+        Ok(())
     }
 }
 

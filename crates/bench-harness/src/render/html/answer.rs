@@ -12,8 +12,8 @@ use crate::report::{Comparison, Kind, Report};
 /// What the report says about one kind of work.
 #[derive(Serialize)]
 pub(super) struct Answer {
-    id: &'static str,
-    title: &'static str,
+    id: String,
+    title: String,
     leader: Option<String>,
     text: String,
     /// Whether the leader is certainly ahead of all others anywhere.
@@ -35,7 +35,7 @@ pub(super) fn answers(report: &Report) -> (String, Vec<Answer>) {
         .into_iter()
         .map(|(kind, comparisons)| {
             let comparisons: Vec<&Comparison> = comparisons.into_iter().map(|(_, comparison)| comparison).collect();
-            answer(kind, &comparisons)
+            answer(&kind, &comparisons)
         })
         .collect();
     (overall(&answers), answers)
@@ -46,7 +46,7 @@ fn overall(answers: &[Answer]) -> String {
     for answer in answers {
         if let Some(leader) = &answer.leader {
             let doubt = if answer.sure { "" } else { " (not certain)" };
-            led.entry(leader).or_default().push(format!("{}{doubt}", inside(answer.title)));
+            led.entry(leader).or_default().push(format!("{}{doubt}", inside(&answer.title)));
         }
     }
     let mut led: Vec<(&str, Vec<String>)> = led.into_iter().collect();
@@ -83,9 +83,14 @@ fn listed(titles: &[String]) -> String {
     }
 }
 
-fn answer(kind: &'static Use, comparisons: &[&Comparison]) -> Answer {
-    let without =
-        |text: &str| Answer { id: kind.id, title: kind.title, leader: None, text: text.to_owned(), sure: false };
+fn answer(kind: &Use, comparisons: &[&Comparison]) -> Answer {
+    let without = |text: &str| Answer {
+        id: kind.id.clone(),
+        title: kind.title.clone(),
+        leader: None,
+        text: text.to_owned(),
+        sure: false,
+    };
     let compared: Vec<&Comparison> = comparisons.iter().filter(|comparison| has_rivals(comparison)).copied().collect();
     let standings = standings(&compared);
     let Some(first) = standings.first() else {
@@ -100,8 +105,8 @@ fn answer(kind: &'static Use, comparisons: &[&Comparison]) -> Answer {
     let next = if next.is_empty() { String::new() } else { format!(" Then {}.", next.join(", ")) };
     let sure = compared.iter().filter(|comparison| certain(comparison, first.name)).count();
     Answer {
-        id: kind.id,
-        title: kind.title,
+        id: kind.id.clone(),
+        title: kind.title.clone(),
         leader: Some(first.name.to_owned()),
         text: format!("{}, {}.{next}", lead(first), certainty(sure, first.comparisons)),
         sure: sure > 0,

@@ -25,7 +25,7 @@ pub(super) struct Heat {
 
 #[derive(Serialize)]
 struct Group {
-    title: &'static str,
+    title: String,
     rows: Vec<Row>,
 }
 
@@ -56,7 +56,7 @@ pub(super) fn heat(report: &Report, contenders: &[&str], ids: &[String]) -> Heat
             cells: contenders.iter().map(|name| cell(comparison, multiples.get(name).copied(), name)).collect(),
         }
     };
-    let group = |(kind, comparisons): (&'static super::uses::Use, Vec<(usize, &Comparison)>)| Group {
+    let group = |(kind, comparisons): (super::uses::Use, Vec<(usize, &Comparison)>)| Group {
         title: kind.title,
         rows: comparisons.into_iter().map(row).collect(),
     };

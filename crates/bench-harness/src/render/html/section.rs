@@ -100,8 +100,6 @@ pub(super) fn section(comparison: &Comparison, id: &str, rank: &dyn Fn(&str) -> 
         timed,
         heading: figure_heading(comparison),
         versus: match comparison.kind {
-            // The slope is a unit's; what is paired is the whole process.
-            Kind::Memory => format!("whole process vs {}", comparison.reference),
             _ => format!("vs {}", comparison.reference),
         },
         rows: if timed && (told || problem.is_none()) { rows(comparison) } else { Vec::new() },

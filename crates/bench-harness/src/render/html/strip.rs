@@ -6,8 +6,7 @@ use minijinja::Value;
 
 use super::super::sorted;
 use super::svg::{Anchor, Px, Svg, WIDTH, fit};
-use crate::plan::WALL;
-use crate::protocol::Done;
+use crate::analysis::figure;
 use crate::report::{Comparison, Round};
 use crate::stats::{median, quantile};
 
@@ -139,9 +138,4 @@ fn track(comparison: &Comparison, name: &str) -> Option<Track> {
         Some((low - middle, high - middle))
     };
     Some(Track { name: name.to_owned(), rounds: rounds.iter().map(ends).collect() })
-}
-
-fn figure(done: &Done, metric: &str) -> Option<f64> {
-    let value = if metric == WALL { done.wall_ns_per_op() } else { *done.values.get(metric)? };
-    (value > 0.0).then_some(value)
 }

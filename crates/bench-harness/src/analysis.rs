@@ -8,7 +8,7 @@ use crate::plan::{CPU, FLOOR, WALL, twin_of};
 use crate::protocol::Done;
 use crate::report::{Comparison, ContenderResult, Headline, Kind, Noise, PerOp, Ratio, Report, Round, Spread, Status};
 use crate::stats::{
-    Alternative, Decision, Interval, Region, judge, median, multiple, rounds_needed, signed_rank, slope, variance,
+    Alternative, Decision, Interval, Region, judge, median, rounds_needed, signed_rank, slope, variance,
 };
 use crate::tails::Tails;
 
@@ -48,7 +48,13 @@ pub fn analyse(comparison: &mut Comparison) {
 /// How quiet the machine was, by the twins of all comparisons.
 pub fn noise(comparisons: &[Comparison]) -> Noise {
     let twins: Vec<&Ratio> = comparisons.iter().filter_map(|comparison| comparison.twin.as_ref()).collect();
-    let half_widths: Vec<f64> = twins.iter().map(|twin| (twin.high / twin.low).ln() / 2.0).collect();
+    // The width of those whose figure is a rate: tails scatter on the quietest machine.
+    let any_rate = comparisons.iter().any(|comparison| comparison.kind == Kind::Rate);
+    let telling = comparisons.iter().filter(|comparison| comparison.kind == Kind::Rate || !any_rate);
+    let half_widths: Vec<f64> = telling
+        .filter_map(|comparison| comparison.twin.as_ref())
+        .map(|twin| (twin.high / twin.low).ln() / 2.0)
+        .collect();
     let half_width = median(&half_widths);
     let grade = match half_width {
         Some(width) if width <= 0.01 => "A",
@@ -262,7 +268,7 @@ fn between_share(comparison: &Comparison, name: &str) -> Option<f64> {
     variance::between_share(&rounds)
 }
 
-/// Who is ahead, and of whom that is certain after Holm's correction over all the others.
+/// Who is ahead, and of whom that is certain.
 fn headline(comparison: &Comparison) -> Option<Headline> {
     let field: Vec<&str> = comparison
         .contenders
@@ -282,24 +288,23 @@ fn headline(comparison: &Comparison) -> Option<Headline> {
     })?;
     let others: Vec<&str> = field.into_iter().filter(|&name| name != best).collect();
     let looks = comparison.looks.as_ref().map_or(1, |looks| looks.rounds.len());
-    let p_values: Vec<f64> = others
-        .iter()
-        .map(|other| {
-            let logs = log_ratios(comparison, best, other, &comparison.metric);
-            signed_rank::p_value(&logs, 0.0, Alternative::Less).map_or(1.0, |p| (p * looks as f64).min(1.0))
-        })
-        .collect();
-    let adjusted = multiple::holm(&p_values);
-    let open: Vec<String> =
-        others.iter().zip(&adjusted).filter(|(_, p)| **p > FAMILY_ERROR).map(|(name, _)| (*name).to_owned()).collect();
+    // That the best of a sample is the best is as sure as that it beats the next best in a two-sided test, however many others
+    // there are (Gutmann and Maymin, "Is the selected population the best?", Annals of Statistics 15, 1987).
+    let in_doubt = |other: &str| {
+        let logs = log_ratios(comparison, best, other, &comparison.metric);
+        let p = signed_rank::p_value(&logs, 0.0, Alternative::Less).unwrap_or(1.0);
+        2.0 * p * looks as f64 > FAMILY_ERROR
+    };
+    let open: Vec<String> = others.iter().filter(|other| in_doubt(other)).map(|name| (*name).to_owned()).collect();
     let word = if comparison.metric == WALL { "fastest" } else { "lowest" };
     let text = match (others.len(), open.len()) {
         (0, _) => format!("{best} is alone"),
         (1, 0) => format!("{best} is {word}, certain against {}", others[0]),
         (_, 0) => format!("{best} is {word}, certain against all {} others", others.len()),
-        (all, unsure) if unsure == all => {
+        (all, unsure) if unsure == all && comparison.valid_rounds().count() < 6 => {
             format!("{best} is ahead, but {} rounds are too few to be sure of it", comparison.valid_rounds().count())
         }
+        (all, unsure) if unsure == all => format!("{best} is ahead, but of none of the others certainly"),
         _ => format!("{best} is ahead; not certain against {}", open.join(", ")),
     };
     Some(Headline { leader: best.to_owned(), open, others: others.len() as u32, text })

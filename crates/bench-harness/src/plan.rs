@@ -114,7 +114,7 @@ impl Effort {
     pub fn standard() -> Self {
         Self {
             name: "default".to_owned(),
-            budget: Some(Duration::from_mins(5)),
+            budget: Some(Duration::from_secs(330)),
             looks: Looks::default(),
             blocks: 4,
             block: Duration::from_millis(5),

@@ -6,8 +6,8 @@ pub mod markdown;
 pub mod terminal;
 
 use crate::plan::{CPU, WALL};
-use crate::report::{ClaimResult, Comparison, ContenderResult, Kind, Ratio, Status, Verdict};
-use crate::units::{about, significant, time};
+use crate::report::{ClaimResult, Comparison, ContenderResult, Kind, Ratio, Spread, Status, Verdict};
+use crate::units::{about, bytes, significant, time, whole};
 
 /// What a contender is judged by, in its unit: time per operation, or the median of the comparison's value.
 fn figure(comparison: &Comparison, row: &ContenderResult) -> Option<f64> {
@@ -37,7 +37,7 @@ fn figure_text(comparison: &Comparison, row: &ContenderResult) -> Option<String>
     Some(if comparison.metric.ends_with("_ns") {
         time(value)
     } else if comparison.kind == Kind::Memory {
-        crate::units::bytes(value)
+        bytes(value)
     } else {
         significant(value, 3)
     })
@@ -153,4 +153,80 @@ fn tally(claims: &[ClaimResult]) -> String {
         (count > 0).then(|| format!("{sign} {name} {count}"))
     });
     counted.collect::<Vec<_>>().join("   ")
+}
+
+/// Whether all of the comparison's values of this name answer yes or no.
+fn yes_or_no(comparison: &Comparison, name: &str) -> bool {
+    let answer = |value: f64| value == 0.0 || (value - 1.0).abs() < f64::EPSILON;
+    comparison.kind == Kind::Behaviour
+        && comparison
+            .contenders
+            .iter()
+            .filter_map(|row| row.values.get(name))
+            .all(|spread| answer(spread.low) && answer(spread.high))
+}
+
+/// One of a contender's values, as `297 ms [290, 310]`.
+fn value_text(comparison: &Comparison, name: &str, spread: &Spread) -> String {
+    let text = |value: f64| one_value(comparison, name, value);
+    if text(spread.low) == text(spread.high) {
+        return text(spread.median);
+    }
+    format!("{} [{}, {}]", text(spread.median), text(spread.low), text(spread.high))
+}
+
+fn one_value(comparison: &Comparison, name: &str, value: f64) -> String {
+    if yes_or_no(comparison, name) {
+        // Between the two where runs disagree.
+        return if value >= 0.75 {
+            "yes"
+        } else if value <= 0.25 {
+            "no"
+        } else {
+            "mixed"
+        }
+        .to_owned();
+    }
+    if name.ends_with("_ns") {
+        time(value)
+    } else if name.contains("bytes") {
+        bytes(value)
+    } else if comparison.kind == Kind::Behaviour {
+        if value >= 0.0 && value.fract() == 0.0 { whole(value as u64) } else { format!("{value}") }
+    } else {
+        significant(value, 3)
+    }
+}
+
+/// A value's name as a heading.
+fn value_heading(name: &str) -> String {
+    name.trim_end_matches("_ns").replace('_', " ")
+}
+
+/// What happens at all, as a table: a row a contender, a column a value; and the rows of those that have none, with the reason.
+fn behaviour(comparison: &Comparison) -> Behaviour<'_> {
+    let measured = |row: &&ContenderResult| row.status == Status::Ok && !row.values.is_empty();
+    let mut names: Vec<&str> = Vec::new();
+    for name in comparison.contenders.iter().filter(measured).flat_map(|row| row.values.keys()) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    // What the comparison is about comes first.
+    names.sort_by_key(|name| *name != comparison.metric);
+    let text = |row: &ContenderResult, name: &str| {
+        row.values.get(name).map_or_else(|| "-".to_owned(), |spread| value_text(comparison, name, spread))
+    };
+    let rows = comparison.contenders.iter().filter(measured);
+    let rows = rows.map(|row| (row.name.as_str(), names.iter().map(|name| text(row, name)).collect())).collect();
+    let without = comparison.contenders.iter().filter(|row| !measured(row));
+    let missing = without.map(|row| (row.name.as_str(), missing(row))).collect();
+    Behaviour { headings: names.into_iter().map(value_heading).collect(), rows, missing }
+}
+
+/// See [`behaviour`].
+struct Behaviour<'a> {
+    headings: Vec<String>,
+    rows: Vec<(&'a str, Vec<String>)>,
+    missing: Vec<(&'a str, String)>,
 }

@@ -46,7 +46,8 @@ pub struct Report {
 /// How quiet the machine was, judged by the reference's twin in every comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Noise {
-    /// `A` to `D`, by the median half width of the twins' intervals: at most 1 %, 3 %, 10 %, or more.
+    /// `A` to `D`, by the median half width of the twins' intervals: at most 1 %, 3 %, 10 %, or more. Tails don't count where rates
+    /// were measured: they scatter on the quietest machine.
     pub grade: String,
     /// That median half width, as a ratio's distance from 1; `None` before there is an interval.
     pub half_width: Option<f64>,
@@ -127,7 +128,7 @@ pub struct Comparison {
 pub struct Headline {
     /// The contender with the lowest figure.
     pub leader: String,
-    /// Those it is not certainly ahead of, after Holm's correction over all the others.
+    /// Those it is not certainly ahead of.
     pub open: Vec<String>,
     /// How many others there are.
     pub others: u32,

@@ -44,6 +44,8 @@
 //!
 //! The test vectors stand in `tests/every_runtime_does_every_workload.rs`.
 
+#![allow(clippy::unnecessary_wraps, reason = "workloads answer and play in one shape, be there a refusal in it or not")]
+
 mod blocked_loop;
 mod cancel;
 mod channel;
@@ -244,6 +246,15 @@ impl<F: FnMut(u64, &mut BlockClock) -> Result<Work, Refusal>> Prepared for Repea
 
 fn repeat(run: impl FnMut(u64, &mut BlockClock) -> Result<Work, Refusal> + 'static) -> Box<dyn Prepared> {
     Box::new(Repeat(run))
+}
+
+/// Runs one iteration after the other and gives the last one's checksum.
+fn iterate(iters: u64, mut once: impl FnMut() -> u64) -> u64 {
+    let mut checksum = 0;
+    for _ in 0..iters {
+        checksum = once();
+    }
+    checksum
 }
 
 /// A runtime that could not be started.

@@ -29,7 +29,6 @@ fn mixed_params(cpu_percent: u64) -> [(&'static str, u64); 5] {
     [("n", 20), ("connections", 2), ("rate_per_s", 9), ("cpu_percent", cpu_percent), ("slice_us", 200)]
 }
 
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn vectors() -> Vec<Vector> {
     let vector = |workload, params: &[(&'static str, u64)], ops, checksum| {
         let params = params.to_vec();

@@ -110,8 +110,8 @@ const BEHAVIOUR: Experiment = Experiment { kind: Kind::Behaviour, full: PINNED, 
 pub fn experiments() -> Vec<Experiment> {
     let topics = [
         ("Making units of work", units()),
-        ("Switching and handing over", exchange()),
-        ("Waiting: connections, timers, calls that block", waiting()),
+        ("Switching and handing over", [exchange(), channels()].concat()),
+        ("Waiting: connections, timers, calls that block", [servers(), waiting()].concat()),
         ("When something goes wrong", robustness()),
         ("CPU-bound work", computing()),
         ("A new thread per job, or a pool", jobs()),
@@ -207,6 +207,12 @@ fn exchange() -> Vec<Experiment> {
             standard: BOTH,
             ..RATE
         },
+    ]
+}
+
+/// Channels and locks.
+fn channels() -> Vec<Experiment> {
+    vec![
         Experiment {
             workload: "channel/one-to-one",
             summary: "one unit sends 1,000 messages to another over an unbounded channel of the runtime's own",
@@ -267,8 +273,8 @@ fn exchange() -> Vec<Experiment> {
     ]
 }
 
-/// Waiting for time, for the network, for calls that block.
-fn waiting() -> Vec<Experiment> {
+/// Servers.
+fn servers() -> Vec<Experiment> {
     vec![
         Experiment {
             workload: "tcp-echo/1",
@@ -329,6 +335,12 @@ fn waiting() -> Vec<Experiment> {
             params: const { &mixed(100) },
             ..MIXED
         },
+    ]
+}
+
+/// Waiting for time and for calls that block, and what a unit weighs that waits.
+fn waiting() -> Vec<Experiment> {
+    vec![
         Experiment {
             workload: "timers/fire",
             summary: "20,000 timers over 200 ms, in no order: what one costs in CPU, how late each is",
@@ -377,7 +389,7 @@ fn waiting() -> Vec<Experiment> {
 }
 
 const MEMORY: Experiment =
-    Experiment { kind: Kind::Memory, sizes: &[10_000, 100_000], full_sizes: &[1_000_000], full: PINNED, ..RATE };
+    Experiment { kind: Kind::Memory, sizes: &[1_000, 10_000, 100_000], full_sizes: &[1_000_000], full: PINNED, ..RATE };
 
 const fn mixed(cpu_percent: u64) -> [(&'static str, u64); 5] {
     [("n", 400), ("connections", 100), ("rate_per_s", 2_000), ("cpu_percent", cpu_percent), ("slice_us", 100)]

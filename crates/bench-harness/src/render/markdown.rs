@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use super::{
-    cpu_ratio, cpu_text, figure, figure_heading, figure_text, footer, mark, missing, ratio_text, sorted,
+    behaviour, cpu_ratio, cpu_text, figure, figure_heading, figure_text, footer, mark, missing, ratio_text, sorted,
     switches_per_1k, tally, title, word,
 };
-use crate::report::{Comparison, Report, Status};
+use crate::report::{Comparison, Kind, Report, Status};
 use crate::units::significant;
 
 /// The whole report.
@@ -50,6 +50,11 @@ pub fn comparison_table(comparison: &Comparison) -> String {
         let _ = writeln!(text, "{problem}\n");
         return text;
     }
+    if comparison.kind == Kind::Behaviour {
+        text += &behaviour_table(comparison);
+        let _ = writeln!(text, "\n{}\n", footer(comparison));
+        return text;
+    }
     let _ = writeln!(
         text,
         "| contender | {} | vs {} | | CPU | CPU vs {} | switches/1k | x floor |\n|---|---:|---|---|---:|---|---:|---:|",
@@ -80,6 +85,19 @@ pub fn comparison_table(comparison: &Comparison) -> String {
         let _ = writeln!(text, "\n{}. ", headline.text);
     }
     let _ = writeln!(text, "\n{}\n", footer(comparison));
+    text
+}
+
+fn behaviour_table(comparison: &Comparison) -> String {
+    let table = behaviour(comparison);
+    let mut text =
+        format!("| contender | {} | |\n|---|{}---|\n", table.headings.join(" | "), "---|".repeat(table.headings.len()));
+    for (name, values) in &table.rows {
+        let _ = writeln!(text, "| {name} | {} | |", values.join(" | "));
+    }
+    for (name, why) in &table.missing {
+        let _ = writeln!(text, "| {name} | {}{} |", "| ".repeat(table.headings.len()), cell(why));
+    }
     text
 }
 

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use super::{
-    cpu_text, figure, figure_heading, figure_text, footer, mark, missing, ratio_text, sorted, switches_per_1k, tally,
-    title, word,
+    behaviour, cpu_text, figure, figure_heading, figure_text, footer, mark, missing, ratio_text, sorted,
+    switches_per_1k, tally, title, word,
 };
 use crate::change::Changes;
-use crate::report::{Comparison, ContenderResult, Report, Status, Verdict};
+use crate::report::{Comparison, ContenderResult, Kind, Report, Status, Verdict};
 use crate::units::significant;
 
 /// The longest bar, in characters.
@@ -57,6 +57,11 @@ pub fn comparison_table(comparison: &Comparison) -> String {
         let _ = writeln!(text, "  {problem}");
         return text;
     }
+    if comparison.kind == Kind::Behaviour {
+        text += &behaviour_table(comparison);
+        let _ = writeln!(text, "  {DIM}{}{RESET}", footer(comparison));
+        return text;
+    }
     let rows = sorted(comparison);
     let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max(9);
     let heading = figure_heading(comparison);
@@ -74,6 +79,25 @@ pub fn comparison_table(comparison: &Comparison) -> String {
         let _ = writeln!(text, "  {}", headline.text);
     }
     let _ = writeln!(text, "  {DIM}{}{RESET}", footer(comparison));
+    text
+}
+
+/// What happens at all: a column a value.
+fn behaviour_table(comparison: &Comparison) -> String {
+    let table = behaviour(comparison);
+    let width = comparison.contenders.iter().map(|row| row.name.chars().count()).max().unwrap_or(0).max(9);
+    let mut text = format!("  {DIM}{:<width$}", "contender");
+    for heading in &table.headings {
+        let _ = write!(text, "  {heading:>14}");
+    }
+    let _ = writeln!(text, "{RESET}");
+    for (name, values) in &table.rows {
+        let cells: Vec<String> = values.iter().map(|value| format!("  {value:>14}")).collect();
+        let _ = writeln!(text, "  {name:<width$}{}", cells.concat());
+    }
+    for (name, why) in &table.missing {
+        let _ = writeln!(text, "  {name:<width$}  {DIM}{why}{RESET}");
+    }
     text
 }
 

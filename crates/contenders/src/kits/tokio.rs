@@ -38,16 +38,12 @@ impl Channel for Mpsc {
     type Receiver = Receiver;
 
     fn open(capacity: Option<usize>) -> (Sender, Receiver) {
-        match capacity {
-            Some(capacity) => {
-                let (sender, receiver) = mpsc::channel(capacity);
-                (Sender::Bounded(sender), Receiver::Bounded(receiver))
-            }
-            None => {
-                let (sender, receiver) = mpsc::unbounded_channel();
-                (Sender::Unbounded(sender), Receiver::Unbounded(receiver))
-            }
+        if let Some(capacity) = capacity {
+            let (sender, receiver) = mpsc::channel(capacity);
+            return (Sender::Bounded(sender), Receiver::Bounded(receiver));
         }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        (Sender::Unbounded(sender), Receiver::Unbounded(receiver))
     }
 
     async fn send(sender: &mut Sender, message: u64) {

@@ -113,7 +113,7 @@ impl Fiber {
 }
 
 fn this() -> Rc<Fiber> {
-    CURRENT.with_borrow(|current| current.clone()).expect("called from inside a coroutine")
+    CURRENT.with_borrow(Clone::clone).expect("called from inside a coroutine")
 }
 
 struct Coroutines;
@@ -165,15 +165,12 @@ impl Threads for Coroutines {
 
     fn run(root: impl FnOnce() -> u64 + Send + 'static) -> u64 {
         let root = Fiber::new(root).expect("a stack can be mapped");
-        loop {
-            while let Some(fiber) = QUEUE.with_borrow_mut(VecDeque::pop_front) {
-                fiber.turn();
-            }
-            if let Some(result) = root.result.take() {
-                return result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            }
-            panic!("every coroutine waits for another");
+        while let Some(fiber) = QUEUE.with_borrow_mut(VecDeque::pop_front) {
+            fiber.turn();
         }
+        let result =
+            root.result.take().expect("when nobody is queued, the root has ended: no coroutine waits for a stranger");
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
     fn yield_now() {

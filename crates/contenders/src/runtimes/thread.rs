@@ -124,16 +124,12 @@ impl BlockingChannel for Mpsc {
     type Receiver = mpsc::Receiver<u64>;
 
     fn open(capacity: Option<usize>) -> (Sender, Self::Receiver) {
-        match capacity {
-            Some(capacity) => {
-                let (sender, receiver) = mpsc::sync_channel(capacity);
-                (Sender::Bounded(sender), receiver)
-            }
-            None => {
-                let (sender, receiver) = mpsc::channel();
-                (Sender::Unbounded(sender), receiver)
-            }
+        if let Some(capacity) = capacity {
+            let (sender, receiver) = mpsc::sync_channel(capacity);
+            return (Sender::Bounded(sender), receiver);
         }
+        let (sender, receiver) = mpsc::channel();
+        (Sender::Unbounded(sender), receiver)
     }
 
     fn send(sender: &Sender, message: u64) {

@@ -4,7 +4,7 @@ use bench_harness::child::Work;
 use bench_harness::protocol::{Params, Refusal};
 use tokio::sync::mpsc;
 
-use super::{Answer, Workload, mix, not_started, repeat};
+use super::{Answer, Workload, iterate, mix, not_started, repeat};
 use crate::capability::{BlockingChannel, Channel as AsyncChannel, Jobs, Kit, Tasks, Threads};
 use crate::kits::tokio::Mpsc;
 
@@ -124,7 +124,7 @@ fn threads<R: Threads, C: BlockingChannel>(name: &str) -> Answer {
         let shape = Shape::read(&name, params, seed)?;
         R::start().map_err(|error| not_started(&error))?;
         Ok(repeat(move |iters, _| {
-            let checksum = R::run(move || (0..iters).map(|_| pass_blocking::<R, C>(shape)).last().unwrap_or(0));
+            let checksum = R::run(move || iterate(iters, || pass_blocking::<R, C>(shape)));
             Ok(Work::new(iters * shape.n, checksum))
         }))
     }))

@@ -113,7 +113,6 @@ impl Prepared for Repeat {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "a workload's answer, as its callers give it on")]
 fn sum(start: impl FnOnce(u64) -> Result<Operation, Refusal> + 'static) -> Answer {
     Ok(Box::new(move |params, seed| {
         let first = params.integer("len", 1..=1 << 40)?;
@@ -122,7 +121,6 @@ fn sum(start: impl FnOnce(u64) -> Result<Operation, Refusal> + 'static) -> Answe
     }))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "a workload's answer, as its callers give it on")]
 fn fib(start: impl FnOnce() -> Result<Operation, Refusal> + 'static) -> Answer {
     Ok(Box::new(move |params, seed| {
         let first = params.integer("n", 1..=45)?;

@@ -13,7 +13,7 @@ pub(super) struct Memory;
 
 const PENDING: &str = "memory/pending";
 /// Long enough to be measured in, and never waited for.
-const SLEEP: Duration = Duration::from_secs(3_600);
+const SLEEP: Duration = Duration::from_hours(1);
 
 impl Workload for Memory {
     const NAMES: &'static [&'static str] = &[PENDING, "memory/sleeping"];

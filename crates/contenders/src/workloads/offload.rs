@@ -3,7 +3,7 @@
 use bench_harness::child::Work;
 use bench_harness::protocol::Refusal;
 
-use super::{Answer, Workload, mix, not_started, repeat};
+use super::{Answer, Workload, iterate, mix, not_started, repeat};
 use crate::capability::{Jobs, Tasks, Threads};
 
 pub(super) struct Offload;
@@ -41,7 +41,7 @@ impl Workload for Offload {
             Ok(repeat(move |iters, _| {
                 let call = |index| R::join(R::spawn(move || mix(seed, index)));
                 let once = || (0..n).fold(0, |sum: u64, index| sum.wrapping_add(call(index)));
-                Ok(Work::new(iters * n, (0..iters).map(|_| once()).last().unwrap_or(0)))
+                Ok(Work::new(iters * n, iterate(iters, once)))
             }))
         }))
     }

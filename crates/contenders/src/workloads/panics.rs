@@ -159,7 +159,6 @@ fn panics(what: impl FnOnce()) -> bool {
 
 /// The workload as the host sees it: watches the process in which the unit panics. That process comes here too, and is told by
 /// a parameter that it is the one.
-#[expect(clippy::unnecessary_wraps, reason = "a workload's answer, as its callers give it on")]
 fn watched(name: &str, scene: fn(bool) -> Result<Scene, Refusal>) -> Answer {
     let name = name.to_owned();
     Ok(Box::new(move |params, seed| {

@@ -135,7 +135,6 @@ fn broken(error: &std::io::Error) -> Refusal {
 }
 
 /// The same channels on every async runtime, so that only the executor differs.
-#[expect(clippy::unnecessary_wraps, reason = "a game, of which others can fail")]
 fn task_channel<R: Tasks>(runtime: &R, seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
     use tokio::sync::mpsc::channel;
     Ok(runtime.run(async move {
@@ -163,7 +162,6 @@ fn task_channel<R: Tasks>(runtime: &R, seed: u64, n: u64, iters: u64) -> Result<
     }))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "a game, of which others can fail")]
 fn job_channel<R: Jobs>(seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
     let (ping, pings) = mpsc::sync_channel::<u64>(1);
     let (pong, pongs) = mpsc::sync_channel::<u64>(1);
@@ -192,7 +190,6 @@ fn job_channel<R: Jobs>(seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
 }
 
 /// The runtime's own channels: on the floor, which is asked for the least there can be.
-#[expect(clippy::unnecessary_wraps, reason = "a game, of which others can fail")]
 fn native_channel<R: Tasks>(runtime: &R, seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
     type Own<R> = <<R as Tasks>::Kit as Kit>::Channel;
     Ok(runtime.run(async move {
@@ -217,7 +214,6 @@ fn native_channel<R: Tasks>(runtime: &R, seed: u64, n: u64, iters: u64) -> Resul
     }))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "a game, of which others can fail")]
 fn thread_channel<R: Threads>(seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
     Ok(R::run(move || {
         let (ping, pings) = R::Channel::open(Some(1));
@@ -287,7 +283,8 @@ fn job_pipe<R: Jobs>(seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
 /// This process and a forked one, timed from when both stand: what a fork copies is not in the figure, nor the faults that
 /// come of it.
 fn switch_processes<R: Jobs>(seed: u64, n: u64, iters: u64, clock: &mut BlockClock) -> Result<u64, Refusal> {
-    const FIRST: u64 = 20;
+    // Some milliseconds: a fork of so much memory leaves the caches full of its page tables.
+    const FIRST: u64 = 1_000;
     let (mut pings, ping) = std::io::pipe().map_err(|error| broken(&error))?;
     let (pongs, mut pong) = std::io::pipe().map_err(|error| broken(&error))?;
     let other = R::spawn(move || {
@@ -361,7 +358,6 @@ impl<W> Turns<W> {
     }
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "a game, of which others can fail")]
 fn task_park<R: Tasks>(runtime: &R, seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
     type Parked = Mutex<Option<Waker>>;
 
@@ -402,7 +398,6 @@ fn task_park<R: Tasks>(runtime: &R, seed: u64, n: u64, iters: u64) -> Result<u64
     }))
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "a game, of which others can fail")]
 fn job_park<R: Jobs>(seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
     let turns = Arc::new(Turns {
         second: AtomicBool::new(false),
@@ -442,7 +437,6 @@ fn job_park<R: Jobs>(seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
 }
 
 /// Threads and coroutines: who makes the unit knows how to wake it.
-#[expect(clippy::unnecessary_wraps, reason = "a game, of which others can fail")]
 fn thread_park<R: Threads>(seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
     Ok(R::run(move || {
         let turns = Arc::new(Turns {

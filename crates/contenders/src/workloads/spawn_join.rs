@@ -5,7 +5,7 @@ use std::time::Duration;
 use bench_harness::child::{BlockClock, Prepared, Work};
 use bench_harness::protocol::{Params, Refusal};
 
-use super::{Answer, Workload, chain, mix, not_started};
+use super::{Answer, Workload, chain, iterate, mix, not_started};
 use crate::capability::{Jobs, Tasks, Threads};
 
 pub(super) struct SpawnJoin;
@@ -225,7 +225,7 @@ fn run_sleepers<R: Threads>(shape: Shape, iters: u64) -> u64 {
             }
         };
         let once = || (0..shape.n).fold(0, |sum: u64, index| sum.wrapping_add(R::join(R::spawn(unit(index)))));
-        (0..iters).map(|_| once()).last().unwrap_or(0)
+        iterate(iters, once)
     })
 }
 

@@ -135,7 +135,9 @@ impl Shape {
     fn work(self, iters: u64, late: &[u64]) -> Work {
         let checksum = (0..self.n).fold(0, |sum: u64, index| sum.wrapping_add(mix(self.seed, index)));
         let mut tails = Tails::new();
-        late.iter().for_each(|&late| tails.add(&[(late, 1)]).expect("no machine has 2^64 timers"));
+        for &late in late {
+            tails.add(&[(late, 1)]).expect("no machine has 2^64 timers");
+        }
         Work { latency: Some(tails.pairs()), ..Work::new(iters * self.n, checksum) }
     }
 }

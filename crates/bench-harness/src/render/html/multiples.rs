@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{figure, figure_text};
+use super::super::{figure, figure_text, value_text};
 use crate::plan::FLOOR;
-use crate::report::{Comparison, ContenderResult, Kind, Spread, Status};
-use crate::units::{bytes, significant, time, whole};
+use crate::report::{Comparison, ContenderResult, Kind, Status};
+use crate::units::{significant, whole};
 
 /// Every measured contender's figure as a multiple of the best one, the floor aside. From the paired ratios where all have one,
 /// for these are what verdicts are about; else from the figures.
@@ -52,49 +52,6 @@ pub(super) fn multiple_text(times: f64) -> String {
     }
 }
 
-/// Whether all of the comparison's values of this name answer yes or no.
-pub(super) fn yes_or_no(comparison: &Comparison, name: &str) -> bool {
-    let answer = |value: f64| value == 0.0 || (value - 1.0).abs() < f64::EPSILON;
-    comparison.kind == Kind::Behaviour
-        && comparison
-            .contenders
-            .iter()
-            .filter_map(|row| row.values.get(name))
-            .all(|spread| answer(spread.low) && answer(spread.high))
-}
-
-/// One of a contender's values, as `297 ms [290, 310]`.
-pub(super) fn value_text(comparison: &Comparison, name: &str, spread: &Spread) -> String {
-    let text = |value: f64| one_value(comparison, name, value);
-    if text(spread.low) == text(spread.high) {
-        return text(spread.median);
-    }
-    format!("{} [{}, {}]", text(spread.median), text(spread.low), text(spread.high))
-}
-
-fn one_value(comparison: &Comparison, name: &str, value: f64) -> String {
-    if yes_or_no(comparison, name) {
-        // Between the two where runs disagree.
-        return if value >= 0.75 {
-            "yes"
-        } else if value <= 0.25 {
-            "no"
-        } else {
-            "mixed"
-        }
-        .to_owned();
-    }
-    if name.ends_with("_ns") {
-        time(value)
-    } else if name.contains("bytes") {
-        bytes(value)
-    } else if comparison.kind == Kind::Behaviour {
-        if value >= 0.0 && value.fract() == 0.0 { whole(value as u64) } else { format!("{value}") }
-    } else {
-        significant(value, 3)
-    }
-}
-
 /// A contender's own figure, where it can't be set beside others'.
 pub(super) fn plain(comparison: &Comparison, row: &ContenderResult) -> Option<String> {
     match comparison.kind {
@@ -104,11 +61,6 @@ pub(super) fn plain(comparison: &Comparison, row: &ContenderResult) -> Option<St
         }
         _ => figure_text(comparison, row),
     }
-}
-
-/// A value's name as a heading.
-pub(super) fn value_heading(name: &str) -> String {
-    name.trim_end_matches("_ns").replace('_', " ")
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use minijinja::Value;
 use serde::Serialize;
 
 use super::super::{
-    cpu_text, figure, figure_heading, figure_text, footer, missing, ratio_text, sorted, switches_per_1k, word,
+    cpu_text, figure, figure_heading, figure_text, footer, missing, ratio_text, sorted, switches_per_1k, value_heading,
+    value_text, word,
 };
-use super::multiples::{measured, value_heading, value_text};
+use super::multiples::measured;
 use super::scale::short_count;
 use super::{counters, forest, latency, memory, strip};
 use crate::placement::Placement;
@@ -99,9 +100,7 @@ pub(super) fn section(comparison: &Comparison, id: &str, rank: &dyn Fn(&str) -> 
         headline: comparison.headline.as_ref().filter(|_| told && timed).map(|line| sentence(&line.text)),
         timed,
         heading: figure_heading(comparison),
-        versus: match comparison.kind {
-            _ => format!("vs {}", comparison.reference),
-        },
+        versus: format!("vs {}", comparison.reference),
         rows: if timed && (told || problem.is_none()) { rows(comparison) } else { Vec::new() },
         values: if told || !timed { values(comparison) } else { None },
         charts: if told && timed { charts(comparison, id, rank) } else { Vec::new() },

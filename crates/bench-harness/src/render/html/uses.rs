@@ -17,15 +17,12 @@ pub(super) fn grouped(comparisons: &[Comparison]) -> Vec<(Use, Vec<(usize, &Comp
     let mut groups: Vec<(Use, Vec<(usize, &Comparison)>)> = Vec::new();
     for (index, comparison) in comparisons.iter().enumerate() {
         let title = if comparison.topic.is_empty() { "Other work" } else { &comparison.topic };
-        let group = match groups.iter_mut().find(|(kind, _)| kind.title == title) {
-            Some(group) => group,
-            None => {
-                let kind = Use { id: format!("work-{}", groups.len() + 1), title: title.to_owned() };
-                groups.push((kind, Vec::new()));
-                groups.last_mut().expect("it was just put there")
-            }
-        };
-        group.1.push((index, comparison));
+        let known = groups.iter().position(|(kind, _)| kind.title == title);
+        let place = known.unwrap_or(groups.len());
+        if known.is_none() {
+            groups.push((Use { id: format!("work-{}", place + 1), title: title.to_owned() }, Vec::new()));
+        }
+        groups[place].1.push((index, comparison));
     }
     groups
 }

@@ -53,6 +53,9 @@ pub(crate) struct Options {
     /// Let the program CMD take part too; it has to speak the contender protocol. Repeatable.
     #[arg(long, value_name = "CMD")]
     contender: Vec<String>,
+    /// Let monoio, compio and glommio take part too, the runtimes over io_uring. A longer first build.
+    #[arg(long)]
+    io_uring: bool,
     /// Write the report as JSON to F; `-` prints it in place of the tables.
     #[arg(long, value_name = "F")]
     json: Option<PathBuf>,
@@ -114,7 +117,7 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
     let handler = interrupt.clone();
     ctrlc::set_handler(move || handler.set()).context("Ctrl-C can't be caught")?;
 
-    let binary = subjects::build()?;
+    let binary = subjects::build(options.io_uring)?;
     let mut contenders = subjects::runtimes(&binary)?;
     for command in &options.contender {
         let added = subjects::added(command, &interrupt)?;

@@ -76,7 +76,7 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
     let interrupt = Interrupt::default();
     let handler = interrupt.clone();
     ctrlc::set_handler(move || handler.set()).context("Ctrl-C can't be caught")?;
-    let binary = subjects::build()?;
+    let binary = subjects::build(false)?;
     let probe = Launch { program: binary, args: vec!["probe".to_owned()] };
     let criterion = if size.criterion_per_workload > 0 {
         Some(subjects::built(&["bench", "--no-run", "--package", "benches", "--bench", "probe"], "probe")?)

@@ -10,8 +10,12 @@ use bench_harness::placement::allowed_cpus;
 use experiments::Contender;
 
 /// Builds the contenders' binary, if it is not up to date, and tells where it is.
-pub(crate) fn build() -> Result<PathBuf> {
-    built(&["build", "--release", "--package", "contenders", "--bin", "contenders"], "contenders")
+pub(crate) fn build(io_uring: bool) -> Result<PathBuf> {
+    let mut words = vec!["build", "--release", "--package", "contenders", "--bin", "contenders"];
+    if io_uring {
+        words.extend(["--features", "io-uring"]);
+    }
+    built(&words, "contenders")
 }
 
 /// Has cargo build a program, in words of cargo's, and tells where it put it: cargo knows, whatever the target folder is.

@@ -20,6 +20,8 @@ pub trait Tasks: Sized + 'static {
     type Kit: Kit;
     /// Why it has no pool for calls that block, if it has none.
     const NO_BLOCKING: Option<&'static str> = None;
+    /// Why nobody else runs while a task yields and yields, if so.
+    const YIELDS_STARVE: Option<&'static str> = None;
     /// Why its tasks can't be ended from outside, if they can't.
     const NO_CANCEL: Option<&'static str> = None;
 

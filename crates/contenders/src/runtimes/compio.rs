@@ -1,4 +1,4 @@
-//! compio: completions instead of readiness, over io_uring here.
+//! compio: completions instead of readiness, over `io_uring` here.
 
 use std::future::Future;
 use std::io;

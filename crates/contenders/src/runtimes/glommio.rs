@@ -1,4 +1,4 @@
-//! glommio: a thread a core over io_uring, made for storage.
+//! glommio: a thread a core over `io_uring`, made for storage.
 
 use std::future::Future;
 use std::io;

@@ -1,4 +1,4 @@
-//! monoio over io_uring: a thread a core, nothing is sent between them. Where there is no io_uring, it works with epoll.
+//! monoio over `io_uring`: a thread a core, nothing is sent between them. Where there is no `io_uring` it does not start, and says so.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -32,6 +32,9 @@ impl Tasks for OnMonoio {
     type Kit = MonoioKit;
     const NO_BLOCKING: Option<&'static str> =
         Some("its runtime has no pool for blocking calls unless one is attached by hand");
+    // scheduler.rs of monoio 0.2.4: `yield_now` pushes to the front of the queue.
+    const YIELDS_STARVE: Option<&'static str> =
+        Some("a task that yields has the next turn itself: nobody else runs, see fairness");
     const NO_CANCEL: Option<&'static str> = Some("its join handles can't end a task");
 
     fn start() -> io::Result<Self> {

@@ -14,7 +14,10 @@ pub(super) struct Mixed;
 impl Workload for Mixed {
     const NAMES: &'static [&'static str] = &["mixed/0", "mixed/50", "mixed/100"];
 
-    fn on_tasks<R: Tasks>(_: &str) -> Answer {
+    fn on_tasks<R: Tasks>(name: &str) -> Answer {
+        if let ("mixed/100", Some(why)) = (name, R::YIELDS_STARVE) {
+            return Err(Refusal::unsupported(why));
+        }
         if let Some(why) = <R::Kit as Kit>::Tcp::MISSING {
             return Err(Refusal::unsupported(why));
         }

@@ -22,6 +22,9 @@ impl Workload for Yields {
 
     fn on_tasks<R: Tasks>(name: &str) -> Answer {
         let one = name == ONE;
+        if let (false, Some(why)) = (one, R::YIELDS_STARVE) {
+            return Err(Refusal::unsupported(why));
+        }
         Ok(Box::new(move |params, seed| {
             let n = params.integer("n", 1..=MOST_YIELDS)?;
             if one {

@@ -397,7 +397,7 @@ impl State {
         state
     }
 
-    /// Whether there is nothing left to compare: no contender is in, or the reference is out.
+    /// Whether there is nothing left to compare: no contender is in.
     fn stuck(&self, plan: &Plan) -> bool {
         self.lanes.iter().all(|(name, lane)| lane.out.is_some() || *name == plan.twin())
     }

@@ -22,6 +22,8 @@ pub trait Tasks: Sized + 'static {
     const NO_BLOCKING: Option<&'static str> = None;
     /// Why nobody else runs while a task yields and yields, if so.
     const YIELDS_STARVE: Option<&'static str> = None;
+    /// Why there is nothing to shut down, if so.
+    const NO_SHUTDOWN: Option<&'static str> = None;
     /// Why its tasks can't be ended from outside, if they can't.
     const NO_CANCEL: Option<&'static str> = None;
 
@@ -153,7 +155,7 @@ pub trait Tcp: Send + Sized + 'static {
     /// The next connection.
     fn accept(listener: &mut Self::Listener) -> impl Future<Output = io::Result<Self>> + Send;
 
-    /// Reads into the buffer, from its start: how many bytes came; 0 at the end.
+    /// Reads into the buffer, from its start: how many bytes came; 0 at the end. The buffer may come back cut to what was read.
     fn read(&mut self, buffer: Vec<u8>) -> impl Future<Output = (io::Result<usize>, Vec<u8>)> + Send;
 
     /// Writes the whole buffer.
@@ -224,8 +226,8 @@ pub trait Threads: Jobs {
     const NO_SLEEP: Option<&'static str> = None;
     /// Whether each unit has a thread of the operating system to itself, so that it may block in system calls.
     const OS_THREADS: bool = false;
-    /// Why sockets are never looked at while a unit yields and never waits, if so.
-    const YIELDS_STARVE_SOCKETS: Option<&'static str> = None;
+    /// Why new units never start and sockets are never looked at while a unit yields and yields, if so.
+    const YIELDS_STARVE: Option<&'static str> = None;
     /// Why no thread but its own can wake a unit, if so.
     const NO_FOREIGN_WAKE: Option<&'static str> = None;
 
@@ -247,11 +249,8 @@ pub trait Threads: Jobs {
     /// Wakes a unit, or keeps its next [`park`](Self::park) from waiting.
     fn unpark(unit: &Self::Unit);
 
-    /// Makes as many units as asked for that wait for ever, to see what one weighs.
-    ///
-    /// # Errors
-    /// With what the limit is, where there is one.
-    fn idle(count: u64) -> Result<(), Refusal>;
+    /// How many units there can be at once here, and the limits that say so.
+    fn most() -> (u64, &'static str);
 }
 
 /// Channels from any number of senders to one receiver, for units that block.

@@ -120,12 +120,12 @@ fn sharing() -> Vec<Claim> {
             id: "threads-beyond-cores".to_owned(),
             text: "threads beyond the cores slow CPU-bound work".to_owned(),
             source: "study notes".to_owned(),
-            note: "against one thread a core; creation is not in the figure".to_owned(),
+            note: "against one thread a core; creation is not in the figure; slow means by at least a twentieth".to_owned(),
             legs: [4, 16, 64]
                 .into_iter()
                 .map(|times| {
                     let contender = format!("thread@{times}x");
-                    more(&format!("{times} threads a core"), "oversubscription/sum", Free, &contender, "thread")
+                    at_least(1.05, more(&format!("{times} threads a core"), "oversubscription/sum", Free, &contender, "thread"))
                 })
                 .collect(),
         },
@@ -133,7 +133,7 @@ fn sharing() -> Vec<Claim> {
             id: "threads-for-waiting".to_owned(),
             text: "threads beyond the cores help I/O-bound work".to_owned(),
             source: "study notes".to_owned(),
-            note: "128 waits of 1 ms, against one thread a core; help means at most half the time".to_owned(),
+            note: "64 waits of 1 ms a core, against one thread a core; help means at most half the time".to_owned(),
             legs: [4, 16]
                 .into_iter()
                 .map(|times| Leg {
@@ -151,10 +151,9 @@ fn sharing() -> Vec<Claim> {
         },
         Claim {
             id: "ten-thousand-connections".to_owned(),
-            text: "async holds ten thousand connections where threads stop".to_owned(),
-            source: "study notes (C10K)".to_owned(),
-            note: "a waiting thread's weight over a waiting task's, measured at 10,000 and more where the machine allows it, and \
-                   CPU per request with 1,000 connections; threads don't stop at ten thousand, they weigh more"
+            text: "a waiting connection costs a thread ten times a task's memory, and more CPU per request".to_owned(),
+            source: "study notes: \"async holds ten thousand connections where threads stop\"".to_owned(),
+            note: "weights from 1,000 and 10,000 units that wait, which stand as threads, too; CPU with 1,000 connections"
                 .to_owned(),
             legs: vec![
                 at_least(10.0, Leg { metric: "bytes".to_owned(), ..more("memory", "memory/pending", Pinned, "thread", "tokio-ct") }),

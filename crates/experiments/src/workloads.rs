@@ -166,7 +166,7 @@ fn exchange() -> Vec<Experiment> {
     vec![
         Experiment {
             workload: "ping-pong/channel",
-            summary: "two units bounce a number over channels; the same channel on every async runtime",
+            summary: "two units bounce a number over channels; the same channel, tokio's, on every async runtime",
             operation: "round trip",
             params: &[("n", 100)],
             quick: BOTH,
@@ -215,9 +215,9 @@ fn channels() -> Vec<Experiment> {
     vec![
         Experiment {
             workload: "channel/one-to-one",
-            summary: "one unit sends 1,000 messages to another over an unbounded channel of the runtime's own",
+            summary: "one unit sends 10,000 messages to another over an unbounded channel of the runtime's own (of tokio's where it has none)",
             operation: "message",
-            params: &[("n", 1_000)],
+            params: &[("n", 10_000)],
             standard: BOTH,
             ..RATE
         },
@@ -225,28 +225,28 @@ fn channels() -> Vec<Experiment> {
             workload: "channel/fan-in",
             summary: "8 units send to one",
             operation: "message",
-            params: &[("n", 1_000), ("units", 8)],
+            params: &[("n", 10_000), ("units", 8)],
             ..RATE
         },
         Experiment {
             workload: "channel/fan-out",
             summary: "one unit sends to 8 in turn, each with a channel of its own",
             operation: "message",
-            params: &[("n", 1_000), ("units", 8)],
+            params: &[("n", 10_000), ("units", 8)],
             ..RATE
         },
         Experiment {
             workload: "channel/bounded",
             summary: "one unit sends to another over a channel that holds 16 messages",
             operation: "message",
-            params: &[("n", 1_000), ("capacity", 16)],
+            params: &[("n", 10_000), ("capacity", 16)],
             ..RATE
         },
         Experiment {
             workload: "channel/shared",
             summary: "one unit sends to another over the same channel on every runtime, tokio's",
             operation: "message",
-            params: &[("n", 1_000)],
+            params: &[("n", 10_000)],
             ..RATE
         },
         Experiment {
@@ -260,14 +260,14 @@ fn channels() -> Vec<Experiment> {
             workload: "mutex/waiters-8",
             summary: "8 units take turns with a lock, and yield while they hold it; `fairness` is Jain's index of their shares",
             operation: "turn",
-            params: &[("n", 1_000), ("units", 8)],
+            params: &[("n", 5_000), ("units", 8)],
             ..RATE
         },
         Experiment {
             workload: "mutex/waiters-64",
             summary: "64 units take turns with a lock, and yield while they hold it",
             operation: "turn",
-            params: &[("n", 1_000), ("units", 64)],
+            params: &[("n", 5_000), ("units", 64)],
             ..RATE
         },
     ]
@@ -306,14 +306,14 @@ fn servers() -> Vec<Experiment> {
         },
         Experiment {
             workload: "tcp-echo/open-50",
-            summary: "half of the requests that server and client together can just do, on a schedule",
+            summary: "half of what this very server can just do, on a schedule: a slow one is asked less",
             params: &[("n", 5_000), ("connections", 100), ("capacity_permille", 500)],
             standard: NOWHERE,
             ..OPEN
         },
         Experiment {
             workload: "tcp-echo/open-80",
-            summary: "four fifths of the requests that server and client together can just do, on a schedule",
+            summary: "four fifths of what this very server can just do, on a schedule: a slow one is asked less",
             params: &[("n", 5_000), ("connections", 100), ("capacity_permille", 800)],
             ..OPEN
         },
@@ -501,7 +501,7 @@ fn computing() -> Vec<Experiment> {
             workload: "oversubscription/sum",
             summary: "the same CPU work shared by 1, 4, 16 and 64 threads a core",
             operation: "sum",
-            params: &[("len", 1 << 22), ("threads_per_core", 1)],
+            params: &[("len", 1 << 24), ("threads_per_core", 1)],
             reference: "thread",
             field: Field::Varied {
                 runtime: "thread",
@@ -515,9 +515,9 @@ fn computing() -> Vec<Experiment> {
         },
         Experiment {
             workload: "oversubscription/wait",
-            summary: "128 waits of 1 ms, as for answers from elsewhere, shared by 1, 4 and 16 threads a core",
+            summary: "64 waits of 1 ms a core, as for answers from elsewhere, shared by 1, 4 and 16 threads a core",
             operation: "batch",
-            params: &[("len", 128), ("threads_per_core", 1), ("wait_us", 1_000)],
+            params: &[("len", 64), ("threads_per_core", 1), ("wait_us", 1_000)],
             reference: "thread",
             field: Field::Varied { runtime: "thread", parameter: "threads_per_core", unit: "x", values: &[1, 4, 16] },
             standard: FREE,

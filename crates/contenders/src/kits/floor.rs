@@ -101,7 +101,7 @@ impl Channel for Queue {
     }
 }
 
-/// A lock whose holder may be away: first come, first served.
+/// A lock whose holder may be away; whoever comes first when it is free has it.
 pub(crate) struct TurnLock {
     turns: Mutex<(bool, VecDeque<Waker>)>,
     number: Mutex<u64>,
@@ -127,16 +127,14 @@ impl Lock for TurnLock {
     }
 
     fn lock(&self) -> impl Future<Output = TurnGuard<'_>> + Send {
-        let mut asked = false;
-        poll_fn(move |context| {
+        poll_fn(|context| {
             let mut turns = self.turns();
-            // Whoever is woken was handed the lock.
-            if std::mem::replace(&mut asked, true) || !std::mem::replace(&mut turns.0, true) {
-                let number = *self.number.lock().unwrap_or_else(PoisonError::into_inner);
-                return Poll::Ready(TurnGuard { lock: self, number });
+            if std::mem::replace(&mut turns.0, true) {
+                turns.1.push_back(context.waker().clone());
+                return Poll::Pending;
             }
-            turns.1.push_back(context.waker().clone());
-            Poll::Pending
+            let number = *self.number.lock().unwrap_or_else(PoisonError::into_inner);
+            Poll::Ready(TurnGuard { lock: self, number })
         })
     }
 }
@@ -160,7 +158,7 @@ impl Drop for TurnGuard<'_> {
         *self.lock.number.lock().unwrap_or_else(PoisonError::into_inner) = self.number;
         let mut turns = self.lock.turns();
         let next = turns.1.pop_front();
-        turns.0 = next.is_some();
+        turns.0 = false;
         drop(turns);
         next.into_iter().for_each(Waker::wake);
     }

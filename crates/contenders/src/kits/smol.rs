@@ -71,8 +71,8 @@ impl Pipe for AsyncFd {
     async fn read(&mut self) -> io::Result<u8> {
         let Self::Read(reader) = self else { return Err(io::ErrorKind::Unsupported.into()) };
         let mut byte = [0];
-        reader.read_with(|mut end| end.read(&mut byte)).await?;
-        Ok(byte[0])
+        let count = reader.read_with(|mut end| end.read(&mut byte)).await?;
+        if count == 1 { Ok(byte[0]) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 
     async fn write(&mut self, byte: u8) -> io::Result<()> {

@@ -26,6 +26,8 @@ struct AsyncStd;
 impl Tasks for AsyncStd {
     type Handle<T: Send + 'static> = async_std::task::JoinHandle<T>;
     type Kit = AsyncStdKit;
+    const NO_SHUTDOWN: Option<&'static str> =
+        Some("its executor and its pool for blocking calls live as long as the process: nothing waits");
 
     fn start() -> io::Result<Self> {
         Ok(Self)

@@ -7,7 +7,6 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bench_harness::protocol::Refusal;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 
@@ -119,9 +118,9 @@ fn this() -> Rc<Fiber> {
 struct Coroutines;
 
 /// How many stacks a process can have here: a stack and its guard are two mappings.
-pub(super) fn most_stacks() -> u64 {
+pub(super) fn most_stacks() -> (u64, &'static str) {
     let maps = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap_or_default();
-    (maps.trim().parse::<u64>().unwrap_or(65_530) / 2).saturating_sub(500)
+    ((maps.trim().parse::<u64>().unwrap_or(65_530) / 2).saturating_sub(500), "vm.max_map_count")
 }
 
 /// Joins a coroutine; never sent, see [`Unit`].
@@ -203,25 +202,8 @@ impl Threads for Coroutines {
         }
     }
 
-    fn idle(count: u64) -> Result<(), Refusal> {
-        let most = most_stacks();
-        if count > most {
-            return Err(Refusal::unsupported(format!("{count} stacks: max_map_count allows {most} here")));
-        }
-        for _ in 0..count {
-            Fiber::new(|| {
-                loop {
-                    <Self as Threads>::park();
-                }
-            })
-            .map_err(|error| Refusal::failed(format!("a stack: {error}")))?;
-        }
-        while let Some(fiber) = QUEUE.with_borrow_mut(VecDeque::pop_front) {
-            fiber.turn();
-            // It waits for ever, and is there for as long.
-            std::mem::forget(fiber);
-        }
-        Ok(())
+    fn most() -> (u64, &'static str) {
+        most_stacks()
     }
 }
 
@@ -323,19 +305,16 @@ impl BlockingLock for Lock {
     }
 
     fn with(&self, change: impl FnOnce(&mut u64)) -> u64 {
-        if self.held.replace(true) {
+        while self.held.replace(true) {
             self.waiting.borrow_mut().push_back(Coroutines::this());
-            // Whoever lets go hands over.
             Coroutines::park();
         }
         let mut number = self.number.get();
         change(&mut number);
         self.number.set(number);
+        self.held.set(false);
         let next = self.waiting.borrow_mut().pop_front();
-        match next {
-            Some(unit) => Coroutines::unpark(&unit),
-            None => self.held.set(false),
-        }
+        next.iter().for_each(Coroutines::unpark);
         number
     }
 }

@@ -9,8 +9,6 @@ use may::coroutine::{self, Coroutine, JoinHandle};
 use may::net::{TcpListener, TcpStream};
 use may::sync::{Mutex, mpsc};
 
-use bench_harness::protocol::Refusal;
-
 use super::Runtime;
 use super::coroutine::most_stacks;
 use crate::capability::{BlockingChannel, BlockingLock, BlockingTcp, Jobs, Threads, workers};
@@ -43,9 +41,10 @@ impl Jobs for May {
     }
 
     fn spawn(job: impl FnOnce() -> u64 + Send + 'static) -> JoinHandle<u64> {
-        // SAFETY: may asks that a coroutine keeps within its stack and uses no thread-local storage across a switch. The
-        // workloads' units need a few hundred bytes of stack each, and of thread-local storage what the allocator and the
-        // standard library use between two switches.
+        // SAFETY: may asks that a coroutine keeps within its stack, and uses no thread-local storage across a switch. The
+        // workloads' units are a few frames deep in code of ours and of the standard library's, whose largest part, printing a
+        // panic's line without a backtrace, fits the stack of 32 KiB; their thread-local storage is what the allocator and the
+        // standard library touch between two switches.
         unsafe { coroutine::spawn(job) }
     }
 
@@ -59,9 +58,11 @@ impl Threads for May {
     type Channel = Mpsc;
     type Lock = Mutex<u64>;
     type Tcp = TcpStream;
-    // scheduler.rs of may 0.3.51: `run_queued_tasks` returns when the queue is empty, and only then are sockets looked at.
-    const YIELDS_STARVE_SOCKETS: Option<&'static str> =
-        Some("it hangs: its workers look at sockets when their queue is empty, and a unit that yields is always in it");
+    // scheduler.rs of may 0.3.51: `run_queued_tasks` goes on until the worker's own queue is empty, and only then are new
+    // coroutines collected and sockets looked at.
+    const YIELDS_STARVE: Option<&'static str> = Some(
+        "a unit that yields keeps its worker's queue from ever being empty: new ones don't start, sockets are not looked at",
+    );
 
     fn run(root: impl FnOnce() -> u64 + Send + 'static) -> u64 {
         Self::join(Self::spawn(root))
@@ -87,20 +88,8 @@ impl Threads for May {
         unit.unpark();
     }
 
-    fn idle(count: u64) -> Result<(), Refusal> {
-        // Beyond it, its workers panic and the rest waits for ever.
-        let most = most_stacks();
-        if count > most {
-            return Err(Refusal::unsupported(format!("{count} stacks: max_map_count allows {most} here")));
-        }
-        for _ in 0..count {
-            drop(Self::spawn(|| {
-                loop {
-                    coroutine::park();
-                }
-            }));
-        }
-        Ok(())
+    fn most() -> (u64, &'static str) {
+        most_stacks()
     }
 }
 

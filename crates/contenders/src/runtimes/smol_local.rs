@@ -25,6 +25,8 @@ struct SmolLocal;
 impl Tasks for SmolLocal {
     type Handle<T: Send + 'static> = Task<T>;
     type Kit = SmolKit;
+    const NO_SHUTDOWN: Option<&'static str> =
+        Some("its executor and its pool for blocking calls live as long as the process: nothing waits");
 
     fn start() -> io::Result<Self> {
         Ok(Self)

@@ -22,6 +22,8 @@ struct SmolMt;
 impl Tasks for SmolMt {
     type Handle<T: Send + 'static> = Task<T>;
     type Kit = SmolKit;
+    const NO_SHUTDOWN: Option<&'static str> =
+        Some("its executor and its pool for blocking calls live as long as the process: nothing waits");
 
     fn start() -> io::Result<Self> {
         for number in 0..workers() {

@@ -6,8 +6,6 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
-use bench_harness::protocol::Refusal;
-
 use super::Runtime;
 use crate::capability::{BlockingChannel, BlockingLock, BlockingTcp, Jobs, Threads, workers};
 use crate::workloads::{OnThreads, offer};
@@ -74,24 +72,8 @@ impl Threads for OsThreads {
         unit.unpark();
     }
 
-    fn idle(count: u64) -> Result<(), Refusal> {
-        let most = most_threads();
-        if count > most {
-            let why = format!(
-                "{count} threads: this machine's limits (threads-max, pid_max, max_map_count, pids.max) allow {most}"
-            );
-            return Err(Refusal::unsupported(why));
-        }
-        for number in 0..count {
-            let idle = || {
-                loop {
-                    std::thread::park();
-                }
-            };
-            let made = std::thread::Builder::new().spawn(idle);
-            drop(made.map_err(|error| Refusal::failed(format!("thread {number} of {count}: {error}")))?);
-        }
-        Ok(())
+    fn most() -> (u64, &'static str) {
+        (most_threads(), "threads-max, pid_max, max_map_count, pids.max")
     }
 }
 

@@ -30,7 +30,11 @@ impl Workload for BlockedLoop {
     }
 
     fn on_threads<R: Threads>(name: &str) -> Answer {
-        let why = if name == OFFLOADED { Some(NO_LOOP) } else { R::NO_SLEEP };
+        let why = match (name == OFFLOADED, R::OS_THREADS) {
+            (true, true) => Some(NO_LOOP),
+            (true, false) => Some("it has no pool for calls that block"),
+            (false, _) => R::NO_SLEEP,
+        };
         if let Some(why) = why {
             return Err(Refusal::unsupported(why));
         }

@@ -95,7 +95,7 @@ fn pending_tasks<R: Tasks>() -> Answer {
 
 /// A call that blocks is under way when the runtime is dropped: how long does that take?
 fn stuck_call<R: Tasks>() -> Answer {
-    if let Some(why) = R::NO_BLOCKING {
+    if let Some(why) = R::NO_BLOCKING.or(R::NO_SHUTDOWN) {
         return Err(Refusal::unsupported(why));
     }
     Ok(Box::new(|params, seed| {

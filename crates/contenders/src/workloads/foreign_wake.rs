@@ -42,16 +42,13 @@ impl Workload for ForeignWake {
             let n = params.integer("n", 1..=100_000_000)?;
             R::start().map_err(|error| not_started(&error))?;
             Ok(repeat(move |iters, _| {
-                let turns = Turns::new(seed);
-                let stranger = turns.stranger(n * iters, |unit: &OnceLock<R::Unit>| {
-                    // Until the unit has said who it is, it can't be waiting.
-                    if let Some(unit) = unit.get() {
-                        R::unpark(unit);
-                    }
-                });
-                let own = Arc::clone(&turns);
+                let own = Turns::<OnceLock<R::Unit>>::new(seed);
                 let number = R::run(move || {
+                    // Before the stranger is there: it always knows whom to wake.
                     own.unit.get_or_init(R::this);
+                    let stranger = own.stranger(n * iters, |unit: &OnceLock<R::Unit>| {
+                        unit.get().into_iter().for_each(R::unpark);
+                    });
                     for _ in 0..iters {
                         own.number.store(own.seed, Ordering::Relaxed);
                         for _ in 0..n {
@@ -61,9 +58,9 @@ impl Workload for ForeignWake {
                             own.mix_and_pass();
                         }
                     }
+                    stranger.join().expect("it only wakes");
                     own.number.load(Ordering::Acquire)
                 });
-                stranger.join().expect("it only wakes");
                 Ok(Work::new(iters * n, number))
             }))
         }))

@@ -1,6 +1,7 @@
 //! memory: what a unit weighs that waits, and one that sleeps.
 
 use std::future::pending;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bench_harness::child::Work;
@@ -12,6 +13,8 @@ use crate::capability::{Jobs, Tasks, Threads};
 pub(super) struct Memory;
 
 const PENDING: &str = "memory/pending";
+/// Units that have had a turn. Static, so that counting adds nothing to a task.
+static STARTED: AtomicU64 = AtomicU64::new(0);
 /// Long enough to be measured in, and never waited for.
 const SLEEP: Duration = Duration::from_hours(1);
 
@@ -30,10 +33,11 @@ impl Workload for Memory {
                 let before = Weight::now();
                 let handles = runtime.run(async move {
                     for place in &mut handles {
-                        *place = Some(if sleeping { R::spawn(R::sleep(SLEEP)) } else { R::spawn(pending::<()>()) });
+                        *place = Some(if sleeping { R::spawn(sleeps::<R>()) } else { R::spawn(waits()) });
                     }
-                    // Every task has its first turn: only then does it sleep.
-                    for _ in 0..3 {
+                    // Every task has its first turn: only then does it sleep. Awaiting a task, and not only yielding, lets others run
+                    // where a yield does not.
+                    while STARTED.load(Ordering::Acquire) < n {
                         R::spawn(async {}).await;
                         R::yield_now().await;
                     }
@@ -48,20 +52,20 @@ impl Workload for Memory {
 
     fn on_threads<R: Threads>(name: &str) -> Answer {
         if name != PENDING {
-            return Err(Refusal::unsupported(
-                "a unit that sleeps weighs what one weighs that waits: see memory/pending",
-            ));
+            return Err(Refusal::unsupported("asked of tasks; for what a stack weighs see memory/pending"));
         }
         Ok(Box::new(|params, seed| {
             let n = count(params)?;
+            let (most, limits) = R::most();
+            if n > most {
+                return Err(Refusal::unsupported(format!("{n} units: {limits} of this machine allow {most}")));
+            }
             R::start().map_err(|error| not_started(&error))?;
             Ok(weigh(n, seed, move || {
                 // What the first unit brings with it is no unit's weight.
                 R::run(|| R::join(R::spawn(|| 0)));
                 let before = Weight::now()?;
-                R::idle(n)?;
-                // Those made last may not have run yet.
-                std::thread::sleep(Duration::from_millis(100));
+                R::run(move || stand::<R>(n));
                 Ok((before, Weight::now()?))
             }))
         }))
@@ -85,6 +89,35 @@ impl Workload for Memory {
         }
         Err(Refusal::unsupported("it has no timers"))
     }
+}
+
+async fn waits() {
+    STARTED.fetch_add(1, Ordering::AcqRel);
+    pending::<()>().await;
+}
+
+async fn sleeps<R: Tasks>() {
+    STARTED.fetch_add(1, Ordering::AcqRel);
+    R::sleep(SLEEP).await;
+}
+
+/// Makes units that wait for ever, and waits until each has begun to.
+fn stand<R: Threads>(n: u64) -> u64 {
+    let root = R::this();
+    for _ in 0..n {
+        let root = root.clone();
+        drop(R::spawn(move || {
+            STARTED.fetch_add(1, Ordering::AcqRel);
+            R::unpark(&root);
+            loop {
+                R::park();
+            }
+        }));
+    }
+    while STARTED.load(Ordering::Acquire) < n {
+        R::park();
+    }
+    n
 }
 
 /// How many units, as far as half of the free memory reaches at 1 KiB each.

@@ -36,7 +36,7 @@ impl Workload for Mixed {
     }
 
     fn on_threads<R: Threads>(name: &str) -> Answer {
-        if let ("mixed/100", Some(why)) = (name, R::YIELDS_STARVE_SOCKETS) {
+        if let ("mixed/100", Some(why)) = (name, R::YIELDS_STARVE) {
             return Err(Refusal::unsupported(why));
         }
         if let Some(why) = R::Tcp::MISSING {
@@ -50,7 +50,7 @@ impl Workload for Mixed {
                     if load.percent > 0 {
                         drop(R::spawn(move || compute_blocking::<R>(load)));
                     }
-                    let _ = super::tcp_echo::serve_blocking::<R>(socket, &meter);
+                    super::tcp_echo::serve_blocking::<R>(socket, &meter);
                     0
                 });
                 Ok(())
@@ -90,6 +90,7 @@ impl Load {
         Ok(Self { percent, slice_ns, seed })
     }
 
+    /// Computes for a slice.
     fn compute(self) {
         let end = monotonic_ns() + self.slice_ns;
         let mut value = self.seed;
@@ -99,17 +100,21 @@ impl Load {
         std::hint::black_box(value);
     }
 
-    /// What to wait after a slice.
-    fn pause(self) -> Option<Duration> {
-        let pause = self.slice_ns * (100 - self.percent) / self.percent.max(1);
-        (pause > 0).then(|| Duration::from_nanos(pause))
+    /// How long to sleep until a slice is due, after `computed_ns` of computing since `begin_ns`. Counted from the beginning, so that
+    /// whoever sleeps too long makes up for it: all compute as much, however coarse their timers.
+    fn pause(self, begin_ns: u64, computed_ns: u64) -> Option<Duration> {
+        let due_ns = begin_ns + computed_ns * 100 / self.percent.max(1);
+        let left = due_ns.saturating_sub(monotonic_ns());
+        (left > 0).then(|| Duration::from_nanos(left))
     }
 }
 
 async fn compute<R: Tasks>(load: Load) {
+    let (begin_ns, mut computed_ns) = (monotonic_ns(), 0);
     loop {
         load.compute();
-        match load.pause() {
+        computed_ns += load.slice_ns;
+        match load.pause(begin_ns, computed_ns) {
             Some(pause) => R::sleep(pause).await,
             None => R::yield_now().await,
         }
@@ -117,9 +122,11 @@ async fn compute<R: Tasks>(load: Load) {
 }
 
 fn compute_blocking<R: Threads>(load: Load) -> u64 {
+    let (begin_ns, mut computed_ns) = (monotonic_ns(), 0);
     loop {
         load.compute();
-        match load.pause() {
+        computed_ns += load.slice_ns;
+        match load.pause(begin_ns, computed_ns) {
             Some(pause) => R::sleep(pause),
             None => R::yield_now(),
         }

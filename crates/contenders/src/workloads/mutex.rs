@@ -18,6 +18,9 @@ impl Workload for Mutex {
 
     fn on_tasks<R: Tasks>(name: &str) -> Answer {
         let alone = name == ALONE;
+        if let (false, Some(why)) = (alone, R::YIELDS_STARVE) {
+            return Err(Refusal::unsupported(why));
+        }
         Ok(Box::new(move |params, seed| {
             let shape = Shape::read(alone, params, seed)?;
             let runtime = R::start().map_err(|error| not_started(&error))?;
@@ -25,7 +28,7 @@ impl Workload for Mutex {
                 let (number, taken) = runtime.run(async move {
                     let mut end = (0, Vec::new());
                     for _ in 0..iters {
-                        end = contend::<R>(shape).await;
+                        end = if alone { uncontended::<R>(shape).await } else { contend::<R>(shape).await };
                     }
                     end
                 });
@@ -36,6 +39,9 @@ impl Workload for Mutex {
 
     fn on_threads<R: Threads>(name: &str) -> Answer {
         let alone = name == ALONE;
+        if let (false, Some(why)) = (alone, R::YIELDS_STARVE) {
+            return Err(Refusal::unsupported(why));
+        }
         Ok(Box::new(move |params, seed| {
             let shape = Shape::read(alone, params, seed)?;
             R::start().map_err(|error| not_started(&error))?;
@@ -46,7 +52,7 @@ impl Workload for Mutex {
                     let mut number = 0;
                     for _ in 0..iters {
                         let taken;
-                        (number, taken) = contend_blocking::<R>(shape);
+                        (number, taken) = if alone { alone_blocking::<R>(shape) } else { contend_blocking::<R>(shape) };
                         *result.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = taken;
                     }
                     number
@@ -100,6 +106,25 @@ fn jain(shares: &[u64]) -> f64 {
     let sum: f64 = shares.iter().map(|&share| share as f64).sum();
     let squares: f64 = shares.iter().map(|&share| (share as f64).powi(2)).sum();
     sum * sum / (shares.len() as f64 * squares)
+}
+
+/// Nobody else is there: no unit is made.
+async fn uncontended<R: Tasks>(shape: Shape) -> (u64, Vec<u64>) {
+    let lock = <R::Kit as Kit>::Lock::new(shape.seed);
+    for _ in 0..shape.n {
+        let mut number = lock.lock().await;
+        *number = mix(*number, 1);
+    }
+    let number = *lock.lock().await;
+    (number, Vec::new())
+}
+
+fn alone_blocking<R: Threads>(shape: Shape) -> (u64, Vec<u64>) {
+    let lock = R::Lock::new(shape.seed);
+    for _ in 0..shape.n {
+        lock.with(|number| *number = mix(*number, 1));
+    }
+    (lock.with(|_| {}), Vec::new())
 }
 
 /// The units take the lock in whatever order they get it, `n` times in all. Gives the number and how often each had its turn.

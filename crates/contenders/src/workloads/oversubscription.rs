@@ -1,8 +1,8 @@
 //! oversubscription: the same work, computing or waiting, shared by ever more threads.
 
 use std::hint::black_box;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Barrier};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bench_harness::child::{BlockClock, Prepared, Work};
@@ -53,7 +53,7 @@ impl Workload for Oversubscription {
 struct Shared {
     len: u64,
     threads: u64,
-    /// Each number is waited for, as for an answer from elsewhere; else it is computed.
+    /// How long is waited, `len` times a core, as for answers from elsewhere.
     wait: Option<Duration>,
     seed: u64,
 }
@@ -61,20 +61,25 @@ struct Shared {
 impl Prepared for Shared {
     fn run(&mut self, iters: u64, clock: &mut BlockClock) -> Result<Work, Refusal> {
         let Self { len, threads, wait, seed } = *self;
-        let start = Arc::new(Barrier::new(threads as usize + 1));
+        // They wait by yielding, so that nobody has to be woken when it begins.
+        let arrived = Arc::new(AtomicU64::new(0));
+        let go = Arc::new(AtomicBool::new(false));
         let left = Arc::new((AtomicU64::new(threads), std::thread::current()));
         let mut all = Vec::new();
         for part in 0..threads {
-            let (start, left) = (Arc::clone(&start), Arc::clone(&left));
+            let (arrived, go, left) = (Arc::clone(&arrived), Arc::clone(&go), Arc::clone(&left));
             let body = move || {
-                start.wait();
+                arrived.fetch_add(1, Ordering::AcqRel);
+                while !go.load(Ordering::Acquire) {
+                    std::thread::yield_now();
+                }
                 let mut sum = 0;
                 for _ in 0..iters {
-                    let part = part_of(black_box(len), part, threads);
                     if let Some(wait) = wait {
-                        part.clone().for_each(|_| std::thread::sleep(wait));
+                        // As many a core, so that the threads have the same to do on any machine.
+                        part_of(len * workers() as u64, part, threads).for_each(|_| std::thread::sleep(wait));
                     }
-                    sum = sum_of(seed, part);
+                    sum = sum_of(seed, part_of(black_box(len), part, threads));
                 }
                 if left.0.fetch_sub(1, Ordering::AcqRel) == 1 {
                     left.1.unpark();
@@ -84,8 +89,11 @@ impl Prepared for Shared {
             let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(body);
             all.push(thread.map_err(|error| Refusal::failed(format!("thread {part} of {threads}: {error}")))?);
         }
+        while arrived.load(Ordering::Acquire) < threads {
+            std::thread::yield_now();
+        }
         clock.start();
-        start.wait();
+        go.store(true, Ordering::Release);
         while left.0.load(Ordering::Acquire) > 0 {
             std::thread::park();
         }

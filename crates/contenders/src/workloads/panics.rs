@@ -181,6 +181,8 @@ fn watched(name: &str, scene: fn(bool) -> Result<Scene, Refusal>) -> Answer {
 
 fn inside(joined: bool, seed: u64, scene: fn(bool) -> Result<Scene, Refusal>) -> Box<dyn Prepared> {
     repeat(move |iters, _| {
+        // A line, as the usual hook prints it, and never a backtrace: a coroutine's stack has no room for one.
+        std::panic::set_hook(Box::new(|panic| eprintln!("{panic}")));
         let scene = scene(joined)?;
         let mut work = Work::new(iters, mix(seed, 1));
         let values = [("told", scene.told), ("runtime_lives", scene.runtime_lives)];

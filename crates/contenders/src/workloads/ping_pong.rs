@@ -47,7 +47,7 @@ impl Workload for PingPong {
         }
         let play: fn(u64, u64, u64) -> Result<u64, Refusal> = match name {
             CHANNEL => job_channel::<R>,
-            PIPE => job_pipe::<R>,
+            PIPE => return Ok(pipes::<R>()),
             BALLAST => return Err(Refusal::unsupported(NO_BALLAST)),
             _ => job_park::<R>,
         };
@@ -57,7 +57,7 @@ impl Workload for PingPong {
     fn on_threads<R: Threads>(name: &str) -> Answer {
         let play: fn(u64, u64, u64) -> Result<u64, Refusal> = match name {
             CHANNEL => thread_channel::<R>,
-            PIPE if R::OS_THREADS => job_pipe::<R>,
+            PIPE if R::OS_THREADS => return Ok(pipes::<R>()),
             PIPE => return Err(Refusal::unsupported("a coroutine that reads a pipe holds its whole worker")),
             BALLAST => return Err(Refusal::unsupported(NO_BALLAST)),
             _ => thread_park::<R>,
@@ -67,7 +67,7 @@ impl Workload for PingPong {
 
     fn on_processes<R: Jobs>(name: &str) -> Answer {
         match name {
-            PIPE => Self::jobs::<R>(job_pipe::<R>),
+            PIPE => Ok(pipes::<R>()),
             BALLAST => Ok(Box::new(|params, seed| {
                 let n = params.integer("n", 1..=MOST_TRIPS)?;
                 let ballast = params.integer("ballast_mib", 0..=4_096)? << 20;
@@ -76,7 +76,7 @@ impl Workload for PingPong {
                 let memory = std::hint::black_box(vec![1_u8; ballast as usize]);
                 Ok(repeat(move |iters, clock| {
                     std::hint::black_box(&memory);
-                    Ok(Work::new(iters * n, switch_processes::<R>(seed, n, iters, clock)?))
+                    Ok(Work::new(iters * n, between_pipes::<R>(seed, n, iters, clock)?))
                 }))
             })),
             CHANNEL => Err(Refusal::unsupported("processes share no memory to have a channel in; see ping-pong/pipe")),
@@ -263,26 +263,17 @@ fn task_pipe<R: Tasks>(runtime: &R, seed: u64, n: u64, iters: u64) -> Result<u64
     })
 }
 
-fn job_pipe<R: Jobs>(seed: u64, n: u64, iters: u64) -> Result<u64, Refusal> {
-    let (mut pings, ping) = std::io::pipe().map_err(|error| broken(&error))?;
-    let (pongs, mut pong) = std::io::pipe().map_err(|error| broken(&error))?;
-    let other = R::spawn(move || {
-        for _ in 0..n * iters {
-            let mut byte = [0];
-            pings.read_exact(&mut byte).expect("the other unit writes as often as this one reads");
-            pong.write_all(&[byte[0].wrapping_add(1)]).expect("the other unit reads as often as this one writes");
-        }
-        0
-    });
-    let one = R::spawn(move || pipe_side(seed, n, iters, ping, pongs, |_, _| {}));
-    let sum = R::join(one);
-    R::join(other);
-    Ok(sum)
+fn pipes<R: Jobs>() -> super::Setup {
+    Box::new(|params, seed| {
+        let n = params.integer("n", 1..=MOST_TRIPS)?;
+        R::start().map_err(|error| not_started(&error))?;
+        Ok(repeat(move |iters, clock| Ok(Work::new(iters * n, between_pipes::<R>(seed, n, iters, clock)?))))
+    })
 }
 
-/// This process and a forked one, timed from when both stand: what a fork copies is not in the figure, nor the faults that
-/// come of it.
-fn switch_processes<R: Jobs>(seed: u64, n: u64, iters: u64, clock: &mut BlockClock) -> Result<u64, Refusal> {
+/// The calling thread or process and another, timed from when both stand: what making the other costs, and the faults and cold
+/// caches that come of a fork, are not in the figure.
+fn between_pipes<R: Jobs>(seed: u64, n: u64, iters: u64, clock: &mut BlockClock) -> Result<u64, Refusal> {
     // Some milliseconds: a fork of so much memory leaves the caches full of its page tables.
     const FIRST: u64 = 1_000;
     let (mut pings, ping) = std::io::pipe().map_err(|error| broken(&error))?;

@@ -39,8 +39,7 @@ impl Workload for TcpEcho {
             R::start().map_err(|error| not_started(&error))?;
             Server::open(params, seed, |socket, meter| {
                 R::run(move || {
-                    // It ends with the process, or at the first error, which shows as connections that nobody answers.
-                    let _ = serve_blocking::<R>(socket, &meter);
+                    serve_blocking::<R>(socket, &meter);
                     0
                 });
                 Ok(())
@@ -74,6 +73,8 @@ impl Workload for TcpEcho {
 #[derive(Default)]
 pub(super) struct Meter {
     listening: AtomicBool,
+    /// Why it does not serve, or no longer.
+    ended: OnceLock<String>,
     served: AtomicU64,
     sum: AtomicU64,
     /// When that many are served, the block is over.
@@ -86,6 +87,10 @@ impl Meter {
     pub(super) fn listens(&self) {
         self.listening.store(true, Ordering::Release);
         self.wake();
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        self.ended.get().map_or(Ok(()), |why| Err(Refusal::failed(format!("the server ended: {why}"))))
     }
 
     fn wake(&self) {
@@ -138,14 +143,16 @@ impl Server {
         meter.waiting.get_or_init(std::thread::current);
         let counted = Arc::clone(&meter);
         let body = move || {
-            if let Err(error) = serve(socket, counted) {
-                eprintln!("the server ended: {error}");
-            }
+            let served = serve(socket, Arc::clone(&counted));
+            let why = served.err().map_or_else(|| "it stopped by itself".to_owned(), |error| error.to_string());
+            let _ = counted.ended.set(why);
+            counted.wake();
         };
         std::thread::Builder::new().name("server".to_owned()).spawn(body).map_err(failed)?;
         let begin = Instant::now();
         while !meter.listening.load(Ordering::Acquire) {
             std::thread::park_timeout(Duration::from_millis(10));
+            meter.check()?;
             if begin.elapsed() > Duration::from_secs(10) {
                 return Err(Refusal::failed("the server does not come to listening"));
             }
@@ -168,6 +175,7 @@ impl Prepared for Server {
         meter.target.store(target, Ordering::SeqCst);
         while meter.served.load(Ordering::SeqCst) < target {
             std::thread::park_timeout(Duration::from_millis(500));
+            meter.check()?;
         }
         clock.stop();
         if meter.sum.load(Ordering::Acquire) != self.sum {
@@ -213,6 +221,8 @@ pub(super) async fn serve<R: Tasks>(socket: TcpListener, meter: Arc<Meter>) -> i
 async fn echo<S: Tcp>(stream: &mut S, buffer: Vec<u8>, meter: &Meter) -> Option<Vec<u8>> {
     let (read, mut message) = stream.read(buffer).await;
     let mut have = read.ok()?;
+    // It may have come back cut to what was read.
+    message.resize(ECHO_MESSAGE, 0);
     while have < ECHO_MESSAGE {
         if have == 0 {
             return None;
@@ -229,7 +239,13 @@ async fn echo<S: Tcp>(stream: &mut S, buffer: Vec<u8>, meter: &Meter) -> Option<
 }
 
 /// A thread or a coroutine a connection.
-pub(super) fn serve_blocking<R: Threads>(socket: TcpListener, meter: &Arc<Meter>) -> io::Result<()> {
+pub(super) fn serve_blocking<R: Threads>(socket: TcpListener, meter: &Arc<Meter>) {
+    if let Err(error) = accept_blocking::<R>(socket, meter) {
+        let _ = meter.ended.set(error.to_string());
+    }
+}
+
+fn accept_blocking<R: Threads>(socket: TcpListener, meter: &Arc<Meter>) -> io::Result<()> {
     let mut listener = R::Tcp::listen(socket)?;
     meter.listens();
     loop {

@@ -17,8 +17,11 @@ pub(super) struct Timers;
 
 const FIRE: &str = "timers/fire";
 const CANCEL: &str = "timers/cancel";
-/// From the first spawn to the first timer's being due: all of them are armed by then.
-const LEAD_NS: u64 = 30_000_000;
+/// From the first spawn to the first timer's being due, for so many: all of them are armed by then.
+const fn lead_ns(timers: u64) -> u64 {
+    10_000_000 + 1_500 * timers
+}
+
 /// When the timers are due that never get to fire, and when the one that stays armed before them.
 const LATER: Duration = Duration::from_secs(50);
 const EARLIER: Duration = Duration::from_secs(20);
@@ -64,13 +67,17 @@ impl Workload for Timers {
         }
         Ok(Box::new(|params, seed| {
             let shape = Shape::read(params, seed)?;
+            let (most, limits) = R::most();
+            if shape.n > most {
+                return Err(Refusal::unsupported(format!("{} units: {limits} of this machine allow {most}", shape.n)));
+            }
             R::start().map_err(|error| not_started(&error))?;
             Ok(repeat(move |iters, _| {
                 let late = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
                 for _ in 0..iters {
                     let place = std::sync::Arc::clone(&late);
                     R::run(move || {
-                        let begin = monotonic_ns() + LEAD_NS;
+                        let begin = monotonic_ns() + lead_ns(shape.n);
                         let unit = |index| R::spawn(move || fire_blocking(begin + shape.offset_ns(index), R::sleep));
                         let handles: Vec<_> = (0..shape.n).map(unit).collect();
                         let late: Vec<u64> = handles.into_iter().map(R::join).collect();
@@ -88,6 +95,10 @@ impl Workload for Timers {
         Err(Refusal::unsupported("a job that sleeps holds its worker"))
     }
 
+    fn on_processes<R: Jobs>(_: &str) -> Answer {
+        Err(Refusal::unsupported("a process a timer: more than this may ask of a machine"))
+    }
+
     fn on_rayon(_: &str) -> Answer {
         Err(Refusal::unsupported("rayon has no timers"))
     }
@@ -102,7 +113,7 @@ impl Workload for Timers {
             Ok(repeat(move |iters, _| {
                 let mut late = Vec::new();
                 for _ in 0..iters {
-                    let begin = monotonic_ns() + LEAD_NS;
+                    let begin = monotonic_ns() + lead_ns(shape.n);
                     let mut due: Vec<u64> = (0..shape.n).map(|index| begin + shape.offset_ns(index)).collect();
                     due.sort_unstable();
                     late.extend(due.into_iter().map(|due| fire_blocking(due, std::thread::sleep)));
@@ -143,7 +154,7 @@ impl Shape {
 }
 
 async fn fire<R: Tasks>(shape: Shape) -> Vec<u64> {
-    let begin = monotonic_ns() + LEAD_NS;
+    let begin = monotonic_ns() + lead_ns(shape.n);
     let unit = |index| {
         R::spawn(async move {
             let due = begin + shape.offset_ns(index);

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Barrier, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
 use bench_harness::child::{BlockClock, Prepared, Work};
@@ -224,15 +224,19 @@ impl Prepared for ManyThreads {
     fn run(&mut self, iters: u64, clock: &mut BlockClock) -> Result<Work, Refusal> {
         let yields = self.n * iters;
         let seed = self.seed;
-        // They all stand before the clock starts, and it stops when the last has yielded its last: neither making nor
-        // ending a thread is in the figure.
-        let start = Arc::new(Barrier::new(self.tasks as usize + 1));
+        // They all stand before the clock starts, and it stops when the last has yielded its last: neither making nor ending a
+        // thread is in the figure. They wait by yielding, so that nobody has to be woken when it begins.
+        let arrived = Arc::new(AtomicU64::new(0));
+        let go = Arc::new(AtomicBool::new(false));
         let left = Arc::new((AtomicU64::new(self.tasks), std::thread::current()));
         let mut threads = Vec::new();
         for unit in 0..self.tasks {
-            let (start, left) = (Arc::clone(&start), Arc::clone(&left));
+            let (arrived, go, left) = (Arc::clone(&arrived), Arc::clone(&go), Arc::clone(&left));
             let body = move || {
-                start.wait();
+                arrived.fetch_add(1, Ordering::AcqRel);
+                while !go.load(Ordering::Acquire) {
+                    std::thread::yield_now();
+                }
                 for _ in 0..yields {
                     std::thread::yield_now();
                 }
@@ -245,8 +249,11 @@ impl Prepared for ManyThreads {
             let thread = std::thread::Builder::new().stack_size(64 << 10).spawn(body);
             threads.push(thread.map_err(|error| Refusal::failed(format!("thread {unit} of {}: {error}", self.tasks)))?);
         }
+        while arrived.load(Ordering::Acquire) < self.tasks {
+            std::thread::yield_now();
+        }
         clock.start();
-        start.wait();
+        go.store(true, Ordering::Release);
         while left.0.load(Ordering::Acquire) > 0 {
             std::thread::park();
         }

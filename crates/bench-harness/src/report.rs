@@ -410,6 +410,13 @@ impl Comparison {
         self.contenders.iter().find(|contender| contender.name == name)
     }
 
+    /// Whether it varies a parameter of one contender (`thread`, `thread@4x`, ...) and compares no others.
+    pub fn varies_one(&self) -> bool {
+        let base = |row: &ContenderResult| row.name.split('@').next().unwrap_or_default().to_owned();
+        self.contenders.iter().any(|row| row.name.contains('@'))
+            && self.contenders.iter().all(|row| base(row) == base(&self.contenders[0]))
+    }
+
     /// The rounds that count.
     pub fn valid_rounds(&self) -> impl Iterator<Item = &Round> {
         self.rounds.iter().filter(|round| round.void.is_none())

@@ -110,7 +110,7 @@ const BEHAVIOUR: Experiment = Experiment { kind: Kind::Behaviour, full: PINNED, 
 pub fn experiments() -> Vec<Experiment> {
     let topics = [
         ("Making units of work", units()),
-        ("Switching and handing over", [exchange(), channels()].concat()),
+        ("Switching and handing over", [yields(), exchange(), channels()].concat()),
         ("Waiting: connections, timers, calls that block", [servers(), waiting()].concat()),
         ("When something goes wrong", robustness()),
         ("CPU-bound work", computing()),
@@ -122,7 +122,7 @@ pub fn experiments() -> Vec<Experiment> {
     topics.into_iter().flat_map(of).collect()
 }
 
-/// Making units, and switching between them.
+/// Making units.
 fn units() -> Vec<Experiment> {
     vec![
         Experiment {
@@ -141,6 +141,12 @@ fn units() -> Vec<Experiment> {
             standard: BOTH,
             ..RATE
         },
+    ]
+}
+
+/// Turns that a unit gives up.
+fn yields() -> Vec<Experiment> {
+    vec![
         Experiment {
             workload: "yield/one",
             summary: "one unit yields again and again, with nobody else to run",
@@ -193,7 +199,7 @@ fn exchange() -> Vec<Experiment> {
             workload: "ping-pong/pipe-ballast",
             summary: "two processes bounce a byte over two pipes, with 0, 64 and 256 MiB of memory in use in each",
             operation: "round trip",
-            params: &[("n", 100), ("ballast_mib", 0)],
+            params: &[("n", 5_000), ("ballast_mib", 0)],
             reference: "process",
             field: Field::Varied { runtime: "process", parameter: "ballast_mib", unit: "MiB", values: &[0, 64, 256] },
             full: PINNED,

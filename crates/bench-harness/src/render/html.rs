@@ -97,7 +97,8 @@ pub fn report(report: &Report) -> String {
 /// Everybody who takes part anywhere, in the order of their first appearance; variants of one runtime and the floor last.
 fn contenders(report: &Report) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
-    for row in report.comparisons.iter().flat_map(|comparison| &comparison.contenders) {
+    let rivals = report.comparisons.iter().filter(|comparison| !comparison.varies_one());
+    for row in rivals.flat_map(|comparison| &comparison.contenders) {
         if !names.contains(&row.name.as_str()) {
             names.push(&row.name);
         }

@@ -91,7 +91,8 @@ fn answer(kind: &Use, comparisons: &[&Comparison]) -> Answer {
         text: text.to_owned(),
         sure: false,
     };
-    let compared: Vec<&Comparison> = comparisons.iter().filter(|comparison| has_rivals(comparison)).copied().collect();
+    let compared: Vec<&Comparison> =
+        comparisons.iter().filter(|comparison| has_rivals(comparison) && !comparison.varies_one()).copied().collect();
     let standings = standings(&compared);
     let Some(first) = standings.first() else {
         let behaviour = comparisons.iter().all(|comparison| comparison.kind == Kind::Behaviour);

@@ -56,14 +56,16 @@ pub(super) fn heat(report: &Report, contenders: &[&str], ids: &[String]) -> Heat
             cells: contenders.iter().map(|name| cell(comparison, multiples.get(name).copied(), name)).collect(),
         }
     };
-    let group = |(kind, comparisons): (super::uses::Use, Vec<(usize, &Comparison)>)| Group {
-        title: kind.title,
-        rows: comparisons.into_iter().map(row).collect(),
+    let group = |(kind, comparisons): (super::uses::Use, Vec<(usize, &Comparison)>)| {
+        // One runtime against itself has no place beside others.
+        let rows: Vec<Row> =
+            comparisons.into_iter().filter(|(_, comparison)| !comparison.varies_one()).map(row).collect();
+        (!rows.is_empty()).then_some(Group { title: kind.title, rows })
     };
     Heat {
         contenders: contenders.iter().map(|name| breakable(name)).collect(),
         span: contenders.len() + 1,
-        groups: grouped(&report.comparisons).into_iter().map(group).collect(),
+        groups: grouped(&report.comparisons).into_iter().filter_map(group).collect(),
         legend: legend(),
     }
 }

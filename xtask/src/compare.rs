@@ -23,17 +23,19 @@ const FOLDER: &str = "target/compare-runtimes";
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask compare-runtimes                               everything, about 5 minutes of measuring
+  cargo xtask compare-runtimes                               everything, about 6 minutes of measuring
   cargo xtask compare-runtimes --quick                       about a minute
   cargo xtask compare-runtimes --only ping-pong,yield/one    a family of workloads, and one by its whole name
   cargo xtask compare-runtimes --runtime smol-mt,rayon       these against each comparison's reference
   cargo xtask compare-runtimes --compare old.json            what has changed since
   cargo xtask compare-runtimes --resume                      go on after Ctrl-C
   cargo xtask compare-runtimes --contender 'python3 mine.py' any program that speaks the contender protocol
+  cargo xtask compare-runtimes --io-uring --only tcp-echo    with monoio, compio and glommio
 
 Results lie in target/compare-runtimes: report.html (open it), report.json, report.md, report.csv.
 
 Exit code: 0 fine, 1 refuted (only with --gate), 2 bad input, 3 machine too noisy to say anything.")]
+#[expect(clippy::struct_excessive_bools, reason = "a flag is a flag")]
 pub(crate) struct Options {
     /// The short programme: about 60 s of measuring.
     #[arg(long, conflicts_with = "full")]
@@ -53,7 +55,7 @@ pub(crate) struct Options {
     /// Let the program CMD take part too; it has to speak the contender protocol. Repeatable.
     #[arg(long, value_name = "CMD")]
     contender: Vec<String>,
-    /// Let monoio, compio and glommio take part too, the runtimes over io_uring. A longer first build.
+    /// Let monoio, compio and glommio take part too, the runtimes over `io_uring`. A longer first build.
     #[arg(long)]
     io_uring: bool,
     /// Write the report as JSON to F; `-` prints it in place of the tables.

@@ -72,9 +72,8 @@ fn judge_one(claim: &Claim, report: &Report) -> (ClaimResult, Option<f64>) {
     let (open, skipped) = (with(Verdict::Inconclusive), with(Verdict::Skipped));
     // The leg whose figure stands for the claim: the one that decides it.
     let (verdict, deciding, p) = if let Some(first) = refuted.first() {
-        // One leg refutes, so each had a chance to do it wrongly.
-        let least = refuted.iter().filter_map(|leg| leg.p).fold(1.0, f64::min);
-        (Verdict::Refuted, Some(*first), Some((least * legs.len() as f64).min(1.0)))
+        let p_values: Vec<f64> = refuted.iter().filter_map(|leg| leg.p).collect();
+        (Verdict::Refuted, Some(*first), Some(simes(&p_values, legs.len())))
     } else if let Some(first) = open.first() {
         (Verdict::Inconclusive, Some(*first), None)
     } else if !skipped.is_empty() || confirmed.is_empty() {
@@ -114,6 +113,16 @@ fn judge_one(claim: &Claim, report: &Report) -> (ClaimResult, Option<f64>) {
         legs: legs.into_iter().map(|leg| leg.result).collect(),
     };
     (result, p)
+}
+
+/// One leg refutes, so each of `all` had a chance to do it wrongly; but where many do, it is not chance (Simes, "An improved
+/// Bonferroni procedure for multiple tests of significance", Biometrika 73, 1986; for tests that depend on one another as these
+/// do: Sarkar 1998).
+fn simes(p_values: &[f64], all: usize) -> f64 {
+    let mut sorted = p_values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let scaled = sorted.iter().enumerate().map(|(index, p)| p * all as f64 / (index + 1) as f64);
+    scaled.fold(1.0, f64::min)
 }
 
 fn labels(legs: &[&JudgedLeg]) -> String {

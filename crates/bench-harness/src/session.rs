@@ -1,6 +1,6 @@
 //! A session runs plans: first every comparison to its first look, then, while the budget lasts, whichever is least decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::analysis;
@@ -9,12 +9,14 @@ use crate::entrants::entrants;
 use crate::host::Interrupt;
 use crate::machine::Machine;
 use crate::plan::{Effort, Plan};
-use crate::report::{Comparison, ContenderResult, Kind, Report, SCHEMA, Status};
+use crate::report::{Comparison, ContenderResult, Kind, Report, SCHEMA, Status, Verdict};
 use crate::rng::SplitMix64;
 use crate::round::{Entrant, Lane, SameWork, Shape, Stop, run_round};
 
 /// Runs of a behaviour workload; all must agree.
 const BEHAVIOUR_RUNS: u32 = 3;
+/// What it adds to a comparison's doubt that a claim hangs on it.
+const CLAIMED: f64 = 4.0;
 /// Rounds of a memory workload: its figure is a slope over sizes and hardly varies, so as few as an interval takes.
 const MEMORY_ROUNDS: u32 = 6;
 
@@ -49,6 +51,8 @@ pub struct Session {
     states: Vec<State>,
     report: Report,
     before: Duration,
+    /// Which contenders of which comparisons an undecided claim hangs on.
+    wanted: BTreeSet<(usize, String)>,
 }
 
 /// What is known of a comparison beyond its report.
@@ -92,7 +96,7 @@ impl Session {
             claims: Vec::new(),
         };
         let states = plans.iter().map(State::new).collect();
-        Self { plans, effort, interrupt, states, report, before: Duration::ZERO }
+        Self { plans, effort, interrupt, states, report, before: Duration::ZERO, wanted: BTreeSet::new() }
     }
 
     /// Goes on with the rounds of `old`, which has to come from the same machine, seed, effort and plans.
@@ -159,6 +163,7 @@ impl Session {
             let ran = self.run_to_look(index, target, begin, observe);
             analysis::analyse(&mut self.report.comparisons[index]);
             self.settle(index);
+            self.want(claims);
             self.report.noise = analysis::noise(&self.report.comparisons);
             if let Err(Stop::Interrupted) = ran {
                 interrupted = true;
@@ -195,7 +200,10 @@ impl Session {
             let target = (self.plans[index].kind == Kind::Rate)
                 .then(|| self.effort.looks.next_after(self.valid_rounds(index)))
                 .flatten()?;
-            let doubt = doubt(&self.report.comparisons[index], &self.states[index])?;
+            let claimed = self.wanted.iter().any(|(of, _)| *of == index);
+            let doubt = doubt(&self.report.comparisons[index], &self.states[index]);
+            // What people say and ask about comes before what merely is not told apart.
+            let doubt = if claimed { doubt.unwrap_or(0.0) + CLAIMED } else { doubt? };
             Some((index, target, doubt))
         };
         let most = open().filter_map(candidate).max_by(|left, right| left.2.total_cmp(&right.2))?;
@@ -305,6 +313,26 @@ impl Session {
         }
     }
 
+    /// Which comparisons have to go on for the claims' sake: asked once all had their first look.
+    fn want(&mut self, claims: &[Claim]) {
+        let unseen = (0..self.plans.len())
+            .any(|index| !self.states[index].over && self.valid_rounds(index) < self.first_target(index));
+        if unseen {
+            return;
+        }
+        self.wanted.clear();
+        let results = judge_all(claims, &self.report);
+        let open = claims.iter().zip(&results).filter(|(_, result)| result.verdict == Verdict::Inconclusive);
+        for leg in open.flat_map(|(claim, _)| &claim.legs) {
+            let of = |plan: &Plan| plan.workload == leg.workload && plan.placement == leg.placement;
+            if let Some(index) = self.plans.iter().position(of) {
+                let names = std::iter::once(&leg.contender).chain(&leg.versus);
+                self.wanted.extend(names.map(|name| (index, name.clone())));
+            }
+        }
+        (0..self.plans.len()).for_each(|index| self.settle(index));
+    }
+
     /// After a look: who is decided need not run on, and runs that have to agree are held to it.
     fn settle(&mut self, index: usize) {
         let (comparison, state) = (&mut self.report.comparisons[index], &mut self.states[index]);
@@ -322,7 +350,7 @@ impl Session {
             });
             let decided = row.ratio.get(&comparison.metric).is_some_and(|ratio| ratio.decided);
             if let Some(lane) = state.lanes.get_mut(&row.name) {
-                lane.decided = decided && !in_headline;
+                lane.decided = decided && !in_headline && !self.wanted.contains(&(index, row.name.clone()));
             }
         }
     }

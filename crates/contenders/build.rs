@@ -1,29 +1,14 @@
-//! Hands the versions of the measured libraries and the compiler to the code, so that no report carries a stale one.
+//! Hands the versions of all libraries and of the compiler to the code (`VERSION_TOKIO`), so that no report carries a stale one.
 
 use std::path::Path;
 use std::process::Command;
-
-const MEASURED: [&str; 11] = [
-    "async-executor",
-    "async-std",
-    "compio",
-    "corosensei",
-    "crossbeam-channel",
-    "crossbeam-utils",
-    "glommio",
-    "may",
-    "monoio",
-    "rayon",
-    "tokio",
-];
 
 fn main() {
     let lock = Path::new(&std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("../../Cargo.lock");
     println!("cargo::rerun-if-changed={}", lock.display());
     let text = std::fs::read_to_string(&lock).unwrap_or_default();
-    for library in MEASURED {
-        let variable = library.to_uppercase().replace('-', "_");
-        println!("cargo::rustc-env=VERSION_{variable}={}", version(&text, library).unwrap_or("unknown"));
+    for (library, version) in packages(&text) {
+        println!("cargo::rustc-env=VERSION_{}={version}", library.to_uppercase().replace('-', "_"));
     }
     let rustc = std::env::var_os("RUSTC").expect("cargo sets it");
     let output = Command::new(rustc).arg("--version").output().expect("the compiler that builds us runs");
@@ -31,8 +16,10 @@ fn main() {
     println!("cargo::rustc-env=VERSION_RUST={}", compiler.split_whitespace().nth(1).unwrap_or("unknown"));
 }
 
-/// The version that follows a package's name in the lock file.
-fn version<'a>(lock: &'a str, library: &str) -> Option<&'a str> {
-    let entry = lock.split("[[package]]").find(|entry| entry.contains(&format!("name = \"{library}\"\n")))?;
-    entry.lines().find_map(|line| line.strip_prefix("version = \""))?.strip_suffix('"')
+/// Every package of the lock file with its version. Where there are several versions of one, the last, newest, counts.
+fn packages(lock: &str) -> impl Iterator<Item = (&str, &str)> {
+    lock.split("[[package]]").filter_map(|entry| {
+        let value = |key| entry.lines().find_map(|line| line.strip_prefix(key)?.strip_suffix('"'));
+        value("name = \"").zip(value("version = \""))
+    })
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "async-std")]
 mod async_std;
+mod blocking;
 #[cfg(feature = "io-uring")]
 mod compio;
 mod coroutine;
@@ -38,6 +39,7 @@ pub fn runtimes() -> Vec<Runtime> {
         smol_mt::RUNTIME,
         thread::RUNTIME,
         thread_pool::RUNTIME,
+        blocking::RUNTIME,
         crossbeam_scope::RUNTIME,
         rayon::RUNTIME,
         process::RUNTIME,

@@ -10,6 +10,7 @@
 //! | `spawn-join/batch` | `n` units | the same, but all are spawned before the first is joined | sum of the results |
 //! | `spawn-join/compute-10us`, `-100us`, `-1ms` | `n` jobs of `steps` steps | one by one, each returns `chain(mix(seed, i), steps)`; a step is about 1 ns | sum of the results |
 //! | `spawn-join/sleep-1ms` | `n` jobs that sleep `sleep_us` us | one by one, each sleeps, then returns `mix(seed, i)` | sum of the results |
+//! | `skynet` | `levels` | a unit, of which each makes ten below it and adds up their results, down so many levels; the last return `mix(seed, i)`. The outermost is made too where units are tasks | sum of `mix(seed, i)` over the last level |
 //! | `yield/one` | `n` yields | one unit yields with nobody else to run | sum of `mix(seed, i)`, one a yield |
 //! | `yield/many` | `tasks` units, `n` yields each | all live at once; making them is not timed | sum of every unit's `mix(seed, unit)` |
 //! | `ping-pong/channel` | `n` round trips | a number goes to the other unit over a channel of capacity 1, is mixed, comes back | the number after `n` trips from `seed` |
@@ -61,6 +62,7 @@ mod oversubscription;
 mod panics;
 mod ping_pong;
 pub mod probe;
+mod skynet;
 mod spawn_join;
 mod tcp_echo;
 mod timers;
@@ -84,6 +86,7 @@ type Visit<'a> = &'a mut dyn FnMut(&'static [&'static str], fn(&str) -> Answer);
 /// The list: a workload's file appears here and nowhere else.
 fn each<F: Family>(visit: Visit<'_>) {
     visit(spawn_join::SpawnJoin::NAMES, F::offer::<spawn_join::SpawnJoin>);
+    visit(skynet::Skynet::NAMES, F::offer::<skynet::Skynet>);
     visit(yields::Yields::NAMES, F::offer::<yields::Yields>);
     visit(ping_pong::PingPong::NAMES, F::offer::<ping_pong::PingPong>);
     visit(channel::Channel::NAMES, F::offer::<channel::Channel>);

@@ -44,6 +44,7 @@ fn vectors() -> Vec<Vector> {
         vector("spawn-join/compute-100us", &[("n", 2), ("steps", 9)], 2, sum(0..2, |i| chain(mix(SEED, i), 9))),
         vector("spawn-join/compute-1ms", &[("n", 1), ("steps", 10)], 1, chain(mix(SEED, 0), 10)),
         vector("spawn-join/sleep-1ms", &[("n", 2), ("sleep_us", 50)], 2, mixed(2)),
+        vector("skynet", &[("levels", 2)], 111, mixed(100)),
         vector("yield/one", &[("n", 9)], 9, mixed(9)),
         vector("yield/many", &[("tasks", 20), ("n", 5)], 100, mixed(20)),
         vector("ping-pong/channel", &[("n", 11)], 11, turns(11)),

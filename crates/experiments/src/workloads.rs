@@ -141,6 +141,13 @@ fn units() -> Vec<Experiment> {
             standard: BOTH,
             ..RATE
         },
+        Experiment {
+            workload: "skynet",
+            summary: "a tree of 1,111 units: each makes ten and adds up what they return",
+            params: &[("levels", 3)],
+            standard: FREE,
+            ..RATE
+        },
     ]
 }
 

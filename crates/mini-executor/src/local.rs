@@ -1,0 +1,180 @@
+//! An executor for one thread.
+#![allow(unsafe_code)]
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::marker::PhantomData;
+use std::panic::{Location, RefUnwindSafe, UnwindSafe};
+use std::pin::pin;
+use std::task::Poll;
+
+use crate::home::Home;
+use crate::task::{Name, Task, make, run};
+
+/// Tasks that are run before others get a turn: the future given to [`run`](LocalExecutor::run), timers, sockets.
+const TURN: u32 = 61;
+
+/// Runs tasks on the thread that made it. Tasks need not be `Send`, and may borrow what outlives the executor.
+///
+/// Nothing runs by itself: tasks run while somebody polls [`run`](Self::run), [`tick`](Self::tick) or calls
+/// [`try_tick`](Self::try_tick). Dropping the executor drops the futures of all tasks that are not done.
+///
+/// ```
+/// use mini_executor::{LocalExecutor, block_on};
+///
+/// let words = ["tasks", "may", "borrow"];
+/// let executor = LocalExecutor::new();
+/// let lengths: Vec<_> = words.iter().map(|word| executor.spawn(async move { word.len() })).collect();
+/// let sum = executor.run(async {
+///     let mut sum = 0;
+///     for length in lengths {
+///         sum += length.await;
+///     }
+///     sum
+/// });
+/// assert_eq!(block_on(sum), 14);
+/// ```
+pub struct LocalExecutor<'a> {
+    home: OnceCell<&'static Home>,
+    /// Futures may borrow for `'a` and no longer; and no other thread may spawn or run.
+    borrows: PhantomData<(*mut &'a (), std::rc::Rc<()>)>,
+}
+
+impl UnwindSafe for LocalExecutor<'_> {}
+impl RefUnwindSafe for LocalExecutor<'_> {}
+
+impl<'a> LocalExecutor<'a> {
+    /// An executor with no tasks. Takes no memory before the first is spawned.
+    pub const fn new() -> Self {
+        Self { home: OnceCell::new(), borrows: PhantomData }
+    }
+
+    #[inline]
+    fn home(&self) -> &'static Home {
+        self.home.get_or_init(Home::claim)
+    }
+
+    /// Whether every task has ended.
+    pub fn is_empty(&self) -> bool {
+        self.home.get().is_none_or(|home| home.is_empty())
+    }
+
+    /// Spawns a task. It has its first turn when the executor runs.
+    #[track_caller]
+    #[inline]
+    pub fn spawn<T: 'a>(&self, future: impl Future<Output = T> + 'a) -> Task<T> {
+        self.spawn_with(future, (), Location::caller())
+    }
+
+    /// Spawns a task with a name, by which reports tell it: of panics, of hangs. A name makes the task 24 bytes larger.
+    #[track_caller]
+    pub fn spawn_named<T: 'a>(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        future: impl Future<Output = T> + 'a,
+    ) -> Task<T> {
+        self.spawn_with(future, name.into(), Location::caller())
+    }
+
+    /// Spawns a task for each future, and puts the handles into `handles`.
+    #[track_caller]
+    pub fn spawn_many<T: 'a, F: Future<Output = T> + 'a>(
+        &self,
+        futures: impl IntoIterator<Item = F>,
+        handles: &mut impl Extend<Task<T>>,
+    ) {
+        let spawned = Location::caller();
+        handles.extend(futures.into_iter().map(|future| self.spawn_with(future, (), spawned)));
+    }
+
+    #[inline]
+    fn spawn_with<T: 'a, N: Name>(
+        &self,
+        future: impl Future<Output = T> + 'a,
+        name: N,
+        spawned: &'static Location<'static>,
+    ) -> Task<T> {
+        let home = self.home();
+        // SAFETY: an executor stays on the thread that claimed the home, so this is the owner's. It drops the future when it is
+        // dropped itself, and until then all that lives for `'a` is there. Where it is leaked the future is never used again.
+        let task = unsafe { make(home, spawned, future, name) };
+        home.add(task);
+        home.push(task);
+        // SAFETY: a task that was just made, whose output is a `T`; the second of its two references.
+        unsafe { Task::new(task) }
+    }
+
+    /// Polls one task, if one is ready. Tells whether one was.
+    pub fn try_tick(&self) -> bool {
+        let Some(home) = self.home.get() else { return false };
+        home.collect();
+        home.pop().map(run).is_some()
+    }
+
+    /// Polls one task, once one is ready.
+    pub async fn tick(&self) {
+        poll_fn(|context| {
+            self.home().wake_up(context.waker());
+            let ticked = self.try_tick();
+            self.home().fall_asleep();
+            if ticked { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Runs tasks until `future` has its result. `future` itself is polled between them, at least after every 61st.
+    pub async fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        poll_fn(|context| {
+            let home = self.home();
+            home.wake_up(context.waker());
+            let _asleep = Asleep(home);
+            if let Poll::Ready(result) = future.as_mut().poll(context) {
+                return Poll::Ready(result);
+            }
+            home.collect();
+            for _ in 0..TURN {
+                match home.pop() {
+                    Some(task) => run(task),
+                    None if home.collect() => {}
+                    None => return Poll::Pending,
+                }
+            }
+            // There may be more, but others are to have their turn.
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// Has the executor sleep when its turn ends, be it by a panic.
+struct Asleep(&'static Home);
+
+impl Drop for Asleep {
+    fn drop(&mut self) {
+        self.0.fall_asleep();
+    }
+}
+
+impl Drop for LocalExecutor<'_> {
+    fn drop(&mut self) {
+        if let Some(home) = self.home.take() {
+            home.release();
+        }
+    }
+}
+
+impl Default for LocalExecutor<'_> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for LocalExecutor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalExecutor").field("is_empty", &self.is_empty()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,186 @@
+//! Tasks: a future on its way, and the handle to it.
+//!
+//! | file | its one subject |
+//! |---|---|
+//! | `state` | the two words a task's state is kept in; begin here |
+//! | `header` | what every task has, whatever its future |
+//! | `core` | the allocation: header, future, outcome |
+//! | `local` | what happens to a task: woken, polled, joined, closed, done |
+//! | `packed` | a waker in one word |
+#![allow(unsafe_code)]
+
+mod core;
+mod header;
+mod local;
+mod packed;
+mod state;
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem::{ManuallyDrop, MaybeUninit};
+use std::panic::{Location, RefUnwindSafe, UnwindSafe, resume_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+pub(crate) use core::{Name, make};
+use header::Outcome;
+pub(crate) use header::TaskRef;
+pub(crate) use local::{arrive, close, run};
+
+/// A handle to a task that was spawned: a future of its result.
+///
+/// **Dropping it cancels the task.** [`detach`](Self::detach) lets the task go on with nobody waiting for it; `cancel().await` asks for
+/// its end and waits until its destructors have run.
+///
+/// # Panics
+/// Awaiting it panics as the task did, if the task panicked. It panics, too, when the task will never have a result: because its executor
+/// was dropped. [`fallible`](Self::fallible) gives `None` then.
+///
+/// ```
+/// use mini_executor::{LocalExecutor, block_on};
+///
+/// let executor = LocalExecutor::new();
+/// let task = executor.spawn(async { 6 * 7 });
+/// assert_eq!(block_on(executor.run(task)), 42);
+/// ```
+#[must_use = "a task is cancelled when its handle is dropped: await it, or `detach` it"]
+pub struct Task<T> {
+    inner: TaskRef,
+    /// It was awaited to its end.
+    has_ended: bool,
+    output: PhantomData<T>,
+}
+
+// SAFETY: the handle reaches the task's flags, count and awaiter, which it does by the protocol for its thread, and the output, which
+// may be sent. The future stays on its executor's thread.
+unsafe impl<T: Send> Send for Task<T> {}
+// SAFETY: by reference a handle tells whether the task is done, and where it was spawned: no `T` is reached.
+unsafe impl<T> Sync for Task<T> {}
+impl<T> Unpin for Task<T> {}
+impl<T> UnwindSafe for Task<T> {}
+impl<T> RefUnwindSafe for Task<T> {}
+
+impl<T> Task<T> {
+    /// # Safety
+    /// A task whose output is a `T`, and its handle's reference.
+    pub(crate) unsafe fn new(task: TaskRef) -> Self {
+        Self { inner: task, has_ended: false, output: PhantomData }
+    }
+
+    /// Lets the task run to its end with nobody waiting for it. If it panics, the [hook](crate::set_unhandled_hook) is told.
+    pub fn detach(self) {
+        if !self.has_ended {
+            let this = ManuallyDrop::new(self);
+            // SAFETY: the handle's reference; the handle is not used again.
+            unsafe { local::abandon(this.inner) }
+        }
+    }
+
+    /// Ends the task before its time, and waits until its executor has dropped its future. The result, if it came to one before.
+    ///
+    /// # Panics
+    /// As the task did, if it panicked before.
+    pub async fn cancel(self) -> Option<T> {
+        local::cancel(self.inner);
+        self.fallible().await
+    }
+
+    /// Whether the task came to its end, panicked, or was stopped.
+    pub fn is_finished(&self) -> bool {
+        self.has_ended || local::is_done(self.inner)
+    }
+
+    /// A future that gives `None` where awaiting the handle would panic because the task was cancelled.
+    pub fn fallible(self) -> FallibleTask<T> {
+        FallibleTask(self)
+    }
+
+    /// The task's name, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        let name = self.inner.name()?;
+        // SAFETY: the handle keeps the task alive, and names do not change.
+        Some(unsafe { &*std::ptr::from_ref(name) })
+    }
+
+    /// Where it was spawned.
+    pub fn spawned(&self) -> &'static Location<'static> {
+        self.inner.spawned
+    }
+
+    #[cold]
+    fn fail(&self) -> T {
+        let spawned = self.spawned();
+        panic!("the task spawned at {spawned} was cancelled, or its executor dropped: it has no result")
+    }
+
+    /// The result, or `None` if there will never be one.
+    #[inline]
+    fn poll_outcome(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        assert!(!self.has_ended, "a task's handle was polled after it had given its result");
+        let Poll::Ready(has_output) = local::poll_join(self.inner, context) else { return Poll::Pending };
+        self.has_ended = true;
+        if !has_output {
+            return Poll::Ready(None);
+        }
+        let mut outcome = MaybeUninit::<Outcome<T>>::uninit();
+        // SAFETY: the table is the task's own; there is an outcome, of this type, and it is taken once, for `has_ended` is set.
+        let outcome = unsafe {
+            self.inner.take_output(outcome.as_mut_ptr().cast());
+            outcome.assume_init()
+        };
+        Poll::Ready(Some(outcome.unwrap_or_else(|panic| resume_unwind(panic))))
+    }
+}
+
+impl<T> Future for Task<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        self.poll_outcome(context).map(|output| output.unwrap_or_else(|| self.fail()))
+    }
+}
+
+impl<T> Drop for Task<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.has_ended {
+            // SAFETY: the handle's reference, of a task that is done; the handle is not used again.
+            unsafe { local::drop_shared_reference(self.inner) }
+        } else {
+            local::cancel(self.inner);
+            // SAFETY: the handle's reference; the handle is not used again.
+            unsafe { local::abandon(self.inner) }
+        }
+    }
+}
+
+impl<T> fmt::Debug for Task<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("name", &self.name())
+            .field("spawned", &format_args!("{}", self.spawned()))
+            .field("is_finished", &self.is_finished())
+            .finish()
+    }
+}
+
+/// A handle that gives `None` for a task that was cancelled. Dropping it cancels the task. See [`Task::fallible`].
+#[must_use = "a task is cancelled when its handle is dropped: await it, or `detach` it"]
+#[derive(Debug)]
+pub struct FallibleTask<T>(Task<T>);
+
+impl<T> FallibleTask<T> {
+    /// As [`Task::detach`].
+    pub fn detach(self) {
+        self.0.detach();
+    }
+}
+
+impl<T> Future for FallibleTask<T> {
+    type Output = Option<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
+        self.0.poll_outcome(context)
+    }
+}

@@ -1,0 +1,150 @@
+//! A task's allocation: the header, then its future, and in the same place later what the future came to.
+#![allow(unsafe_code)]
+
+use std::borrow::Cow;
+use std::cell::{Cell, UnsafeCell};
+use std::future::Future;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicU32;
+use std::task::{Context, Poll};
+
+use super::header::{Header, Outcome, TaskRef, VTable};
+use super::packed::Packed;
+use super::state::local;
+use crate::home::Home;
+use crate::unhandled;
+
+/// The allocation. The header is its front, so that a pointer to one is a pointer to the other.
+#[repr(C)]
+struct Core<F: Future, N> {
+    header: Header,
+    stage: UnsafeCell<Stage<F>>,
+    /// `()` for a task without a name, which takes no room.
+    name: N,
+}
+
+union Stage<F: Future> {
+    future: ManuallyDrop<F>,
+    outcome: ManuallyDrop<Outcome<F::Output>>,
+}
+
+/// Where a task's name is kept, if it has one.
+pub(crate) trait Name: 'static {
+    fn name(&self) -> Option<&str>;
+}
+
+impl Name for () {
+    fn name(&self) -> Option<&str> {
+        None
+    }
+}
+
+impl Name for Cow<'static, str> {
+    fn name(&self) -> Option<&str> {
+        Some(self)
+    }
+}
+
+/// Makes a task: queued, with a reference for the executor and one for the handle.
+///
+/// # Safety
+/// On the home's owner's thread, and the home's executor drops the future before anything ends that it borrows.
+pub(crate) unsafe fn make<F: Future, N: Name>(
+    home: &'static Home,
+    spawned: &'static Location<'static>,
+    future: F,
+    name: N,
+) -> TaskRef {
+    let core = Box::new(Core {
+        header: Header {
+            vtable: const { &Core::<F, N>::VTABLE },
+            home,
+            next: Cell::new(None),
+            before: Cell::new(None),
+            after: Cell::new(None),
+            spawned,
+            local: Cell::new(local::QUEUED + 2 * local::ONE),
+            shared: AtomicU32::new(0),
+            awaiter: Cell::new(Packed::NOBODY),
+        },
+        stage: UnsafeCell::new(Stage { future: ManuallyDrop::new(future) }),
+        name,
+    });
+    // SAFETY: the whole allocation's pointer; it is freed by `Core::free`, when no reference is left.
+    unsafe { TaskRef::new(NonNull::from(Box::leak(core)).cast()) }
+}
+
+impl<F: Future, N: Name> Core<F, N> {
+    const VTABLE: VTable = VTable {
+        poll: Self::poll,
+        drop_future: Self::drop_future,
+        take_output: Self::take_output,
+        drop_output: Self::drop_output,
+        free: Self::free,
+        name: Self::name,
+    };
+
+    /// What lies behind the header, be it future or outcome.
+    ///
+    /// # Safety
+    /// The task has this type's table, and nobody else uses its stage as long as the result is used.
+    unsafe fn stage<'a>(task: TaskRef) -> &'a mut Stage<F> {
+        // SAFETY: a header with this table stands in front of such a core; the caller has the stage to itself.
+        unsafe { &mut *UnsafeCell::raw_get(&raw const (*task.cast::<Self>().as_ptr()).stage) }
+    }
+
+    unsafe fn poll(task: TaskRef, context: &mut Context<'_>) -> bool {
+        // SAFETY: as the table asks: there is a future, and who polls it has the stage. It is never moved.
+        let future = unsafe { Pin::new_unchecked(&mut *Self::stage(task).future) };
+        let outcome = match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
+            Ok(Poll::Pending) => return false,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(panic) => Err(panic),
+        };
+        // SAFETY: the future is polled no more, and dropped here and nowhere else.
+        let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(&mut Self::stage(task).future) }));
+        // A future that panics while it is dropped has failed, too; the first panic tells more.
+        let outcome = outcome.and_then(|output| dropped.map(|()| output));
+        // SAFETY: the place is free, and the task's owner has it until the task is done.
+        unsafe { Self::stage(task).outcome = ManuallyDrop::new(outcome) };
+        true
+    }
+
+    unsafe fn drop_future(task: TaskRef) {
+        // SAFETY: as the table asks: there is a future, dropped here for the only time.
+        let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(&mut Self::stage(task).future) }));
+        if let Err(panic) = dropped {
+            // The task was cancelled: its handle brings no outcome that could carry the panic.
+            unhandled::report(task.name(), task.spawned, panic);
+        }
+    }
+
+    unsafe fn take_output(task: TaskRef, to: *mut ()) {
+        // SAFETY: as the table asks: there is an outcome, moved out for the only time, to a place of its type.
+        unsafe { to.cast::<Outcome<F::Output>>().write(ManuallyDrop::take(&mut Self::stage(task).outcome)) }
+    }
+
+    unsafe fn drop_output(task: TaskRef) {
+        // SAFETY: as the table asks: there is an outcome, moved out for the only time.
+        let outcome = unsafe { ManuallyDrop::take(&mut Self::stage(task).outcome) };
+        let dropped = outcome.and_then(|output| catch_unwind(AssertUnwindSafe(|| drop(output))));
+        if let Err(panic) = dropped {
+            unhandled::report(task.name(), task.spawned, panic);
+        }
+    }
+
+    unsafe fn free(task: TaskRef) {
+        // SAFETY: made by a box of this type; as the table asks, nobody refers to it any more. What was in the stage is gone, and a
+        // union drops nothing by itself.
+        drop(unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) });
+    }
+
+    unsafe fn name(task: TaskRef) -> Option<NonNull<str>> {
+        // SAFETY: a header with this table stands in front of such a core, and the name is never written to.
+        let name = unsafe { &(*task.cast::<Self>().as_ptr()).name };
+        name.name().map(NonNull::from)
+    }
+}

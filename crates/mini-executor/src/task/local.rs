@@ -1,0 +1,371 @@
+//! What happens to a task of a [`LocalExecutor`](crate::LocalExecutor): woken, polled, joined, closed, done.
+//!
+//! Every function comes in two: for the owner's thread, where words are read and written plainly, and for any other. See
+//! [`state`](super::state) for why, and for what each flag means.
+#![allow(unsafe_code)]
+
+use std::mem::ManuallyDrop;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use super::header::TaskRef;
+use super::packed::Packed;
+use super::state::{MOST_REFERENCES, local, shared};
+
+/// The table of a waker whose data is a task's header.
+pub(super) static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake_waker, wake_by_ref, drop_waker);
+
+/// A task as the pointer of its waker.
+///
+/// # Safety
+/// `data` is the data of a waker with [`WAKER`], which holds a reference as long as the result is used.
+unsafe fn task_of(data: *const ()) -> TaskRef {
+    // SAFETY: the data of such a waker is the address of a header, which its reference keeps alive.
+    unsafe { TaskRef::new(std::ptr::NonNull::new_unchecked(data.cast_mut().cast())) }
+}
+
+unsafe fn clone_waker(data: *const ()) -> RawWaker {
+    // SAFETY: by the contract of wakers, `data` is of one that is alive.
+    add_reference(unsafe { task_of(data) });
+    RawWaker::new(data, &WAKER)
+}
+
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: as above.
+    wake(unsafe { task_of(data) });
+}
+
+unsafe fn wake_waker(data: *const ()) {
+    // SAFETY: as above; the reference is this function's now, and is given up at the end.
+    unsafe {
+        wake(task_of(data));
+        drop_reference(task_of(data));
+    }
+}
+
+unsafe fn drop_waker(data: *const ()) {
+    // SAFETY: as above.
+    unsafe { drop_reference(task_of(data)) }
+}
+
+/// Whether this thread may use the task's own word.
+#[inline]
+fn is_mine(task: TaskRef) -> bool {
+    task.home.is_mine()
+}
+
+/// Has the task polled again.
+#[inline]
+fn wake(task: TaskRef) {
+    if is_mine(task) {
+        wake_here(task);
+    } else {
+        wake_from_afar(task, 0);
+    }
+}
+
+/// On the owner's thread.
+#[inline]
+fn wake_here(task: TaskRef) {
+    let word = task.local.get();
+    if word & (local::QUEUED | local::DONE) == 0 {
+        task.local.set(word | local::QUEUED);
+        // While it runs the note is enough: it is queued after the poll.
+        if word & local::RUNNING == 0 {
+            task.home.push(task);
+        }
+    }
+}
+
+/// On any other: puts the task into the owner's mailbox, with `flags` beside it.
+#[cold]
+fn wake_from_afar(task: TaskRef, flags: u32) {
+    let update = |word: u32| (word & shared::DONE == 0).then_some(word | shared::QUEUED | flags);
+    // Written even where nothing changes: what this thread did before has to be seen by the poll that comes.
+    if let Ok(before) = task.shared.fetch_update(AcqRel, Acquire, update) {
+        // Until the task arrives there the owner neither frees it nor gives its home up.
+        if before & shared::QUEUED == 0 {
+            task.home.post(task);
+        }
+    }
+}
+
+/// A task comes out of the mailbox, on the owner's thread.
+pub(crate) fn arrive(task: TaskRef) {
+    let before = task.shared.fetch_and(!shared::QUEUED, AcqRel);
+    if before & shared::DONE != 0 {
+        task.home.owed.set(task.home.owed.get() - 1);
+        if shared::is_unreferenced(before & !shared::QUEUED) {
+            free(task);
+        }
+        return;
+    }
+    if before & shared::CLOSED != 0 {
+        task.local.set(task.local.get() | local::CLOSED);
+    }
+    wake_here(task);
+}
+
+#[inline]
+fn add_reference(task: TaskRef) {
+    if is_mine(task) && task.local.get() & local::DONE == 0 {
+        let word = task.local.get().wrapping_add(local::ONE);
+        task.local.set(word);
+        assert_countable(local::count(word));
+    } else {
+        // Relaxed: a reference is made from one that is held, as in `Arc`.
+        assert_countable(shared::count(task.shared.fetch_add(shared::ONE, Relaxed)));
+    }
+}
+
+#[inline]
+fn assert_countable(count: i32) {
+    if count > MOST_REFERENCES {
+        // A panic could be caught, and the count would run over later.
+        std::process::abort();
+    }
+}
+
+/// Gives a reference up, which may free the task.
+///
+/// # Safety
+/// The caller held it, and does not use the task afterwards.
+#[inline]
+pub(super) unsafe fn drop_reference(task: TaskRef) {
+    if is_mine(task) && task.local.get() & local::DONE == 0 {
+        // The executor's own is among them until the task is done: it is not the last.
+        task.local.set(task.local.get().wrapping_sub(local::ONE));
+        return;
+    }
+    // SAFETY: as the caller promises.
+    unsafe { drop_shared_reference(task) }
+}
+
+/// The same, for a reference that counts in the shared word: on another thread, or after the task was done.
+///
+/// # Safety
+/// As above.
+#[inline]
+pub(super) unsafe fn drop_shared_reference(task: TaskRef) {
+    let word = task.shared.load(Acquire);
+    let is_last = word & shared::DONE != 0 && shared::is_unreferenced(word.wrapping_sub(shared::ONE));
+    // Where it is the last nobody else can change the word any more, and 5 ns are saved.
+    if is_last {
+        free(task);
+        return;
+    }
+    let after = task.shared.fetch_sub(shared::ONE, AcqRel).wrapping_sub(shared::ONE);
+    if after & shared::DONE != 0 && shared::is_unreferenced(after) {
+        free(task);
+    }
+}
+
+#[inline]
+fn free(task: TaskRef) {
+    // SAFETY: the table is the task's own. The task is done and nothing refers to it; its outcome was taken or dropped before
+    // the handle's reference was given up, or at the end of the task when the handle had gone.
+    unsafe { (task.vtable.free)(task) }
+}
+
+/// Polls a task that came out of the run queue, on the owner's thread.
+pub(crate) fn run(task: TaskRef) {
+    let word = task.local.get();
+    debug_assert_eq!(word & (local::QUEUED | local::RUNNING | local::DONE), local::QUEUED);
+    if word & local::CLOSED != 0 {
+        return close(task);
+    }
+    task.local.set((word & !local::QUEUED) | local::RUNNING);
+    // The executor's reference lasts as long as the poll: the waker that is lent to it needs none of its own.
+    // SAFETY: the data is a header, as the table asks; it is never dropped, so no reference is given up.
+    let waker = ManuallyDrop::new(unsafe { Waker::new(task.as_ptr(), &WAKER) });
+    // SAFETY: the table is the task's own; there is a future, for the task is not done, and nobody else is polling it.
+    let ended = unsafe { (task.vtable.poll)(task, &mut Context::from_waker(&waker)) };
+    let word = task.local.get() & !local::RUNNING;
+    if ended {
+        task.local.set(word | local::DONE | local::OUTPUT);
+        finish(task);
+    } else if word & local::CLOSED != 0 {
+        task.local.set(word);
+        close(task);
+    } else {
+        task.local.set(word);
+        if word & local::QUEUED != 0 {
+            task.home.push(task);
+        }
+    }
+}
+
+/// Drops the future of a task that will not be polled again, on the owner's thread.
+pub(crate) fn close(task: TaskRef) {
+    // Nobody queues it meanwhile, be it woken by its own destructors.
+    task.local.set(task.local.get() | local::QUEUED | local::RUNNING);
+    // SAFETY: the table is the task's own; the task is not done, so there is a future, and it is not being polled.
+    unsafe { (task.vtable.drop_future)(task) };
+    task.local.set((task.local.get() & !(local::QUEUED | local::RUNNING)) | local::DONE);
+    finish(task);
+}
+
+/// A task is done, on the owner's thread: its count becomes everybody's, and who awaits it is woken. The executor's reference ends.
+fn finish(task: TaskRef) {
+    // Once the task is done for all to see, another thread may free it: everything that is needed is read before.
+    let home = task.home;
+    home.remove(task);
+    if task.local.get() & local::ABANDONED != 0 {
+        drop_output(task);
+    }
+    let counted = counted(task).wrapping_sub(shared::ONE);
+    let mut word = task.shared.load(Acquire);
+    let (awaiter, before) = loop {
+        if word & shared::JOINED != 0 {
+            return finish_carefully(task);
+        }
+        if word & shared::ABANDONED != 0 {
+            drop_output(task);
+        }
+        let awaiter = task.awaiter.get();
+        match task.shared.compare_exchange_weak(word, word.wrapping_add(counted) | shared::DONE, AcqRel, Acquire) {
+            Ok(before) => break (awaiter, before),
+            Err(changed) => word = changed,
+        }
+    };
+    if before & shared::QUEUED != 0 {
+        home.owed.set(home.owed.get() + 1);
+    } else if shared::count(before.wrapping_add(counted)) == 0 {
+        free(task);
+    }
+    // SAFETY: packed by a join on this thread. It is unpacked once, here: nobody looks at a done task's awaiter.
+    if let Some(awaiter) = unsafe { awaiter.unpack() } {
+        awaiter.wake();
+    }
+}
+
+/// The same where another thread has awaited the handle: its waker may just be on its way into the task.
+#[cold]
+fn finish_carefully(task: TaskRef) {
+    // The executor's reference is held until the awaiter was taken.
+    let counted = counted(task);
+    let mut word = task.shared.load(Acquire);
+    let before = loop {
+        if word & shared::ABANDONED != 0 {
+            drop_output(task);
+        }
+        match task.shared.compare_exchange_weak(word, word.wrapping_add(counted) | shared::DONE, AcqRel, Acquire) {
+            Ok(before) => break before,
+            Err(changed) => word = changed,
+        }
+    };
+    if before & shared::QUEUED != 0 {
+        task.home.owed.set(task.home.owed.get() + 1);
+    }
+    if before & shared::JOINING == 0 {
+        // SAFETY: the handle put it there, and does not touch it any more now that the task is done. Unpacked once, here.
+        if let Some(awaiter) = unsafe { task.awaiter.replace(Packed::NOBODY).unpack() } {
+            awaiter.wake();
+        }
+    }
+    // SAFETY: the executor's reference; its last use.
+    unsafe { drop_reference(task) }
+}
+
+/// The owner's count, as the shared word counts.
+#[inline]
+fn counted(task: TaskRef) -> u32 {
+    // Both words have their count in the same place.
+    task.local.get() & !(local::ONE - 1)
+}
+
+/// Nobody will come for the outcome. On the owner's thread, before the task is done for others.
+fn drop_output(task: TaskRef) {
+    let word = task.local.get();
+    if word & local::OUTPUT != 0 {
+        task.local.set(word & !local::OUTPUT);
+        // SAFETY: the table is the task's own, and the flag says that there is an outcome.
+        unsafe { (task.vtable.drop_output)(task) }
+    }
+}
+
+/// What is there for a handle that is awaited: `true` an outcome to take, `false` none, for the task was cancelled.
+#[inline]
+pub(super) fn poll_join(task: TaskRef, context: &mut Context<'_>) -> Poll<bool> {
+    if !is_mine(task) {
+        return join_from_afar(task, context);
+    }
+    let word = task.local.get();
+    if word & local::DONE != 0 {
+        return Poll::Ready(word & local::OUTPUT != 0);
+    }
+    await_with(task, context.waker());
+    Poll::Pending
+}
+
+/// Puts a waker into the task's awaiter. On the owner's thread, or while [`shared::JOINING`] is set.
+#[inline]
+fn await_with(task: TaskRef, waker: &Waker) {
+    if !task.awaiter.get().wakes_the_same_as(waker) {
+        let former = task.awaiter.replace(Packed::new(waker));
+        // SAFETY: it stood in the task, and is now nowhere else.
+        drop(unsafe { former.unpack() });
+    }
+}
+
+#[cold]
+fn join_from_afar(task: TaskRef, context: &mut Context<'_>) -> Poll<bool> {
+    let announce = |word: u32| (word & shared::DONE == 0).then_some(word | shared::JOINED | shared::JOINING);
+    if task.shared.fetch_update(AcqRel, Acquire, announce).is_ok() {
+        await_with(task, context.waker());
+        let before = task.shared.fetch_and(!shared::JOINING, AcqRel);
+        if before & shared::DONE == 0 {
+            return Poll::Pending;
+        }
+        // SAFETY: done meanwhile, and so the owner left the waker to us.
+        drop(unsafe { task.awaiter.replace(Packed::NOBODY).unpack() });
+    }
+    Poll::Ready(has_output(task))
+}
+
+/// Whether a done task has an outcome. For its handle.
+fn has_output(task: TaskRef) -> bool {
+    task.local.get() & local::OUTPUT != 0
+}
+
+/// Whether the task came to its end, or was stopped.
+#[inline]
+pub(super) fn is_done(task: TaskRef) -> bool {
+    if is_mine(task) { task.local.get() & local::DONE != 0 } else { task.shared.load(Acquire) & shared::DONE != 0 }
+}
+
+/// Asks for the task's end; its future is dropped by its executor.
+#[inline]
+pub(super) fn cancel(task: TaskRef) {
+    if is_mine(task) {
+        if task.local.get() & local::DONE == 0 {
+            task.local.set(task.local.get() | local::CLOSED);
+            wake_here(task);
+        }
+    } else {
+        wake_from_afar(task, shared::CLOSED);
+    }
+}
+
+/// The handle goes, without having taken the outcome, and the task goes on.
+///
+/// # Safety
+/// The handle's reference is given up: it must not be used afterwards.
+pub(super) unsafe fn abandon(task: TaskRef) {
+    let is_done = if is_mine(task) {
+        let word = task.local.get();
+        if word & local::DONE == 0 {
+            task.local.set(word | local::ABANDONED);
+        }
+        word & local::DONE != 0
+    } else {
+        let leave = |word: u32| (word & shared::DONE == 0).then_some(word | shared::ABANDONED);
+        task.shared.fetch_update(AcqRel, Acquire, leave).is_err()
+    };
+    if is_done && has_output(task) {
+        // SAFETY: the table is the task's own. There is an outcome, it is the handle's to take, and this is its last act.
+        unsafe { (task.vtable.drop_output)(task) }
+    }
+    // SAFETY: the caller gives the handle's reference up.
+    unsafe { drop_reference(task) }
+}

@@ -1,0 +1,47 @@
+//! Which thread is this? A number a thread, never given twice.
+//!
+//! `std::thread::ThreadId` is the same thing, but asking for it goes through an `Arc`. This one is asked for on every wake: the
+//! answer has to cost one load.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+thread_local! {
+    static TOKEN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// This thread's number; never 0.
+#[inline]
+pub(crate) fn token() -> u32 {
+    match TOKEN.get() {
+        0 => assign(),
+        token => token,
+    }
+}
+
+#[cold]
+fn assign() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let token = NEXT.fetch_add(1, Ordering::Relaxed);
+    // A thread that took another one's number would touch its tasks without any synchronization.
+    assert!(token != 0 && token < u32::MAX - 1_000_000, "four billion threads have been started in this process");
+    TOKEN.set(token);
+    token
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_keeps_its_token_and_shares_it_with_nobody() {
+        let mine = token();
+        assert_eq!(mine, token());
+        let theirs: Vec<u32> = (0..4).map(|_| std::thread::spawn(token).join().unwrap()).collect();
+        let mut all = theirs.clone();
+        all.push(mine);
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 5);
+    }
+}

@@ -1,0 +1,90 @@
+//! Panics nobody would hear of: of tasks whose handle was dropped or detached.
+//!
+//! A task that is joined hands its panic to whoever joins it. One that is not would end in silence: the line that Rust's own hook prints
+//! names neither the task nor the place it was spawned at, and no program can react to it. So each such panic is [`report`]ed, once,
+//! to a hook that the program may replace.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::Location;
+use std::sync::{PoisonError, RwLock};
+
+/// A panic of a task that nobody joins.
+pub struct Unhandled<'a> {
+    /// The task's name, if it was given one.
+    pub name: Option<&'a str>,
+    /// Where it was spawned.
+    pub spawned: &'static Location<'static>,
+    /// What it panicked with.
+    pub payload: Box<dyn Any + Send>,
+}
+
+impl Unhandled<'_> {
+    /// The message, if the panic had one: `panic!` makes a string.
+    pub fn message(&self) -> Option<&str> {
+        let literal = self.payload.downcast_ref::<&'static str>().copied();
+        literal.or_else(|| self.payload.downcast_ref::<String>().map(String::as_str))
+    }
+}
+
+impl fmt::Display for Unhandled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a task that nobody joins has panicked: ")?;
+        if let Some(name) = self.name {
+            write!(f, "{name:?}, ")?;
+        }
+        write!(f, "spawned at {}: {}", self.spawned, self.message().unwrap_or("(no message)"))
+    }
+}
+
+impl fmt::Debug for Unhandled<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = self.message();
+        f.debug_struct("Unhandled")
+            .field("name", &self.name)
+            .field("spawned", &self.spawned)
+            .field("message", &message)
+            .finish_non_exhaustive()
+    }
+}
+
+type Hook = Box<dyn Fn(Unhandled<'_>) + Send + Sync>;
+
+static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
+
+/// Has `hook` called for each panic of a task that nobody joins, in place of the line on stderr. It runs where the panic was found: on
+/// the thread that ran the task, or that dropped its handle. A hook that panics is not called again for that.
+///
+/// ```
+/// use mini_executor::{LocalExecutor, block_on, set_unhandled_hook, yield_now};
+/// use std::sync::atomic::{AtomicU32, Ordering};
+///
+/// static LOST: AtomicU32 = AtomicU32::new(0);
+/// set_unhandled_hook(|panic| {
+///     assert_eq!(panic.message(), Some("out of luck"));
+///     LOST.fetch_add(1, Ordering::Relaxed);
+/// });
+///
+/// let executor = LocalExecutor::new();
+/// executor.spawn(async { panic!("out of luck") }).detach();
+/// block_on(executor.run(yield_now()));
+/// assert_eq!(LOST.load(Ordering::Relaxed), 1);
+/// ```
+pub fn set_unhandled_hook(hook: impl Fn(Unhandled<'_>) + Send + Sync + 'static) {
+    *HOOK.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(hook));
+}
+
+/// Tells the hook. Never panics: it is called from destructors.
+pub(crate) fn report(name: Option<&str>, spawned: &'static Location<'static>, payload: Box<dyn Any + Send>) {
+    let unhandled = Unhandled { name, spawned, payload };
+    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        match &*HOOK.read().unwrap_or_else(PoisonError::into_inner) {
+            Some(hook) => hook(unhandled),
+            None => eprintln!("{unhandled}"),
+        }
+    }));
+    if let Err(panic) = told {
+        // Its own message has been printed by Rust's hook. Dropping what it threw might panic again.
+        std::mem::forget(panic);
+    }
+}

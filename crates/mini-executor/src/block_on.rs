@@ -4,13 +4,18 @@ use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
+use std::task::{Context, Poll, Waker};
 
-use crate::thread::token;
+use crate::driver::{Driver, Sleeper};
 
-/// Polls `future` on this thread until it has its result, and sleeps in between.
+thread_local! {
+    /// This thread's timers and descriptors. Kept from one call to the next: making an epoll instance takes system calls.
+    static DRIVER: Arc<Driver> = Arc::new(Driver::new());
+    static IS_ENTERED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Polls `future` on this thread until it has its result. In between it serves the timers and descriptors that are awaited on this
+/// thread, and sleeps.
 ///
 /// # Panics
 /// When it is called inside another `block_on` on the same thread: inside a task, for instance. The thread would sleep, and every
@@ -21,9 +26,14 @@ use crate::thread::token;
 /// ```
 #[track_caller]
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let _entered = Entered::enter();
-    let sleeper =
-        Arc::new(Sleeper { owner: token(), thread: std::thread::current(), is_woken: AtomicBool::new(false) });
+    block_on_with(DRIVER.with(Clone::clone), future)
+}
+
+/// The same, with a driver that other threads may share.
+#[track_caller]
+pub(crate) fn block_on_with<T>(driver: Arc<Driver>, future: impl Future<Output = T>) -> T {
+    let _entered = Entered::enter(driver.clone());
+    let sleeper = Arc::new(Sleeper::new(driver));
     let waker = Waker::from(sleeper.clone());
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
@@ -31,54 +41,29 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
         if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
             return result;
         }
-        while !sleeper.is_woken.swap(false, Ordering::Acquire) {
-            std::thread::park();
-        }
+        sleeper.rest();
     }
 }
 
-thread_local! {
-    static ENTERED: Cell<bool> = const { Cell::new(false) };
-}
-
+/// The thread is in `block_on`.
 struct Entered;
 
 impl Entered {
     #[track_caller]
-    fn enter() -> Self {
+    fn enter(driver: Arc<Driver>) -> Self {
         assert!(
-            !ENTERED.replace(true),
+            !IS_ENTERED.replace(true),
             "block_on inside block_on: the thread would sleep, and every other task on it would wait. \
              Await the future instead, or call block_on on another thread"
         );
+        Driver::enter(Some(driver));
         Self
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        ENTERED.set(false);
-    }
-}
-
-/// A thread in `block_on`.
-struct Sleeper {
-    owner: u32,
-    thread: Thread,
-    is_woken: AtomicBool,
-}
-
-impl Wake for Sleeper {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        // Itself it need not rouse.
-        if self.owner == token() {
-            self.is_woken.store(true, Ordering::Relaxed);
-        } else if !self.is_woken.swap(true, Ordering::Release) {
-            self.thread.unpark();
-        }
+        Driver::enter(None);
+        IS_ENTERED.set(false);
     }
 }

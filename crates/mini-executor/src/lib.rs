@@ -12,15 +12,23 @@
 //! ```
 
 mod block_on;
+mod clock;
+mod driver;
 mod home;
+mod io;
 mod local;
+mod reactor;
+mod sleep;
 mod task;
 mod thread;
+mod timers;
 mod unhandled;
 mod yield_now;
 
 pub use block_on::block_on;
+pub use io::Async;
 pub use local::LocalExecutor;
+pub use sleep::{Interval, Sleep, TimedOut, interval, sleep, sleep_until, timeout};
 pub use task::{FallibleTask, Task};
 pub use unhandled::{Unhandled, set_unhandled_hook};
 pub use yield_now::{YieldNow, yield_now};

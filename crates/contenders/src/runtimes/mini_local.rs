@@ -8,7 +8,7 @@ use mini_executor::{LocalExecutor, Task};
 
 use super::{Runtime, one};
 use crate::capability::Tasks;
-use crate::kits::smol::SmolKit;
+use crate::kits::mini::MiniKit;
 use crate::workloads::{OnTasks, offer};
 
 pub(super) const VERSION: &str = concat!("mini-executor ", env!("VERSION_MINI_EXECUTOR"));
@@ -24,7 +24,7 @@ struct MiniLocal;
 
 impl Tasks for MiniLocal {
     type Handle<T: Send + 'static> = Task<T>;
-    type Kit = SmolKit;
+    type Kit = MiniKit;
     const NO_SHUTDOWN: Option<&'static str> =
         Some("its executor and its pool for blocking calls live as long as the process: nothing waits");
 
@@ -44,8 +44,8 @@ impl Tasks for MiniLocal {
         mini_executor::yield_now()
     }
 
-    async fn sleep(time: Duration) {
-        async_io::Timer::after(time).await;
+    fn sleep(time: Duration) -> impl Future<Output = ()> + Send {
+        mini_executor::sleep(time)
     }
 
     fn detach<T: Send + 'static>(handle: Task<T>) {

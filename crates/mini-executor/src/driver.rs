@@ -1,0 +1,266 @@
+//! What a thread does when no task is ready: it serves timers and descriptors, and sleeps until there is something to do.
+//!
+//! Every thread in [`block_on`](crate::block_on) has a driver; the workers of a runtime share one. A timer or descriptor belongs
+//! to the driver of the thread that awaits it.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+
+use crate::clock;
+use crate::reactor::{Reactor, Turn, Until};
+use crate::thread::token;
+use crate::timers::{Key, Timers};
+
+/// Timers and descriptors of one or several threads.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    timers: Mutex<Timers>,
+    /// When the next timer is due, `u64::MAX` without one: a look that needs no lock.
+    next_due: AtomicU64,
+    /// Made when it is first needed: a thread that waits for tasks alone needs none.
+    reactor: OnceLock<Reactor>,
+    /// Held by the thread that serves.
+    turn: Mutex<(Turn, Vec<Waker>)>,
+}
+
+const NEVER: u64 = u64::MAX;
+
+thread_local! {
+    static CURRENT: RefCell<Option<Arc<Driver>>> = const { RefCell::new(None) };
+}
+
+impl Driver {
+    pub(crate) const fn new() -> Self {
+        Self {
+            timers: Mutex::new(Timers::new()),
+            next_due: AtomicU64::new(NEVER),
+            reactor: OnceLock::new(),
+            turn: Mutex::new((Turn::new(), Vec::new())),
+        }
+    }
+
+    /// The driver of this thread, if it is in `block_on`.
+    pub(crate) fn current() -> Option<Arc<Self>> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// Whether that is this thread's driver.
+    pub(crate) fn is_current(&self) -> bool {
+        CURRENT.with_borrow(|current| current.as_ref().is_some_and(|current| std::ptr::eq(&raw const **current, self)))
+    }
+
+    /// Whether this thread has a driver, and that has anything that tasks may have to be interrupted for.
+    #[inline]
+    pub(crate) fn is_current_watching() -> bool {
+        CURRENT.with_borrow(|current| current.as_ref().is_some_and(|current| current.is_watching()))
+    }
+
+    /// Makes it this thread's driver; the former one is to be put back.
+    pub(crate) fn enter(driver: Option<Arc<Self>>) -> Option<Arc<Self>> {
+        CURRENT.replace(driver)
+    }
+
+    fn timers(&self) -> MutexGuard<'_, Timers> {
+        self.timers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, timers: &Timers) {
+        self.next_due.store(timers.next_due().unwrap_or(NEVER), Ordering::Relaxed);
+    }
+
+    /// Arms a timer.
+    pub(crate) fn arm(&self, due: u64, is_precise: bool, waker: &Waker) -> Key {
+        let waker = waker.clone();
+        let mut timers = self.timers();
+        let (key, is_next) = timers.arm(due, is_precise, waker);
+        self.note(&timers);
+        drop(timers);
+        if is_next && let Some(reactor) = self.reactor.get() && self.turn.try_lock().is_err() {
+            // Another thread waits, for longer than this.
+            reactor.notify();
+        }
+        key
+    }
+
+    /// Whether a timer has fired; if not, it will wake `waker`.
+    pub(crate) fn poll_timer(&self, key: Key, waker: &Waker) -> bool {
+        let (has_fired, former) = self.timers().poll(key, waker);
+        drop(former);
+        has_fired
+    }
+
+    /// Lets a timer go.
+    pub(crate) fn disarm(&self, key: Key) {
+        let mut timers = self.timers();
+        let waker = timers.disarm(key);
+        self.note(&timers);
+        drop(timers);
+        drop(waker);
+    }
+
+    /// The reactor, made if there is none yet.
+    pub(crate) fn reactor(&self) -> io::Result<&Reactor> {
+        if let Some(reactor) = self.reactor.get() {
+            return Ok(reactor);
+        }
+        // Should two threads come here at once, one of the two is dropped.
+        let made = Reactor::new()?;
+        Ok(self.reactor.get_or_init(|| made))
+    }
+
+    /// Whether there is anything that tasks may have to be interrupted for.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.next_due.load(Ordering::Relaxed) != NEVER || self.reactor.get().is_some_and(Reactor::is_watching)
+    }
+
+    /// Serves what is due by now, without waiting.
+    pub(crate) fn serve(&self) {
+        if !self.is_watching() {
+            return;
+        }
+        // Another thread is at it.
+        let Ok(mut turn) = self.turn.try_lock() else { return };
+        let (turn, wakers) = &mut *turn;
+        if let Some(reactor) = self.reactor.get() && reactor.is_watching() {
+            // An error of epoll itself (a closed descriptor) would be a bug of this crate; sleeping reports it.
+            let _ = reactor.wait(turn, Until::Now, wakers);
+        }
+        self.finish(wakers);
+    }
+
+    /// Fires what is due, and wakes.
+    fn finish(&self, wakers: &mut Vec<Waker>) {
+        if self.next_due.load(Ordering::Relaxed) != NEVER {
+            let now = clock::now();
+            let mut timers = self.timers();
+            timers.fire(now, wakers);
+            self.note(&timers);
+        }
+        wakers.drain(..).for_each(Waker::wake);
+    }
+
+    /// Serves, and before that sleeps until there is something to serve or `sleeper` is woken.
+    ///
+    /// # Panics
+    /// When epoll fails, which it does only if somebody closed a descriptor that is this crate's.
+    fn sleep(&self, sleeper: &Sleeper) {
+        let (next, has_precise) = {
+            let timers = self.timers();
+            (timers.next_due(), timers.has_precise())
+        };
+        let reactor = if has_precise { self.reactor().ok() } else { self.reactor.get() };
+        let watches = has_precise || reactor.is_some_and(Reactor::is_watching);
+        let remaining = next.map(|due| (due, clock::now()));
+        if let Some((due, now)) = remaining && due <= now {
+            return self.serve();
+        }
+        let Some(reactor) = reactor.filter(|_| watches) else {
+            sleeper.park(remaining.map(|(due, now)| Duration::from_nanos(due - now)));
+            return self.serve();
+        };
+        // Another thread serves, and will wake what this one waits for.
+        let Ok(mut turn) = self.turn.try_lock() else { return sleeper.park(None) };
+        let (turn, wakers) = &mut *turn;
+        let until = match remaining {
+            None => Until::Ever,
+            Some((due, now)) if has_precise => Until::Exactly { now, due },
+            Some((due, now)) => Until::About(due - now),
+        };
+        if sleeper.fall_asleep(ASLEEP_IN_REACTOR) {
+            let waited = reactor.wait(turn, until, wakers);
+            sleeper.is_awake();
+            waited.unwrap_or_else(|error| panic!("epoll failed: {error}; was a descriptor closed that is not yours?"));
+        }
+        self.finish(wakers);
+    }
+}
+
+/// A thread in `block_on`, as what wakes it.
+#[derive(Debug)]
+pub(crate) struct Sleeper {
+    driver: Arc<Driver>,
+    owner: u32,
+    thread: Thread,
+    state: AtomicU8,
+}
+
+/// It runs, and nobody has woken it since it last looked.
+const AWAKE: u8 = 0;
+/// Somebody has.
+const WOKEN: u8 = 1;
+/// It sleeps, and is unparked.
+const ASLEEP: u8 = 2;
+/// It sleeps in its driver's reactor, and is notified.
+const ASLEEP_IN_REACTOR: u8 = 3;
+
+impl Sleeper {
+    /// This thread.
+    pub(crate) fn new(driver: Arc<Driver>) -> Self {
+        Self { driver, owner: token(), thread: std::thread::current(), state: AtomicU8::new(AWAKE) }
+    }
+
+    /// After a poll that gave no result: serves what is due, and sleeps unless it was woken.
+    pub(crate) fn rest(&self) {
+        if self.take_wake() {
+            return self.driver.serve();
+        }
+        while !self.take_wake() {
+            self.driver.sleep(self);
+        }
+    }
+
+    fn take_wake(&self) -> bool {
+        // Looked at first: writing costs more.
+        self.state.load(Ordering::Relaxed) == WOKEN && self.state.swap(AWAKE, Ordering::Acquire) == WOKEN
+    }
+
+    /// Tells whether to sleep; not if it was woken meanwhile.
+    fn fall_asleep(&self, how: u8) -> bool {
+        self.state.compare_exchange(AWAKE, how, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Sleep ended, for whatever reason; a wake stays to be seen.
+    fn is_awake(&self) {
+        for how in [ASLEEP, ASLEEP_IN_REACTOR] {
+            let _ = self.state.compare_exchange(how, AWAKE, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    fn park(&self, time: Option<Duration>) {
+        if self.fall_asleep(ASLEEP) {
+            match time {
+                Some(time) => std::thread::park_timeout(time),
+                None => std::thread::park(),
+            }
+            self.is_awake();
+        }
+    }
+}
+
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.owner == token() {
+            // Itself it need not rouse. Exchanged, not stored: that would hide what another thread did before it woke this one.
+            let _ = self.state.compare_exchange(AWAKE, WOKEN, Ordering::Relaxed, Ordering::Relaxed);
+            return;
+        }
+        match self.state.swap(WOKEN, Ordering::Release) {
+            ASLEEP => self.thread.unpark(),
+            ASLEEP_IN_REACTOR => {
+                if let Some(reactor) = self.driver.reactor.get() {
+                    reactor.notify();
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! Descriptors that tasks wait for.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+use crate::driver::Driver;
+use crate::reactor::{Interest, Source};
+
+/// Anything with a descriptor that epoll can wait for: sockets, pipes, not files. It reads and writes without holding the thread.
+///
+/// It may be awaited on any thread in [`block_on`](crate::block_on), whose driver serves it from then on; by several tasks at once
+/// if they are on one thread.
+///
+/// ```
+/// use mini_executor::{Async, block_on};
+/// use std::io::{Read, Write};
+/// use std::os::unix::net::UnixStream;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (mut here, there) = UnixStream::pair()?;
+/// let there = Async::new(there)?;
+/// here.write_all(b"hello")?;
+/// let mut buffer = [0; 8];
+/// let count = block_on(there.read_with(|mut stream| stream.read(&mut buffer)))?;
+/// assert_eq!(&buffer[..count], b"hello");
+/// # Ok(())
+/// # }
+/// ```
+pub struct Async<T: AsFd> {
+    /// `None` only while it is being taken apart.
+    io: Option<T>,
+    source: Arc<Source>,
+    /// Where it is registered. Not before it has to wait for the first time.
+    place: Mutex<Option<Place>>,
+}
+
+struct Place {
+    driver: Arc<Driver>,
+    key: usize,
+}
+
+impl<T: AsFd> Async<T> {
+    /// Makes the descriptor non-blocking.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn new(io: T) -> io::Result<Self> {
+        let flags = fcntl_getfl(&io)?;
+        if !flags.contains(OFlags::NONBLOCK) {
+            fcntl_setfl(&io, flags | OFlags::NONBLOCK)?;
+        }
+        Ok(Self { io: Some(io), source: Arc::new(Source::new()), place: Mutex::new(None) })
+    }
+
+    /// What is inside.
+    ///
+    /// # Panics
+    /// Never: only [`into_inner`](Self::into_inner) takes it out, and ends this value.
+    pub fn get_ref(&self) -> &T {
+        self.io.as_ref().expect("it is there until into_inner")
+    }
+
+    /// Gives the descriptor back; it stays non-blocking.
+    ///
+    /// # Panics
+    /// Never.
+    pub fn into_inner(mut self) -> T {
+        self.deregister();
+        self.io.take().expect("it is there until now")
+    }
+
+    /// Attempts `operation` until it would not block, and waits to be readable in between.
+    ///
+    /// # Errors
+    /// As the operation; and when the descriptor can't be registered with epoll.
+    pub async fn read_with<'a, R>(&'a self, mut operation: impl FnMut(&'a T) -> io::Result<R>) -> io::Result<R> {
+        poll_fn(|context| self.attempt(Interest::Read, context, &mut operation)).await
+    }
+
+    /// Attempts `operation` until it would not block, and waits to be writable in between.
+    ///
+    /// # Errors
+    /// As the operation; and when the descriptor can't be registered with epoll.
+    pub async fn write_with<'a, R>(&'a self, mut operation: impl FnMut(&'a T) -> io::Result<R>) -> io::Result<R> {
+        poll_fn(|context| self.attempt(Interest::Write, context, &mut operation)).await
+    }
+
+    fn attempt<'a, R>(
+        &'a self,
+        interest: Interest,
+        context: &mut Context<'_>,
+        mut operation: impl FnMut(&'a T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        loop {
+            if let Some(seen) = self.source.ready(interest) {
+                match operation(self.get_ref()) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        // Watched before it is believed: a descriptor that is registered only afterwards reports what it is then.
+                        self.source.is_not_ready(interest, seen);
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    done => return Poll::Ready(done),
+                }
+            }
+            self.register()?;
+            if !self.source.wait(interest, context.waker()) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// A transfer that moved less than it was given room for has emptied, or filled, the kernel's buffer: the next attempt would
+    /// find nothing, and is spared.
+    fn transfer<'a>(
+        &'a self,
+        interest: Interest,
+        context: &mut Context<'_>,
+        room: usize,
+        operation: impl FnMut(&'a T) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let seen = self.source.ready(interest);
+        let moved = self.attempt(interest, context, operation);
+        if let (Some(seen), Poll::Ready(Ok(count))) = (seen, &moved)
+            && *count < room
+            && *count > 0
+        {
+            self.source.is_not_ready(interest, seen);
+        }
+        moved
+    }
+
+    /// Has the current thread's driver watch it.
+    fn register(&self) -> io::Result<()> {
+        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        if place.as_ref().is_some_and(|place| place.driver.is_current()) {
+            return Ok(());
+        }
+        let driver = Driver::current().ok_or_else(|| {
+            io::Error::other(
+                "a descriptor was awaited where nobody serves it: run the future with mini_executor::block_on",
+            )
+        })?;
+        let descriptor = self.get_ref().as_fd();
+        let former = place.take();
+        if let Some(former) = &former {
+            former.driver.reactor()?.deregister(descriptor, former.key);
+        }
+        let key = driver.reactor()?.register(descriptor, &self.source)?;
+        *place = Some(Place { driver, key });
+        drop(place);
+        if former.is_some() {
+            // Tasks that were served by the other driver look again, and find this one.
+            let mut wakers = Vec::new();
+            self.source.is_moved(&mut wakers);
+            wakers.into_iter().for_each(std::task::Waker::wake);
+        }
+        Ok(())
+    }
+
+    fn deregister(&mut self) {
+        let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(place), Some(io)) = (place, &self.io)
+            && let Ok(reactor) = place.driver.reactor()
+        {
+            reactor.deregister(io.as_fd(), place.key);
+        }
+    }
+}
+
+impl<T: AsFd> Drop for Async<T> {
+    fn drop(&mut self) {
+        self.deregister();
+    }
+}
+
+impl<T: AsFd> AsFd for Async<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.get_ref().as_fd()
+    }
+}
+
+impl<T: AsFd + fmt::Debug> fmt::Debug for Async<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Async").field(self.get_ref()).finish()
+    }
+}
+
+impl<T: AsFd> AsyncRead for &Async<T>
+where
+    for<'a> &'a T: Read,
+{
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let this: &Async<T> = &self;
+        this.transfer(Interest::Read, context, buffer.len(), |mut io| io.read(buffer))
+    }
+}
+
+impl<T: AsFd> AsyncWrite for &Async<T>
+where
+    for<'a> &'a T: Write,
+{
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        let this: &Async<T> = &self;
+        this.transfer(Interest::Write, context, buffer.len(), |mut io| io.write(buffer))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Sockets and pipes keep nothing back.
+        Poll::Ready((&mut self.get_mut().get_ref()).flush())
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(context)
+    }
+}
+
+impl<T: AsFd + Unpin> AsyncRead for Async<T>
+where
+    for<'a> &'a T: Read,
+{
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_read(context, buffer)
+    }
+}
+
+impl<T: AsFd + Unpin> AsyncWrite for Async<T>
+where
+    for<'a> &'a T: Write,
+{
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut &*self).poll_write(context, buffer)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &*self).poll_flush(context)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &*self).poll_close(context)
+    }
+}
+
+impl Async<TcpListener> {
+    /// Listens on an address.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn bind<A: ToSocketAddrs>(address: A) -> io::Result<Self> {
+        Self::new(TcpListener::bind(address)?)
+    }
+
+    /// The next connection, and where it comes from.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn accept(&self) -> io::Result<(Async<TcpStream>, SocketAddr)> {
+        let (stream, from) = self.read_with(TcpListener::accept).await?;
+        Ok((Async::new(stream)?, from))
+    }
+}

@@ -1,0 +1,330 @@
+//! Descriptors that are waited for: an epoll instance, edge-triggered.
+//!
+//! Each descriptor is registered once, for reading and writing alike, and epoll reports every change from "not ready" to "ready".
+//! What it reported is remembered in the descriptor's [`Source`], until a read or write finds that it is so no longer. So an operation
+//! costs its own system call and nothing else, where registering anew for every wait (one-shot mode) would cost a second one.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::io::Errno;
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime};
+
+/// Events that one look at epoll brings.
+const EVENTS: usize = 256;
+/// Keys that are no source's.
+const NOTIFY: u64 = u64::MAX;
+const TIMER: u64 = u64::MAX - 1;
+
+/// What is waited for: to read, or to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Interest {
+    Read = 0,
+    Write = 1,
+}
+
+/// An epoll instance, what is registered with it, and what else ends a wait.
+#[derive(Debug)]
+pub(crate) struct Reactor {
+    epoll: OwnedFd,
+    /// An eventfd: written to by a thread that has something for the one that waits. Never read, for each write is an edge.
+    notify: OwnedFd,
+    /// A timerfd: the time-out of epoll itself is late by up to 50 us, the default slack of the kernel's timers.
+    timer: OwnedFd,
+    sources: Mutex<Sources>,
+    /// How many there are.
+    watched: AtomicUsize,
+}
+
+/// Registered sources by their keys. A key may be given anew while an event of its former source is on the way: the new one is
+/// then thought ready when it is not, which costs it one attempt.
+#[derive(Debug, Default)]
+struct Sources {
+    list: Vec<Option<Arc<Source>>>,
+    free: Vec<usize>,
+}
+
+/// What is needed while waiting, kept from wait to wait.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// When the timerfd goes off, 0 if it does not.
+    timer_due: u64,
+}
+
+impl Turn {
+    pub(crate) const fn new() -> Self {
+        Self { timer_due: 0 }
+    }
+}
+
+/// Until when to wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Not at all.
+    Now,
+    /// A number of nanoseconds, rounded up to milliseconds.
+    About(u64),
+    /// Nanoseconds from `now` to `due`, as exactly as the kernel can.
+    Exactly { now: u64, due: u64 },
+    /// Something happens.
+    Ever,
+}
+
+impl Reactor {
+    pub(crate) fn new() -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let notify = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK)?;
+        let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&epoll, &notify, epoll::EventData::new_u64(NOTIFY), edge)?;
+        epoll::add(&epoll, &timer, epoll::EventData::new_u64(TIMER), edge)?;
+        Ok(Self { epoll, notify, timer, sources: Mutex::default(), watched: AtomicUsize::new(0) })
+    }
+
+    fn sources(&self) -> MutexGuard<'_, Sources> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Registers a descriptor; its events go to `source` from now on. The key to deregister it by.
+    pub(crate) fn register(&self, descriptor: BorrowedFd<'_>, source: &Arc<Source>) -> io::Result<usize> {
+        let mut sources = self.sources();
+        let key = sources.free.pop().unwrap_or(sources.list.len());
+        let interest = {
+            use epoll::EventFlags as Flags;
+            Flags::IN | Flags::OUT | Flags::RDHUP | Flags::PRI | Flags::ET
+        };
+        if let Err(error) = epoll::add(&self.epoll, descriptor, epoll::EventData::new_u64(key as u64), interest) {
+            if key < sources.list.len() {
+                sources.free.push(key);
+            }
+            return Err(error.into());
+        }
+        let entry = Some(source.clone());
+        if key < sources.list.len() {
+            sources.list[key] = entry;
+        } else {
+            sources.list.push(entry);
+        }
+        self.watched.fetch_add(1, Relaxed);
+        Ok(key)
+    }
+
+    /// Forgets a descriptor.
+    pub(crate) fn deregister(&self, descriptor: BorrowedFd<'_>, key: usize) {
+        // It may be closed already, and then the kernel has forgotten it by itself.
+        let _ = epoll::delete(&self.epoll, descriptor);
+        let mut sources = self.sources();
+        let forgotten = sources.list[key].take();
+        sources.free.push(key);
+        self.watched.fetch_sub(1, Relaxed);
+        drop(sources);
+        drop(forgotten);
+    }
+
+    /// Whether anything is registered.
+    pub(crate) fn is_watching(&self) -> bool {
+        self.watched.load(Relaxed) > 0
+    }
+
+    /// Ends a wait of another thread, or its next one.
+    pub(crate) fn notify(&self) {
+        // The counter can only be full after 2^64 notifications.
+        let _ = rustix::io::write(&self.notify, &1_u64.to_ne_bytes());
+    }
+
+    /// Waits for events, and remembers them; who waits for them is added to `wakers`.
+    pub(crate) fn wait(&self, turn: &mut Turn, until: Until, wakers: &mut Vec<Waker>) -> io::Result<()> {
+        let timeout = match until {
+            Until::Now => Some(Timespec { tv_sec: 0, tv_nsec: 0 }),
+            Until::About(nanos) => Some(timespec(nanos)),
+            Until::Ever => None,
+            Until::Exactly { now, due } => {
+                if turn.timer_due != due {
+                    let interval = Timespec { tv_sec: 0, tv_nsec: 0 };
+                    // 0 would disarm it.
+                    let value = timespec(due.saturating_sub(now).max(1));
+                    let times = Itimerspec { it_interval: interval, it_value: value };
+                    timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &times)?;
+                    turn.timer_due = due;
+                }
+                None
+            }
+        };
+        // 3 KiB of the stack, which nobody has to fill first.
+        let mut room = [const { MaybeUninit::uninit() }; EVENTS];
+        let events = match epoll::wait(&self.epoll, &mut room, timeout.as_ref()) {
+            Ok((events, _)) => &*events,
+            Err(Errno::INTR) => &[],
+            Err(error) => return Err(error.into()),
+        };
+        if events.is_empty() {
+            return Ok(());
+        }
+        let sources = self.sources();
+        for event in events {
+            let key = event.data.u64();
+            if key == TIMER {
+                turn.timer_due = 0;
+            } else if let Some(Some(source)) = sources.list.get(key as usize) {
+                source.is_reported(event.flags, wakers);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn timespec(nanos: u64) -> Timespec {
+    let duration = Duration::from_nanos(nanos);
+    // At most 584 years of seconds.
+    Timespec { tv_sec: duration.as_secs().cast_signed(), tv_nsec: duration.subsec_nanos().into() }
+}
+
+/// A descriptor's readiness, as far as it is known.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// [`READY`] for each interest, [`ENDED`] for each, and above them the number of the latest report.
+    state: AtomicU32,
+    waiting: Mutex<[Waiting; 2]>,
+}
+
+/// An operation is worth an attempt. Both are, to begin with.
+const READY: [u32; 2] = [1, 2];
+/// The other side has closed, or there is an error: an operation will not be made to wait any more, so [`READY`] is not taken back.
+const ENDED: [u32; 2] = [4, 8];
+/// One report.
+const REPORT: u32 = 16;
+
+/// Who waits for an interest: mostly one task.
+#[derive(Debug, Default)]
+struct Waiting {
+    first: Option<Waker>,
+    others: Vec<Waker>,
+}
+
+impl Source {
+    pub(crate) fn new() -> Self {
+        Self { state: AtomicU32::new(READY[0] | READY[1]), waiting: Mutex::default() }
+    }
+
+    /// What is known of an interest: an attempt is worth it, as of a report. Without, `None`.
+    pub(crate) fn ready(&self, interest: Interest) -> Option<Report> {
+        let state = self.state.load(Acquire);
+        (state & READY[interest as usize] != 0).then_some(Report(state / REPORT))
+    }
+
+    /// An attempt found that the interest is not ready any more. What has been reported since stands.
+    pub(crate) fn is_not_ready(&self, interest: Interest, seen: Report) {
+        let which = interest as usize;
+        let update = |state: u32| {
+            (state / REPORT == seen.0 && state & ENDED[which] == 0).then_some(state & !READY[which])
+        };
+        let _ = self.state.fetch_update(AcqRel, Acquire, update);
+    }
+
+    /// Has `waker` woken when the interest is reported. Tells whether it was meanwhile, and then nobody is woken.
+    pub(crate) fn wait(&self, interest: Interest, waker: &Waker) -> bool {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Looked at under the lock under which reports take wakers: it is either here already, or comes later and finds the waker.
+        if self.ready(interest).is_some() {
+            return true;
+        }
+        let waiting = &mut waiting[interest as usize];
+        match &mut waiting.first {
+            none @ None => *none = Some(waker.clone()),
+            Some(first) if first.will_wake(waker) => {}
+            Some(_) if waiting.others.iter().any(|other| other.will_wake(waker)) => {}
+            Some(_) => waiting.others.push(waker.clone()),
+        }
+        false
+    }
+
+    /// Events came.
+    fn is_reported(&self, flags: epoll::EventFlags, wakers: &mut Vec<Waker>) {
+        use epoll::EventFlags as Flags;
+        let both = [Flags::HUP, Flags::ERR].into_iter().any(|flag| flags.contains(flag));
+        let ended = [both || flags.contains(Flags::RDHUP), both];
+        let ready = [ended[0] || flags.intersects(Flags::IN | Flags::PRI), ended[1] || flags.contains(Flags::OUT)];
+        let mut bits = 0;
+        for which in [0, 1] {
+            bits |= if ready[which] { READY[which] } else { 0 } | if ended[which] { ENDED[which] } else { 0 };
+        }
+        let report = |state: u32| Some((state | bits).wrapping_add(REPORT));
+        let _ = self.state.fetch_update(AcqRel, Acquire, report);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for which in [0, 1] {
+            if ready[which] {
+                wakers.extend(waiting[which].first.take());
+                wakers.append(&mut waiting[which].others);
+            }
+        }
+    }
+
+    /// Everything may have changed: the descriptor is watched elsewhere from now on.
+    pub(crate) fn is_moved(&self, wakers: &mut Vec<Waker>) {
+        self.is_reported(epoll::EventFlags::IN | epoll::EventFlags::OUT, wakers);
+    }
+}
+
+/// The number of a report: what was seen then may have changed by a later one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Report(u32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn an_edge_is_reported_and_remembered_until_an_attempt_fails() {
+        let reactor = Reactor::new().unwrap();
+        let (mut here, mut there) = UnixStream::pair().unwrap();
+        here.set_nonblocking(true).unwrap();
+        let source = Arc::new(Source::new());
+        let key = reactor.register(here.as_fd(), &source).unwrap();
+        let mut turn = Turn::new();
+        let mut wakers = Vec::new();
+        reactor.wait(&mut turn, Until::Now, &mut wakers).unwrap();
+        let seen = source.ready(Interest::Read).unwrap();
+        source.is_not_ready(Interest::Read, seen);
+        assert!(!source.wait(Interest::Read, Waker::noop()));
+        there.write_all(b"x").unwrap();
+        reactor.wait(&mut turn, Until::Ever, &mut wakers).unwrap();
+        assert_eq!(wakers.len(), 1);
+        let seen_later = source.ready(Interest::Read).unwrap();
+        assert_ne!(seen, seen_later);
+        source.is_not_ready(Interest::Read, seen);
+        assert!(source.ready(Interest::Read).is_some(), "an old attempt does not undo a new report");
+        assert_eq!(here.read(&mut [0; 8]).unwrap(), 1);
+        source.is_not_ready(Interest::Read, seen_later);
+        drop(there);
+        reactor.wait(&mut turn, Until::Ever, &mut wakers).unwrap();
+        let ended = source.ready(Interest::Read).unwrap();
+        source.is_not_ready(Interest::Read, ended);
+        assert!(source.ready(Interest::Read).is_some(), "an end stays readable");
+        reactor.deregister(here.as_fd(), key);
+        assert!(!reactor.is_watching());
+    }
+
+    #[test]
+    fn a_wait_ends_by_its_timer_and_by_a_notification() {
+        let reactor = Reactor::new().unwrap();
+        let mut turn = Turn::new();
+        let mut wakers = Vec::new();
+        for _ in 0..3 {
+            let begin = std::time::Instant::now();
+            reactor.wait(&mut turn, Until::Exactly { now: 0, due: 2_000_000 }, &mut wakers).unwrap();
+            assert!(begin.elapsed() >= Duration::from_millis(2));
+            reactor.notify();
+            reactor.wait(&mut turn, Until::Ever, &mut wakers).unwrap();
+        }
+    }
+}

@@ -49,9 +49,20 @@ impl Driver {
         CURRENT.with_borrow(Clone::clone)
     }
 
+    /// The address of this thread's driver; 0 without one.
+    #[inline]
+    pub(crate) fn current_address() -> usize {
+        CURRENT.with_borrow(|current| current.as_ref().map_or(0, |current| current.address()))
+    }
+
+    /// What tells it from others, as long as somebody holds it.
+    pub(crate) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// Whether that is this thread's driver.
     pub(crate) fn is_current(&self) -> bool {
-        CURRENT.with_borrow(|current| current.as_ref().is_some_and(|current| std::ptr::eq(&raw const **current, self)))
+        Self::current_address() == self.address()
     }
 
     /// Whether this thread has a driver, and that has anything that tasks may have to be interrupted for.
@@ -80,7 +91,10 @@ impl Driver {
         let (key, is_next) = timers.arm(due, is_precise, waker);
         self.note(&timers);
         drop(timers);
-        if is_next && let Some(reactor) = self.reactor.get() && self.turn.try_lock().is_err() {
+        if is_next
+            && let Some(reactor) = self.reactor.get()
+            && self.turn.try_lock().is_err()
+        {
             // Another thread waits, for longer than this.
             reactor.notify();
         }
@@ -126,7 +140,9 @@ impl Driver {
         // Another thread is at it.
         let Ok(mut turn) = self.turn.try_lock() else { return };
         let (turn, wakers) = &mut *turn;
-        if let Some(reactor) = self.reactor.get() && reactor.is_watching() {
+        if let Some(reactor) = self.reactor.get()
+            && reactor.is_watching()
+        {
             // An error of epoll itself (a closed descriptor) would be a bug of this crate; sleeping reports it.
             let _ = reactor.wait(turn, Until::Now, wakers);
         }
@@ -156,7 +172,9 @@ impl Driver {
         let reactor = if has_precise { self.reactor().ok() } else { self.reactor.get() };
         let watches = has_precise || reactor.is_some_and(Reactor::is_watching);
         let remaining = next.map(|due| (due, clock::now()));
-        if let Some((due, now)) = remaining && due <= now {
+        if let Some((due, now)) = remaining
+            && due <= now
+        {
             return self.serve();
         }
         let Some(reactor) = reactor.filter(|_| watches) else {

@@ -9,7 +9,7 @@
 use std::cell::Cell;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU32};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use crate::task::{TaskRef, arrive, close};
@@ -36,8 +36,15 @@ pub(crate) struct Home {
     has_mail: AtomicBool,
     /// Tasks that other threads woke.
     mail: Mutex<Vec<TaskRef>>,
-    /// Wakes whoever runs the executor.
-    runner: Mutex<Option<Waker>>,
+    /// Who runs the executor, or waits to; whoever was polled last stands last, and is woken.
+    runners: Mutex<Vec<Runner>>,
+}
+
+/// A call of `run` or `tick` that has begun and not ended.
+struct Runner {
+    /// Its number among all calls.
+    id: u64,
+    waker: Waker,
 }
 
 // SAFETY: the cells are used by the owner's thread alone: every function that touches them says so, and `is_mine` is how callers
@@ -61,7 +68,6 @@ impl Home {
     /// Drops every future that is left and gives the home back. On the owner's thread.
     pub(crate) fn release(&'static self) {
         // Whoever waits for a task is woken; nobody has to run the executor any more.
-        drop(self.runner.lock().unwrap_or_else(PoisonError::into_inner).take());
         self.asleep.set(false);
         // Destructors may wake, spawn and cancel: until nothing is left.
         loop {
@@ -121,7 +127,9 @@ impl Home {
             Some(last) => last.next.set(Some(task)),
             None => self.first.set(Some(task)),
         }
+        // Once: who is woken runs all that is queued until it comes.
         if self.asleep.get() {
+            self.asleep.set(false);
             self.wake_runner();
         }
     }
@@ -162,27 +170,51 @@ impl Home {
         any
     }
 
-    /// Somebody begins to run tasks, with a waker for when there are more. On the owner's thread.
-    pub(crate) fn wake_up(&self, waker: &Waker) {
+    /// Begins to run tasks, as the runner `id`, with a waker for when there are more. On the owner's thread.
+    pub(crate) fn wake_up(&self, id: u64, waker: &Waker) {
         self.asleep.set(false);
-        let mut runner = self.runner.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *runner {
-            Some(runner) => runner.clone_from(waker),
-            none => *none = Some(waker.clone()),
+        let mut runners = self.runners();
+        match runners.iter().position(|runner| runner.id == id) {
+            None => runners.push(Runner { id, waker: waker.clone() }),
+            Some(at) => {
+                if at + 1 < runners.len() {
+                    let runner = runners.remove(at);
+                    runners.push(runner);
+                }
+                if let Some(last) = runners.last_mut() {
+                    last.waker.clone_from(waker);
+                }
+            }
         }
     }
 
-    /// Nobody runs tasks until the waker was called. On the owner's thread.
+    /// Nobody runs tasks until a waker was called. On the owner's thread.
     pub(crate) fn fall_asleep(&self) {
         self.asleep.set(true);
+    }
+
+    /// A runner ends. Should there be another, it is woken: it may be the one now that has to run what is queued.
+    pub(crate) fn leave(&self, id: u64) {
+        let mut runners = self.runners();
+        let left = runners.iter().position(|runner| runner.id == id).map(|at| runners.remove(at));
+        let others = !runners.is_empty();
+        drop(runners);
+        drop(left);
+        if others {
+            self.wake_runner();
+        }
+    }
+
+    fn runners(&self) -> MutexGuard<'_, Vec<Runner>> {
+        self.runners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cold]
     fn wake_runner(&self) {
         // Called outside the lock: a waker may do anything.
-        let runner = self.runner.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(runner) = runner {
-            runner.wake();
+        let waker = self.runners().last().map(|runner| runner.waker.clone());
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 }

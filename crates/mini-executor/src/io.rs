@@ -111,7 +111,11 @@ impl<T: AsFd> Async<T> {
                     done => return Poll::Ready(done),
                 }
             }
-            self.register()?;
+            // Not watched yet, or by a thread that awaited it before.
+            let driver = Driver::current_address();
+            if driver == 0 || !self.source.is_watched_by(driver) {
+                self.register()?;
+            }
             if !self.source.wait(interest, context.waker()) {
                 return Poll::Pending;
             }
@@ -151,10 +155,12 @@ impl<T: AsFd> Async<T> {
         })?;
         let descriptor = self.get_ref().as_fd();
         let former = place.take();
+        self.source.set_watcher(0);
         if let Some(former) = &former {
             former.driver.reactor()?.deregister(descriptor, former.key);
         }
         let key = driver.reactor()?.register(descriptor, &self.source)?;
+        self.source.set_watcher(driver.address());
         *place = Some(Place { driver, key });
         drop(place);
         if former.is_some() {

@@ -8,7 +8,8 @@ use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
-use std::task::Poll;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
 use crate::clock;
 use crate::driver::Driver;
@@ -121,11 +122,10 @@ impl<'a> LocalExecutor<'a> {
 
     /// Polls one task, once one is ready.
     pub async fn tick(&self) {
+        let mut runner = Runner::new(self.home());
         poll_fn(|context| {
-            self.home().wake_up(context.waker());
-            let ticked = self.try_tick();
-            self.home().fall_asleep();
-            if ticked { Poll::Ready(()) } else { Poll::Pending }
+            let _turn = runner.begin(context);
+            if self.try_tick() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
@@ -134,10 +134,10 @@ impl<'a> LocalExecutor<'a> {
     /// sockets are served: after every 61st task, or after 100 us, which are looked at after every 8th.
     pub async fn run<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future = pin!(future);
+        let home = self.home();
+        let mut runner = Runner::new(home);
         poll_fn(|context| {
-            let home = self.home();
-            home.wake_up(context.waker());
-            let _asleep = Asleep(home);
+            let _turn = runner.begin(context);
             if let Poll::Ready(result) = future.as_mut().poll(context) {
                 return Poll::Ready(result);
             }
@@ -161,10 +161,35 @@ impl<'a> LocalExecutor<'a> {
     }
 }
 
-/// Has the executor sleep when its turn ends, be it by a panic.
-struct Asleep(&'static Home);
+/// A call of `run` or `tick`.
+struct Runner {
+    home: &'static Home,
+    id: u64,
+}
 
-impl Drop for Asleep {
+impl Runner {
+    fn new(home: &'static Home) -> Self {
+        static CALLS: AtomicU64 = AtomicU64::new(0);
+        Self { home, id: CALLS.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    /// A turn begins; it ends with what is returned.
+    fn begin(&mut self, context: &Context<'_>) -> Turn {
+        self.home.wake_up(self.id, context.waker());
+        Turn(self.home)
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.home.leave(self.id);
+    }
+}
+
+/// A turn of a runner. Its end, be it by a panic, has the executor sleep.
+struct Turn(&'static Home);
+
+impl Drop for Turn {
     fn drop(&mut self) {
         self.0.fall_asleep();
     }

@@ -192,6 +192,8 @@ pub(crate) struct Source {
     /// [`READY`] for each interest, [`ENDED`] for each, and above them the number of the latest report.
     state: AtomicU32,
     waiting: Mutex<[Waiting; 2]>,
+    /// Which driver watches the descriptor: its address, 0 for none yet.
+    watcher: AtomicUsize,
 }
 
 /// An operation is worth an attempt. Both are, to begin with.
@@ -210,7 +212,17 @@ struct Waiting {
 
 impl Source {
     pub(crate) fn new() -> Self {
-        Self { state: AtomicU32::new(READY[0] | READY[1]), waiting: Mutex::default() }
+        Self { state: AtomicU32::new(READY[0] | READY[1]), waiting: Mutex::default(), watcher: AtomicUsize::new(0) }
+    }
+
+    /// Whether that driver watches it.
+    pub(crate) fn is_watched_by(&self, driver: usize) -> bool {
+        self.watcher.load(Relaxed) == driver
+    }
+
+    /// That driver does from now on.
+    pub(crate) fn set_watcher(&self, driver: usize) {
+        self.watcher.store(driver, Relaxed);
     }
 
     /// What is known of an interest: an attempt is worth it, as of a report. Without, `None`.
@@ -222,9 +234,8 @@ impl Source {
     /// An attempt found that the interest is not ready any more. What has been reported since stands.
     pub(crate) fn is_not_ready(&self, interest: Interest, seen: Report) {
         let which = interest as usize;
-        let update = |state: u32| {
-            (state / REPORT == seen.0 && state & ENDED[which] == 0).then_some(state & !READY[which])
-        };
+        let update =
+            |state: u32| (state / REPORT == seen.0 && state & ENDED[which] == 0).then_some(state & !READY[which]);
         let _ = self.state.fetch_update(AcqRel, Acquire, update);
     }
 

@@ -129,7 +129,7 @@ impl<T> Task<T> {
             self.inner.take_output(outcome.as_mut_ptr().cast());
             outcome.assume_init()
         };
-        Poll::Ready(Some(outcome.unwrap_or_else(|panic| resume_unwind(panic))))
+        Poll::Ready(Some(outcome.unwrap_or_else(|panic| resume_unwind(*panic))))
     }
 }
 

@@ -440,3 +440,36 @@ fn a_task_tells_its_name_and_where_it_was_spawned() {
     drop(task);
     block_on(async { std::thread::sleep(Duration::ZERO) });
 }
+
+/// The runner that was polled last is the one that is woken; when it ends, another has to take over.
+#[test]
+fn when_one_of_two_runs_ends_the_other_runs_the_tasks() {
+    let executor = LocalExecutor::new();
+    let (sender, receiver) = mpsc::channel::<Waker>();
+    let waking = std::thread::spawn(move || {
+        let waker = receiver.recv().unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+        waker.wake();
+    });
+    let mut turns = 0;
+    let late = executor.spawn(poll_fn(move |context| {
+        turns += 1;
+        if turns == 1 {
+            sender.send(context.waker().clone()).unwrap();
+            return Poll::Pending;
+        }
+        Poll::Ready(turns)
+    }));
+    let short = executor.spawn(async {});
+    let (mut first, mut second) = (pin!(executor.run(late)), pin!(executor.run(short)));
+    let mut is_second_done = false;
+    let turns = block_on(poll_fn(|context| {
+        let done = first.as_mut().poll(context);
+        if !is_second_done {
+            is_second_done = second.as_mut().poll(context).is_ready();
+        }
+        done
+    }));
+    assert_eq!(turns, 2);
+    waking.join().unwrap();
+}

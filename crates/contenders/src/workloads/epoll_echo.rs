@@ -8,12 +8,12 @@ use std::os::fd::AsRawFd;
 use bench_harness::protocol::ECHO_MESSAGE;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
-use super::tcp_echo::Meter;
+use super::tcp_echo::{Meter, ROOM};
 
-/// A connection, and the bytes of a message that has not come whole.
+/// A connection, and what has come and was not answered.
 struct Connection {
     stream: TcpStream,
-    message: [u8; ECHO_MESSAGE],
+    bytes: [u8; ROOM],
     have: usize,
 }
 
@@ -52,7 +52,7 @@ fn accept(socket: &TcpListener, epoll: &Epoll, connections: &mut HashMap<u64, Co
                 stream.set_nodelay(true)?;
                 let name = stream.as_raw_fd() as u64;
                 epoll.add(&stream, EpollEvent::new(EpollFlags::EPOLLIN, name))?;
-                connections.insert(name, Connection { stream, message: [0; ECHO_MESSAGE], have: 0 });
+                connections.insert(name, Connection { stream, bytes: [0; ROOM], have: 0 });
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
@@ -63,17 +63,17 @@ fn accept(socket: &TcpListener, epoll: &Epoll, connections: &mut HashMap<u64, Co
 impl Connection {
     /// Reads once, as level-triggered readiness says there is something; tells whether the connection goes on.
     fn answer(&mut self, meter: &Meter) -> bool {
-        match self.stream.read(&mut self.message[self.have..]) {
+        match self.stream.read(&mut self.bytes[self.have..]) {
             Ok(0) => false,
             Ok(more) => {
                 self.have += more;
-                if self.have < ECHO_MESSAGE {
+                if self.have % ECHO_MESSAGE != 0 {
                     return true;
                 }
-                self.have = 0;
-                // A client that waits for each answer leaves room in the buffer for 64 bytes.
-                meter.count(&self.message);
-                self.stream.write_all(&self.message).is_ok()
+                let messages = &self.bytes[..std::mem::take(&mut self.have)];
+                messages.chunks_exact(ECHO_MESSAGE).for_each(|message| meter.count(message));
+                // A client that waits for each answer leaves room in the kernel's buffer for it.
+                self.stream.write_all(messages).is_ok()
             }
             Err(error) => error.kind() == ErrorKind::WouldBlock,
         }

@@ -15,6 +15,10 @@ use crate::capability::{BlockingTcp, Jobs, Kit, Tasks, Tcp, Threads};
 
 pub(super) struct TcpEcho;
 
+/// What a server reads into: larger than a message, for a server does not know what comes. Whoever waits for edges is told by a read
+/// that does not fill the buffer that there is no more, and is spared a second one.
+pub(super) const ROOM: usize = 4 * ECHO_MESSAGE;
+
 impl Workload for TcpEcho {
     const NAMES: &'static [&'static str] =
         &["tcp-echo/1", "tcp-echo/100", "tcp-echo/1000", "tcp-echo/open-rate", "tcp-echo/open-50", "tcp-echo/open-80"];
@@ -209,7 +213,7 @@ pub(super) async fn serve<R: Tasks>(socket: TcpListener, meter: Arc<Meter>) -> i
         let mut stream = Stream::<R>::accept(&mut listener).await?;
         let meter = Arc::clone(&meter);
         R::detach(R::spawn(async move {
-            let mut buffer = vec![0; ECHO_MESSAGE];
+            let mut buffer = vec![0; ROOM];
             while let Some(whole) = echo(&mut stream, buffer, &meter).await {
                 buffer = whole;
             }
@@ -217,25 +221,21 @@ pub(super) async fn serve<R: Tasks>(socket: TcpListener, meter: Arc<Meter>) -> i
     }
 }
 
-/// One exchange; `None` when the connection is over.
+/// Answers what has come, mostly one message; `None` when the connection is over.
 async fn echo<S: Tcp>(stream: &mut S, buffer: Vec<u8>, meter: &Meter) -> Option<Vec<u8>> {
-    let (read, mut message) = stream.read(buffer).await;
-    let mut have = read.ok()?;
-    // It may have come back cut to what was read.
-    message.resize(ECHO_MESSAGE, 0);
-    while have < ECHO_MESSAGE {
-        if have == 0 {
-            return None;
-        }
+    let (read, mut bytes) = stream.read(buffer).await;
+    bytes.truncate(read.ok().filter(|&have| have > 0)?);
+    while bytes.len() % ECHO_MESSAGE != 0 {
         // Rare: a message of 64 bytes comes in one piece but for the strangest of moments.
-        let (read, rest) = stream.read(vec![0; ECHO_MESSAGE - have]).await;
+        let (read, rest) = stream.read(vec![0; ECHO_MESSAGE - bytes.len() % ECHO_MESSAGE]).await;
         let more = read.ok().filter(|&more| more > 0)?;
-        message[have..have + more].copy_from_slice(&rest[..more]);
-        have += more;
+        bytes.extend_from_slice(&rest[..more]);
     }
-    meter.count(&message);
-    let (written, message) = stream.write(message).await;
-    written.ok().map(|()| message)
+    bytes.chunks_exact(ECHO_MESSAGE).for_each(|message| meter.count(message));
+    let (written, mut bytes) = stream.write(bytes).await;
+    written.ok()?;
+    bytes.resize(ROOM, 0);
+    Some(bytes)
 }
 
 /// A thread or a coroutine a connection.
@@ -252,18 +252,20 @@ fn accept_blocking<R: Threads>(socket: TcpListener, meter: &Arc<Meter>) -> io::R
         let mut stream = R::Tcp::accept(&mut listener)?;
         let meter = Arc::clone(meter);
         drop(R::spawn(move || {
-            let mut message = [0; ECHO_MESSAGE];
-            while echo_blocking(&mut stream, &mut message, &meter).is_some() {}
+            let mut buffer = [0; ROOM];
+            while echo_blocking(&mut stream, &mut buffer, &meter).is_some() {}
             0
         }));
     }
 }
 
-fn echo_blocking(stream: &mut impl BlockingTcp, message: &mut [u8; ECHO_MESSAGE], meter: &Meter) -> Option<()> {
-    let mut have = 0;
-    while have < ECHO_MESSAGE {
-        have += stream.read(&mut message[have..]).ok().filter(|&more| more > 0)?;
+fn echo_blocking(stream: &mut impl BlockingTcp, buffer: &mut [u8; ROOM], meter: &Meter) -> Option<()> {
+    let mut have = stream.read(buffer).ok().filter(|&have| have > 0)?;
+    while have % ECHO_MESSAGE != 0 {
+        let missing = ECHO_MESSAGE - have % ECHO_MESSAGE;
+        have += stream.read(&mut buffer[have..have + missing]).ok().filter(|&more| more > 0)?;
     }
-    meter.count(message);
-    stream.write(message).ok()
+    let messages = &buffer[..have];
+    messages.chunks_exact(ECHO_MESSAGE).for_each(|message| meter.count(message));
+    stream.write(messages).ok()
 }

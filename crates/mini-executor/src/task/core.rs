@@ -107,7 +107,7 @@ impl<F: Future, N: Name> Core<F, N> {
         // SAFETY: the future is polled no more, and dropped here and nowhere else.
         let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(&mut Self::stage(task).future) }));
         // A future that panics while it is dropped has failed, too; the first panic tells more.
-        let outcome = outcome.and_then(|output| dropped.map(|()| output));
+        let outcome = outcome.and_then(|output| dropped.map(|()| output)).map_err(Box::new);
         // SAFETY: the place is free, and the task's owner has it until the task is done.
         unsafe { Self::stage(task).outcome = ManuallyDrop::new(outcome) };
         true
@@ -130,7 +130,8 @@ impl<F: Future, N: Name> Core<F, N> {
     unsafe fn drop_output(task: TaskRef) {
         // SAFETY: as the table asks: there is an outcome, moved out for the only time.
         let outcome = unsafe { ManuallyDrop::take(&mut Self::stage(task).outcome) };
-        let dropped = outcome.and_then(|output| catch_unwind(AssertUnwindSafe(|| drop(output))));
+        let dropped =
+            outcome.map_err(|panic| *panic).and_then(|output| catch_unwind(AssertUnwindSafe(|| drop(output))));
         if let Err(panic) = dropped {
             unhandled::report(task.name(), task.spawned, panic);
         }

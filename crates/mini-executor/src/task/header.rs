@@ -12,8 +12,9 @@ use std::task::Context;
 
 use crate::home::Home;
 
-/// What a task came to: its output, or what it panicked with.
-pub(crate) type Outcome<T> = Result<T, Box<dyn Any + Send>>;
+/// What a task came to: its output, or what it panicked with. Boxed twice, for a panic is rare and `Box<dyn Any>` is two words long,
+/// which every task would have room for.
+pub(crate) type Outcome<T> = Result<T, Box<Box<dyn Any + Send>>>;
 
 /// The front of a task's allocation.
 ///

@@ -1,0 +1,219 @@
+//! Sockets and pipes.
+
+use std::future::poll_fn;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use mini_executor::{Async, LocalExecutor, block_on, sleep, yield_now};
+
+#[test]
+fn many_connections_are_echoed_at_once() -> io::Result<()> {
+    const CLIENTS: usize = 50;
+    let listener = Async::<TcpListener>::bind("127.0.0.1:0")?;
+    let address = listener.get_ref().local_addr()?;
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| {
+            std::thread::spawn(move || {
+                let mut stream = TcpStream::connect(address).unwrap();
+                for round in 0..20 {
+                    // From less than the server's buffer to a multiple of it.
+                    let message = vec![number as u8; 1 + round * 13];
+                    stream.write_all(&message).unwrap();
+                    let mut answer = vec![0; message.len()];
+                    stream.read_exact(&mut answer).unwrap();
+                    assert_eq!(answer, message);
+                }
+            })
+        })
+        .collect();
+    let executor = LocalExecutor::new();
+    let server = async {
+        let mut served = Vec::new();
+        for _ in 0..CLIENTS {
+            let (mut stream, _) = listener.accept().await?;
+            served.push(executor.spawn(async move {
+                let mut buffer = [0; 64];
+                loop {
+                    let count = stream.read(&mut buffer).await?;
+                    if count == 0 {
+                        return io::Result::Ok(());
+                    }
+                    stream.write_all(&buffer[..count]).await?;
+                }
+            }));
+        }
+        for connection in served {
+            connection.await?;
+        }
+        io::Result::Ok(())
+    };
+    block_on(executor.run(server))?;
+    for client in clients {
+        client.join().unwrap();
+    }
+    Ok(())
+}
+
+/// The end comes together with the last bytes, or after them: neither is missed by who reads them with a large buffer.
+#[test]
+fn an_end_that_comes_with_the_last_bytes_is_seen() -> io::Result<()> {
+    for pause in [false, true] {
+        let (mut here, there) = UnixStream::pair()?;
+        let mut there = Async::new(there)?;
+        let writing = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(10));
+            here.write_all(b"last").unwrap();
+            if pause {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let mut all = Vec::new();
+        block_on(there.read_to_end(&mut all))?;
+        assert_eq!(all, b"last");
+        writing.join().unwrap();
+    }
+    Ok(())
+}
+
+#[test]
+fn a_writer_waits_for_a_slow_reader() -> io::Result<()> {
+    const LENGTH: usize = 4 << 20;
+    let (here, mut there) = UnixStream::pair()?;
+    let reading = std::thread::spawn(move || {
+        let mut count = 0;
+        let mut buffer = vec![0; 10_000];
+        while let more @ 1.. = there.read(&mut buffer).unwrap() {
+            count += more;
+        }
+        count
+    });
+    block_on(async {
+        let mut here = Async::new(here)?;
+        here.write_all(&vec![1; LENGTH]).await?;
+        here.close().await
+    })?;
+    assert_eq!(reading.join().unwrap(), LENGTH);
+    Ok(())
+}
+
+#[test]
+fn reading_and_writing_at_once_on_one_descriptor() -> io::Result<()> {
+    const LENGTH: usize = 1 << 20;
+    let (here, there) = UnixStream::pair()?;
+    let (here, there) = (Async::new(here)?, Async::new(there)?);
+    let executor = LocalExecutor::new();
+    let copy = async |from: &Async<UnixStream>| {
+        let mut count = 0;
+        let mut buffer = vec![0; 5_000];
+        let mut from = from;
+        while count < LENGTH {
+            count += from.read(&mut buffer).await?;
+        }
+        io::Result::Ok(count)
+    };
+    let fill = async |mut to: &Async<UnixStream>| to.write_all(&vec![7; LENGTH]).await;
+    let tasks = [executor.spawn(copy(&here)), executor.spawn(copy(&there))];
+    let writes = [executor.spawn(fill(&here)), executor.spawn(fill(&there))];
+    block_on(executor.run(async {
+        for write in writes {
+            write.await?;
+        }
+        for task in tasks {
+            assert_eq!(task.await?, LENGTH);
+        }
+        io::Result::Ok(())
+    }))
+}
+
+#[test]
+fn a_descriptor_moves_to_the_thread_that_awaits_it() -> io::Result<()> {
+    let (mut here, there) = UnixStream::pair()?;
+    let mut there = Async::new(there)?;
+    let mut byte = [0];
+    block_on(async {
+        let mut reading = Box::pin(there.read(&mut byte));
+        poll_fn(|context| {
+            assert!(reading.as_mut().poll(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+    });
+    let reading = std::thread::spawn(move || {
+        let mut byte = [0];
+        block_on(there.read(&mut byte)).map(|_| byte[0])
+    });
+    std::thread::sleep(Duration::from_millis(10));
+    here.write_all(b"m")?;
+    assert_eq!(reading.join().unwrap()?, b'm');
+    Ok(())
+}
+
+#[test]
+fn a_socket_is_served_beside_a_task_that_yields_for_ever() -> io::Result<()> {
+    let (mut here, there) = UnixStream::pair()?;
+    let mut there = Async::new(there)?;
+    let writing = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(5));
+        here.write_all(b"x").unwrap();
+        here
+    });
+    let executor = LocalExecutor::new();
+    executor
+        .spawn(async {
+            loop {
+                yield_now().await;
+            }
+        })
+        .detach();
+    let read = executor.spawn(async move {
+        let mut byte = [0];
+        there.read_exact(&mut byte).await.map(|()| byte[0])
+    });
+    assert_eq!(block_on(executor.run(read))?, b'x');
+    drop(writing.join());
+    Ok(())
+}
+
+#[test]
+fn timers_and_sockets_at_once() -> io::Result<()> {
+    let (reader, mut writer) = io::pipe()?;
+    let reader = Async::new(reader)?;
+    let executor = LocalExecutor::new();
+    let read = executor.spawn(async move {
+        let mut byte = [0];
+        reader.read_with(|mut pipe| pipe.read(&mut byte)).await?;
+        io::Result::Ok(byte[0])
+    });
+    let write = executor.spawn(async move {
+        sleep(Duration::from_millis(3)).await;
+        writer.write_all(b"t")
+    });
+    block_on(executor.run(async {
+        write.await?;
+        assert_eq!(read.await?, b't');
+        Ok(())
+    }))
+}
+
+#[test]
+fn a_descriptor_that_nobody_serves_names_the_mistake() -> io::Result<()> {
+    let (_here, there) = UnixStream::pair()?;
+    let mut there = Async::new(there)?;
+    let mut byte = [0];
+    let error = futures_lite::future::block_on(there.read(&mut byte)).unwrap_err();
+    assert!(error.to_string().contains("mini_executor::block_on"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn what_epoll_cannot_watch_is_an_error() -> io::Result<()> {
+    let file = Async::new(std::fs::File::open("Cargo.toml")?)?;
+    // A file is always ready, so nothing ever has to wait; asked to, epoll refuses.
+    let refused = block_on(file.read_with(|_| io::Result::<()>::Err(io::ErrorKind::WouldBlock.into())));
+    assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    Ok(())
+}

@@ -67,7 +67,7 @@ impl Connection {
             Ok(0) => false,
             Ok(more) => {
                 self.have += more;
-                if self.have % ECHO_MESSAGE != 0 {
+                if !self.have.is_multiple_of(ECHO_MESSAGE) {
                     return true;
                 }
                 let messages = &self.bytes[..std::mem::take(&mut self.have)];

@@ -225,7 +225,7 @@ pub(super) async fn serve<R: Tasks>(socket: TcpListener, meter: Arc<Meter>) -> i
 async fn echo<S: Tcp>(stream: &mut S, buffer: Vec<u8>, meter: &Meter) -> Option<Vec<u8>> {
     let (read, mut bytes) = stream.read(buffer).await;
     bytes.truncate(read.ok().filter(|&have| have > 0)?);
-    while bytes.len() % ECHO_MESSAGE != 0 {
+    while !bytes.len().is_multiple_of(ECHO_MESSAGE) {
         // Rare: a message of 64 bytes comes in one piece but for the strangest of moments.
         let (read, rest) = stream.read(vec![0; ECHO_MESSAGE - bytes.len() % ECHO_MESSAGE]).await;
         let more = read.ok().filter(|&more| more > 0)?;
@@ -261,7 +261,7 @@ fn accept_blocking<R: Threads>(socket: TcpListener, meter: &Arc<Meter>) -> io::R
 
 fn echo_blocking(stream: &mut impl BlockingTcp, buffer: &mut [u8; ROOM], meter: &Meter) -> Option<()> {
     let mut have = stream.read(buffer).ok().filter(|&have| have > 0)?;
-    while have % ECHO_MESSAGE != 0 {
+    while !have.is_multiple_of(ECHO_MESSAGE) {
         let missing = ECHO_MESSAGE - have % ECHO_MESSAGE;
         have += stream.read(&mut buffer[have..have + missing]).ok().filter(|&more| more > 0)?;
     }

@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -31,20 +32,17 @@ pub(crate) struct Home {
     pub(crate) owed: Cell<u32>,
     /// Nobody is running tasks, so whoever queues one has to wake the executor.
     asleep: Cell<bool>,
+    /// All runners were woken, and none has come yet.
+    is_called: Cell<bool>,
+    /// The number of the last [`Runner`].
+    last_runner: Cell<u32>,
 
     // Everybody's.
     has_mail: AtomicBool,
     /// Tasks that other threads woke.
     mail: Mutex<Vec<TaskRef>>,
-    /// Who runs the executor, or waits to; whoever was polled last stands last, and is woken.
-    runners: Mutex<Vec<Runner>>,
-}
-
-/// A call of `run` or `tick` that has begun and not ended.
-struct Runner {
-    /// Its number among all calls.
-    id: u64,
-    waker: Waker,
+    /// Those who run the executor and wait for tasks, each with the number of its [`Runner`].
+    runners: Mutex<Vec<(u32, Waker)>>,
 }
 
 // SAFETY: the cells are used by the owner's thread alone: every function that touches them says so, and `is_mine` is how callers
@@ -61,19 +59,32 @@ impl Home {
         let pooled = POOL.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let home = pooled.unwrap_or_else(|| Box::leak(Box::default()));
         home.asleep.set(true);
+        home.is_called.set(false);
         home.owner.store(token(), Relaxed);
         home
     }
 
     /// Drops every future that is left and gives the home back. On the owner's thread.
     pub(crate) fn release(&'static self) {
-        // Whoever waits for a task is woken; nobody has to run the executor any more.
+        // Nobody has to run the executor any more.
         self.asleep.set(false);
-        // Destructors may wake, spawn and cancel: until nothing is left.
+        let runners = std::mem::take(&mut *self.runners());
+        // Wakers are strangers' code and may panic. The other futures are dropped all the same, and the first panic goes on at the end.
+        let mut panicked = None;
+        let mut attempt = |strangers: &mut dyn FnMut()| {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(strangers)) {
+                // Another one may not even be dropped: that might panic, too.
+                panicked.get_or_insert_with(Vec::new).push(panic);
+            }
+        };
+        let mut runners = Some(runners);
+        attempt(&mut || drop(runners.take()));
+        // Destructors may wake and cancel: until nothing is left.
         loop {
             while self.pop().is_some() {}
             let Some(task) = self.tasks.get() else { break };
-            close(task);
+            // Whoever waits for it is woken.
+            attempt(&mut || close(task));
         }
         // Threads that found a task alive a moment ago are on their way to the mailbox.
         while self.owed.get() > 0 {
@@ -83,6 +94,16 @@ impl Home {
         }
         self.owner.store(0, Relaxed);
         POOL.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+        if let Some(mut panics) = panicked {
+            let first = panics.swap_remove(0);
+            std::mem::forget(panics);
+            if std::thread::panicking() {
+                // It would end the process.
+                std::mem::forget(first);
+            } else {
+                resume_unwind(first);
+            }
+        }
     }
 
     /// Whether it belongs to this thread.
@@ -128,9 +149,8 @@ impl Home {
             None => self.first.set(Some(task)),
         }
         // Once: who is woken runs all that is queued until it comes.
-        if self.asleep.get() {
-            self.asleep.set(false);
-            self.wake_runner();
+        if self.asleep.get() && !self.is_called.replace(true) {
+            self.wake_runners();
         }
     }
 
@@ -150,7 +170,7 @@ impl Home {
     pub(crate) fn post(&self, task: TaskRef) {
         self.mail.lock().unwrap_or_else(PoisonError::into_inner).push(task);
         self.has_mail.store(true, Release);
-        self.wake_runner();
+        self.wake_runners();
     }
 
     /// Empties the mailbox; tells whether anything was in it. On the owner's thread.
@@ -164,57 +184,99 @@ impl Home {
         self.has_mail.store(false, Relaxed);
         let mail = std::mem::take(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner));
         let any = !mail.is_empty();
+        // Runners are woken when the last has arrived, not by each: a waker may panic, and the rest would be lost.
+        let asleep = self.asleep.replace(false);
         for task in mail {
             arrive(task);
+        }
+        self.asleep.set(asleep);
+        if asleep && self.first.get().is_some() {
+            self.wake_runners();
         }
         any
     }
 
-    /// Begins to run tasks, as the runner `id`, with a waker for when there are more. On the owner's thread.
-    pub(crate) fn wake_up(&self, id: u64, waker: &Waker) {
-        self.asleep.set(false);
-        let mut runners = self.runners();
-        match runners.iter().position(|runner| runner.id == id) {
-            None => runners.push(Runner { id, waker: waker.clone() }),
-            Some(at) => {
-                if at + 1 < runners.len() {
-                    let runner = runners.remove(at);
-                    runners.push(runner);
-                }
-                if let Some(last) = runners.last_mut() {
-                    last.waker.clone_from(waker);
-                }
-            }
-        }
-    }
-
-    /// Nobody runs tasks until a waker was called. On the owner's thread.
-    pub(crate) fn fall_asleep(&self) {
-        self.asleep.set(true);
-    }
-
-    /// A runner ends. Should there be another, it is woken: it may be the one now that has to run what is queued.
-    pub(crate) fn leave(&self, id: u64) {
-        let mut runners = self.runners();
-        let left = runners.iter().position(|runner| runner.id == id).map(|at| runners.remove(at));
-        let others = !runners.is_empty();
-        drop(runners);
-        drop(left);
-        if others {
-            self.wake_runner();
-        }
-    }
-
-    fn runners(&self) -> MutexGuard<'_, Vec<Runner>> {
+    fn runners(&self) -> MutexGuard<'_, Vec<(u32, Waker)>> {
         self.runners.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Wakes all who run the executor: each comes back for more. Were it only one, it might never be polled again.
     #[cold]
-    fn wake_runner(&self) {
-        // Called outside the lock: a waker may do anything.
-        let waker = self.runners().last().map(|runner| runner.waker.clone());
-        if let Some(waker) = waker {
+    fn wake_runners(&self) {
+        // One that is woken may come back at once, and is not woken again for that.
+        let mut most = usize::MAX;
+        loop {
+            let mut runners = self.runners();
+            most = most.min(runners.len());
+            if most == 0 {
+                return;
+            }
+            let (_, waker) = runners.remove(0);
+            // Called outside the lock: a waker may do anything.
+            drop(runners);
             waker.wake();
+            most -= 1;
         }
+    }
+}
+
+/// One who runs tasks: a call of `run` or `tick`. There may be several, one inside the other or side by side.
+pub(crate) struct Runner {
+    home: &'static Home,
+    number: u32,
+}
+
+impl Runner {
+    /// On the owner's thread, where it stays.
+    pub(crate) fn new(home: &'static Home) -> Self {
+        let number = home.last_runner.get().wrapping_add(1);
+        home.last_runner.set(number);
+        Self { home, number }
+    }
+
+    /// Begins to run tasks, with a waker for when there are more.
+    pub(crate) fn wake_up(&self, waker: &Waker) -> Awake {
+        let runners = self.home.runners();
+        let is_known = runners.iter().any(|(number, known)| *number == self.number && known.will_wake(waker));
+        drop(runners);
+        if !is_known {
+            // Cloned and dropped outside the lock: a waker may do anything.
+            let waker = waker.clone();
+            let former = self.leave();
+            self.home.runners().push((self.number, waker));
+            drop(former);
+        }
+        self.home.is_called.set(false);
+        Awake { home: self.home, was_asleep: self.home.asleep.replace(false) }
+    }
+
+    fn leave(&self) -> Option<Waker> {
+        let mut runners = self.home.runners();
+        let at = runners.iter().position(|(number, _)| *number == self.number)?;
+        Some(runners.remove(at).1)
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        let waker = self.leave();
+        // It may have been woken for tasks that it will not run now: they are for the others.
+        if self.home.first.get().is_some() || self.home.has_mail.load(Acquire) {
+            self.home.wake_runners();
+        }
+        drop(waker);
+    }
+}
+
+/// As long as it lives, tasks are being run: who queues one wakes nobody. Ends with the turn, be it by a panic.
+pub(crate) struct Awake {
+    home: &'static Home,
+    /// Not if this is one turn inside another.
+    was_asleep: bool,
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        self.home.asleep.set(self.was_asleep);
     }
 }

@@ -8,12 +8,11 @@ use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use crate::clock;
 use crate::driver::Driver;
-use crate::home::Home;
+use crate::home::{Home, Runner};
 use crate::task::{Name, Task, make, run};
 
 /// Tasks that are run before others get a turn: the future given to [`run`](LocalExecutor::run), timers, sockets.
@@ -107,10 +106,12 @@ impl<'a> LocalExecutor<'a> {
         // SAFETY: an executor stays on the thread that claimed the home, so this is the owner's. It drops the future when it is
         // dropped itself, and until then all that lives for `'a` is there. Where it is leaked the future is never used again.
         let task = unsafe { make(home, spawned, future, name) };
-        home.add(task);
-        home.push(task);
         // SAFETY: a task that was just made, whose output is a `T`; the second of its two references.
-        unsafe { Task::new(task) }
+        let handle = unsafe { Task::new(task) };
+        home.add(task);
+        // Last: it may wake whoever runs the executor, which is strangers' code.
+        home.push(task);
+        handle
     }
 
     /// Polls one task, if one is ready. Tells whether one was.
@@ -122,9 +123,9 @@ impl<'a> LocalExecutor<'a> {
 
     /// Polls one task, once one is ready.
     pub async fn tick(&self) {
-        let mut runner = Runner::new(self.home());
+        let runner = Runner::new(self.home());
         poll_fn(|context| {
-            let _turn = runner.begin(context);
+            let _awake = runner.wake_up(context.waker());
             if self.try_tick() { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
@@ -133,11 +134,11 @@ impl<'a> LocalExecutor<'a> {
     /// Runs tasks until `future` has its result. Between them `future` itself is polled, and timers and
     /// sockets are served: after every 61st task, or after 100 us, which are looked at after every 8th.
     pub async fn run<T>(&self, future: impl Future<Output = T>) -> T {
-        let mut future = pin!(future);
         let home = self.home();
-        let mut runner = Runner::new(home);
+        let runner = Runner::new(home);
+        let mut future = pin!(future);
         poll_fn(|context| {
-            let _turn = runner.begin(context);
+            let _awake = runner.wake_up(context.waker());
             if let Poll::Ready(result) = future.as_mut().poll(context) {
                 return Poll::Ready(result);
             }
@@ -158,40 +159,6 @@ impl<'a> LocalExecutor<'a> {
             Poll::Pending
         })
         .await
-    }
-}
-
-/// A call of `run` or `tick`.
-struct Runner {
-    home: &'static Home,
-    id: u64,
-}
-
-impl Runner {
-    fn new(home: &'static Home) -> Self {
-        static CALLS: AtomicU64 = AtomicU64::new(0);
-        Self { home, id: CALLS.fetch_add(1, Ordering::Relaxed) }
-    }
-
-    /// A turn begins; it ends with what is returned.
-    fn begin(&mut self, context: &Context<'_>) -> Turn {
-        self.home.wake_up(self.id, context.waker());
-        Turn(self.home)
-    }
-}
-
-impl Drop for Runner {
-    fn drop(&mut self) {
-        self.home.leave(self.id);
-    }
-}
-
-/// A turn of a runner. Its end, be it by a panic, has the executor sleep.
-struct Turn(&'static Home);
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.0.fall_asleep();
     }
 }
 

@@ -22,9 +22,10 @@ pub(crate) fn token() -> u32 {
 #[cold]
 fn assign() -> u32 {
     static NEXT: AtomicU32 = AtomicU32::new(1);
-    let token = NEXT.fetch_add(1, Ordering::Relaxed);
-    // A thread that took another one's number would touch its tasks without any synchronization.
-    assert!(token != 0 && token < u32::MAX - 1_000_000, "four billion threads have been started in this process");
+    // A thread that took another one's number would touch its tasks without any synchronization: it must not run over, however often
+    // threads try.
+    let token = NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| next.checked_add(1));
+    let token = token.expect("four billion threads have been started in this process");
     TOKEN.set(token);
     token
 }

@@ -7,7 +7,7 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::Location;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// A panic of a task that nobody joins.
 pub struct Unhandled<'a> {
@@ -48,7 +48,7 @@ impl fmt::Debug for Unhandled<'_> {
     }
 }
 
-type Hook = Box<dyn Fn(Unhandled<'_>) + Send + Sync>;
+type Hook = Arc<dyn Fn(Unhandled<'_>) + Send + Sync>;
 
 static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
 
@@ -71,14 +71,18 @@ static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
 /// assert_eq!(LOST.load(Ordering::Relaxed), 1);
 /// ```
 pub fn set_unhandled_hook(hook: impl Fn(Unhandled<'_>) + Send + Sync + 'static) {
-    *HOOK.write().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(hook));
+    let former = HOOK.write().unwrap_or_else(PoisonError::into_inner).replace(Arc::new(hook));
+    // Only here, where the lock is not held: its destructors may do anything.
+    drop(former);
 }
 
 /// Tells the hook. Never panics: it is called from destructors.
 pub(crate) fn report(name: Option<&str>, spawned: &'static Location<'static>, payload: Box<dyn Any + Send>) {
     let unhandled = Unhandled { name, spawned, payload };
     let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        match &*HOOK.read().unwrap_or_else(PoisonError::into_inner) {
+        // Called outside the lock: a hook may do anything, replace itself for one.
+        let hook = HOOK.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match hook {
             Some(hook) => hook(unhandled),
             None => eprintln!("{unhandled}"),
         }

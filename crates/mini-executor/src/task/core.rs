@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU32;
 use std::task::{Context, Poll};
 
 use super::header::{Header, Outcome, TaskRef, VTable};
-use super::packed::Packed;
+use super::packed::{Packed, Slot};
 use super::state::local;
 use crate::home::Home;
 use crate::unhandled;
@@ -68,7 +68,7 @@ pub(crate) unsafe fn make<F: Future, N: Name>(
             spawned,
             local: Cell::new(local::QUEUED + 2 * local::ONE),
             shared: AtomicU32::new(0),
-            awaiter: Cell::new(Packed::NOBODY),
+            awaiter: Slot::new(Packed::NOBODY),
         },
         stage: UnsafeCell::new(Stage { future: ManuallyDrop::new(future) }),
         name,
@@ -99,17 +99,30 @@ impl<F: Future, N: Name> Core<F, N> {
     unsafe fn poll(task: TaskRef, context: &mut Context<'_>) -> bool {
         // SAFETY: as the table asks: there is a future, and who polls it has the stage. It is never moved.
         let future = unsafe { Pin::new_unchecked(&mut *Self::stage(task).future) };
-        let outcome = match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
+        let polled = match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
             Ok(Poll::Pending) => return false,
             Ok(Poll::Ready(output)) => Ok(output),
             Err(panic) => Err(panic),
         };
         // SAFETY: the future is polled no more, and dropped here and nowhere else.
         let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(&mut Self::stage(task).future) }));
-        // A future that panics while it is dropped has failed, too; the first panic tells more.
-        let outcome = outcome.and_then(|output| dropped.map(|()| output)).map_err(Box::new);
+        // A future that panics while it is dropped has failed, too; the first panic tells more. What is left over is not simply
+        // dropped here: outputs and what is thrown are strangers' types, and a third panic would find the task half changed.
+        let outcome = match (polled, dropped) {
+            (polled, Ok(())) => polled,
+            (Ok(output), Err(panic)) => {
+                if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(output))) {
+                    unhandled::report(task.name(), task.spawned, another);
+                }
+                Err(panic)
+            }
+            (Err(panic), Err(another)) => {
+                unhandled::report(task.name(), task.spawned, another);
+                Err(panic)
+            }
+        };
         // SAFETY: the place is free, and the task's owner has it until the task is done.
-        unsafe { Self::stage(task).outcome = ManuallyDrop::new(outcome) };
+        unsafe { Self::stage(task).outcome = ManuallyDrop::new(outcome.map_err(Box::new)) };
         true
     }
 

@@ -39,7 +39,7 @@ pub(crate) struct Header {
     /// [`state::shared`](super::state::shared).
     pub(super) shared: AtomicU32,
     /// Who awaits the handle: a waker in one word, see [`packed`](super::packed).
-    pub(super) awaiter: Cell<super::packed::Packed>,
+    pub(super) awaiter: super::packed::Slot,
 }
 
 /// What depends on the future's type. Each function's `task` is the header of a task with exactly this table.

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 use super::header::TaskRef;
 use super::packed::Packed;
-use super::state::{MOST_REFERENCES, local, shared};
+use super::state::{MOST_HERE, MOST_REFERENCES, local, shared};
 
 /// The table of a waker whose data is a task's header.
 pub(super) static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake_waker, wake_by_ref, drop_waker);
@@ -111,7 +111,9 @@ fn add_reference(task: TaskRef) {
     if is_mine(task) && task.local.get() & local::DONE == 0 {
         let word = task.local.get().wrapping_add(local::ONE);
         task.local.set(word);
-        assert_countable(local::count(word));
+        if local::count(word) > MOST_HERE {
+            settle(task);
+        }
     } else {
         // Relaxed: a reference is made from one that is held, as in `Arc`.
         assert_countable(shared::count(task.shared.fetch_add(shared::ONE, Relaxed)));
@@ -126,6 +128,15 @@ fn assert_countable(count: i32) {
     }
 }
 
+/// Adds the owner's count to the shared one before its time, on the owner's thread, of a task that is not done.
+#[cold]
+fn settle(task: TaskRef) {
+    let counted = counted(task);
+    task.local.set(task.local.get().wrapping_sub(counted));
+    // Relaxed: the sum stays what it was, and until the task is done nobody draws conclusions from this part of it.
+    assert_countable(shared::count(task.shared.fetch_add(counted, Relaxed).wrapping_add(counted)));
+}
+
 /// Gives a reference up, which may free the task.
 ///
 /// # Safety
@@ -134,7 +145,11 @@ fn assert_countable(count: i32) {
 pub(super) unsafe fn drop_reference(task: TaskRef) {
     if is_mine(task) && task.local.get() & local::DONE == 0 {
         // The executor's own is among them until the task is done: it is not the last.
-        task.local.set(task.local.get().wrapping_sub(local::ONE));
+        let word = task.local.get().wrapping_sub(local::ONE);
+        task.local.set(word);
+        if local::count(word) < -MOST_HERE {
+            settle(task);
+        }
         return;
     }
     // SAFETY: as the caller promises.
@@ -257,14 +272,13 @@ fn finish_carefully(task: TaskRef) {
     if before & shared::QUEUED != 0 {
         task.home.owed.set(task.home.owed.get() + 1);
     }
-    if before & shared::JOINING == 0 {
-        // SAFETY: the handle put it there, and does not touch it any more now that the task is done. Unpacked once, here.
-        if let Some(awaiter) = unsafe { task.awaiter.replace(Packed::NOBODY).unpack() } {
-            awaiter.wake();
-        }
-    }
-    // SAFETY: the executor's reference; its last use.
+    // SAFETY: the handle put it there, and does not touch it any more now that the task is done. Unpacked once, here.
+    let awaiter = (before & shared::JOINING == 0).then(|| unsafe { task.awaiter.replace(Packed::NOBODY).unpack() });
+    // SAFETY: the executor's reference; its last use. A stranger's waker may panic, so it comes afterwards.
     unsafe { drop_reference(task) }
+    if let Some(awaiter) = awaiter.flatten() {
+        awaiter.wake();
+    }
 }
 
 /// The owner's count, as the shared word counts.
@@ -294,33 +308,44 @@ pub(super) fn poll_join(task: TaskRef, context: &mut Context<'_>) -> Poll<bool> 
     if word & local::DONE != 0 {
         return Poll::Ready(word & local::OUTPUT != 0);
     }
-    await_with(task, context.waker());
-    Poll::Pending
-}
-
-/// Puts a waker into the task's awaiter. On the owner's thread, or while [`shared::JOINING`] is set.
-#[inline]
-fn await_with(task: TaskRef, waker: &Waker) {
-    if !task.awaiter.get().wakes_the_same_as(waker) {
-        let former = task.awaiter.replace(Packed::new(waker));
-        // SAFETY: it stood in the task, and is now nowhere else.
-        drop(unsafe { former.unpack() });
+    if !task.awaiter.get().wakes_the_same_as(context.waker()) {
+        let awaiter = Packed::new(context.waker());
+        // To clone a stranger's waker is to run a stranger's code, which may have run the executor, and the task to its end.
+        let word = task.local.get();
+        let is_done = word & local::DONE != 0;
+        let unused = if is_done { awaiter } else { task.awaiter.replace(awaiter) };
+        // SAFETY: ours and never shown to anybody, or it stood in the task and is now nowhere else.
+        drop(unsafe { unused.unpack() });
+        if is_done {
+            return Poll::Ready(word & local::OUTPUT != 0);
+        }
     }
+    Poll::Pending
 }
 
 #[cold]
 fn join_from_afar(task: TaskRef, context: &mut Context<'_>) -> Poll<bool> {
-    let announce = |word: u32| (word & shared::DONE == 0).then_some(word | shared::JOINED | shared::JOINING);
-    if task.shared.fetch_update(AcqRel, Acquire, announce).is_ok() {
-        await_with(task, context.waker());
-        let before = task.shared.fetch_and(!shared::JOINING, AcqRel);
-        if before & shared::DONE == 0 {
-            return Poll::Pending;
-        }
-        // SAFETY: done meanwhile, and so the owner left the waker to us.
-        drop(unsafe { task.awaiter.replace(Packed::NOBODY).unpack() });
+    if task.shared.load(Acquire) & shared::DONE != 0 {
+        return Poll::Ready(has_output(task));
     }
-    Poll::Ready(has_output(task))
+    // Before anything is announced: a stranger's waker may panic when it is cloned, and the announcement would stay for ever.
+    let awaiter = Packed::new(context.waker());
+    let announce = |word: u32| (word & shared::DONE == 0).then_some(word | shared::JOINED | shared::JOINING);
+    let (former, is_done) = if task.shared.fetch_update(AcqRel, Acquire, announce).is_ok() {
+        let former = task.awaiter.replace(awaiter);
+        let is_done = task.shared.fetch_and(!shared::JOINING, AcqRel) & shared::DONE != 0;
+        if is_done {
+            // Done meanwhile, and so the owner left the waker to us.
+            task.awaiter.replace(Packed::NOBODY);
+        }
+        (former, is_done)
+    } else {
+        (Packed::NOBODY, true)
+    };
+    // SAFETY: what stood in the task before, and what does not stand there now. Both are unpacked before either is dropped, which
+    // may panic.
+    drop(unsafe { (former.unpack(), is_done.then(|| awaiter.unpack())) });
+    if is_done { Poll::Ready(has_output(task)) } else { Poll::Pending }
 }
 
 /// Whether a done task has an outcome. For its handle.

@@ -5,6 +5,8 @@
 #![allow(unsafe_code)]
 
 use std::mem::ManuallyDrop;
+use std::sync::atomic::AtomicPtr;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 
 use super::local;
@@ -68,6 +70,30 @@ impl Packed {
     #[inline]
     fn boxed(self) -> *const Waker {
         self.0.map_addr(|address| address & !BOXED).cast()
+    }
+}
+
+/// A place for one. Atomic because the owner of a task may look at it while another thread writes to it: the owner then finds out that
+/// what it saw means nothing, but a plain read would have been a data race all the same. Who may use what it saw, and why it saw all of
+/// it, is for the flags of the task to say; so relaxed, and as cheap as a plain one.
+pub(super) struct Slot(AtomicPtr<()>);
+
+impl Slot {
+    pub(super) fn new(packed: Packed) -> Self {
+        Self(AtomicPtr::new(packed.0.cast_mut()))
+    }
+
+    #[inline]
+    pub(super) fn get(&self) -> Packed {
+        Packed(self.0.load(Relaxed))
+    }
+
+    /// Puts another one there. Not in one step: one thread at a time writes.
+    #[inline]
+    pub(super) fn replace(&self, packed: Packed) -> Packed {
+        let former = self.get();
+        self.0.store(packed.0.cast_mut(), Relaxed);
+        former
     }
 }
 

@@ -82,3 +82,7 @@ pub(super) mod shared {
 
 /// As many references as a word may count: far below what 24 bits hold, so that no race of clones runs over before it is noticed.
 pub(super) const MOST_REFERENCES: i32 = 1 << 22;
+
+/// As far from nought as the owner's count may get before it is added to the shared one. A task whose wakers are all cloned here and
+/// dropped there has few references at any time, but counts one more here and one less there with each.
+pub(super) const MOST_HERE: i32 = 1 << 20;

@@ -47,6 +47,11 @@ pub trait Tasks: Sized + 'static {
     /// Sleeps without holding the thread.
     fn sleep(time: Duration) -> impl Future<Output = ()> + Send;
 
+    /// Sleeps, and may be late by up to 1 ms: where the runtime offers that, or does so anyway.
+    fn sleep_late(time: Duration) -> impl Future<Output = ()> + Send {
+        Self::sleep(time)
+    }
+
     /// Lets a task run on with nobody to wait for it.
     fn detach<T: Send + 'static>(handle: Self::Handle<T>);
 

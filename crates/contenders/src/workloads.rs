@@ -23,6 +23,7 @@
 //! | `mutex/uncontended` | `n` | one unit takes its runtime's lock, mixes the number in it (`mix(number, 1)`), lets go | the number after `n` times from `seed` |
 //! | `mutex/waiters-8`, `-64` | `n`, `units` | `units` units take turns, `n` in all, and yield while they hold the lock. Value `fairness`: Jain's index of their shares | as above |
 //! | `timers/fire` | `n` timers, `span_ms` | a unit sleeps until 30 ms + `mix(seed, i)` ns modulo the span after the beginning. `latency`: how late each was | sum of `mix(seed, i)` |
+//! | `timers/fire-late` | as `timers/fire` | the same, of timers that may be late by 1 ms, where the runtime offers such | as `timers/fire` |
 //! | `timers/cancel`, `-earliest` | `n` | a timer in 50 s is armed and dropped, while one in 20 s stays armed; or while no other is | sum of `mix(seed, i)` |
 //! | `tcp-echo/1`, `/100`, `/1000` | `n` requests, `connections` | the server sends a message of 64 bytes back; every connection has one outstanding | sum of `mix(seed, i)` |
 //! | `tcp-echo/open-rate`, `-50`, `-80` | `n`, `connections`, `rate_per_s` or `capacity_permille` | the same on a fixed schedule; latency counts from when a request was due | as above |

@@ -65,6 +65,7 @@ fn vectors() -> Vec<Vector> {
         vector("mutex/waiters-8", &[("n", 30), ("units", 8)], 30, turns(30)),
         vector("mutex/waiters-64", &[("n", 30), ("units", 64)], 30, turns(30)),
         vector("timers/fire", &[("n", 40), ("span_ms", 5)], 40, mixed(40)),
+        vector("timers/fire-late", &[("n", 40), ("span_ms", 5)], 40, mixed(40)),
         vector("timers/cancel", &[("n", 40)], 40, mixed(40)),
         vector("timers/cancel-earliest", &[("n", 40)], 40, mixed(40)),
         vector("tcp-echo/1", &[("n", 20), ("connections", 1)], 20, mixed(20)),

@@ -364,6 +364,16 @@ fn waiting() -> Vec<Experiment> {
             ..EVENT
         },
         Experiment {
+            workload: "timers/fire-late",
+            summary: "the same, of timers that may be late by 1 ms, where the runtime has such",
+            operation: "timer",
+            metric: CPU,
+            params: &[("n", 20_000), ("span_ms", 200)],
+            full_params: &[("n", 100_000), ("span_ms", 1_000)],
+            standard: NOWHERE,
+            ..EVENT
+        },
+        Experiment {
             workload: "timers/cancel",
             summary: "a timer is armed and dropped, while another is due earlier",
             operation: "timer",

@@ -48,6 +48,10 @@ impl Tasks for MiniLocal {
         mini_executor::sleep(time)
     }
 
+    fn sleep_late(time: Duration) -> impl Future<Output = ()> + Send {
+        mini_executor::sleep(time).slack(Duration::from_millis(1))
+    }
+
     fn detach<T: Send + 'static>(handle: Task<T>) {
         handle.detach();
     }

@@ -16,6 +16,7 @@ use crate::capability::{Jobs, Tasks, Threads};
 pub(super) struct Timers;
 
 const FIRE: &str = "timers/fire";
+const FIRE_LATE: &str = "timers/fire-late";
 const CANCEL: &str = "timers/cancel";
 /// From the first spawn to the first timer's being due, for so many: all of them are armed by then.
 const fn lead_ns(timers: u64) -> u64 {
@@ -27,17 +28,22 @@ const LATER: Duration = Duration::from_secs(50);
 const EARLIER: Duration = Duration::from_secs(20);
 
 impl Workload for Timers {
-    const NAMES: &'static [&'static str] = &[FIRE, CANCEL, "timers/cancel-earliest"];
+    const NAMES: &'static [&'static str] = &[FIRE, FIRE_LATE, CANCEL, "timers/cancel-earliest"];
 
     fn on_tasks<R: Tasks>(name: &str) -> Answer {
-        if name == FIRE {
-            return Ok(Box::new(|params, seed| {
+        if name == FIRE || name == FIRE_LATE {
+            let may_be_late = name == FIRE_LATE;
+            return Ok(Box::new(move |params, seed| {
                 let shape = Shape::read(params, seed)?;
                 let runtime = R::start().map_err(|error| not_started(&error))?;
                 Ok(repeat(move |iters, _| {
                     let mut late = Vec::new();
                     for _ in 0..iters {
-                        late.extend(runtime.run(fire::<R>(shape)));
+                        late.extend(if may_be_late {
+                            runtime.run(fire::<R, _>(shape, R::sleep_late))
+                        } else {
+                            runtime.run(fire::<R, _>(shape, R::sleep))
+                        });
                     }
                     Ok(shape.work(iters, &late))
                 }))
@@ -57,6 +63,9 @@ impl Workload for Timers {
     fn on_threads<R: Threads>(name: &str) -> Answer {
         if let Some(why) = R::NO_SLEEP {
             return Err(Refusal::unsupported(why));
+        }
+        if name == FIRE_LATE {
+            return Err(Refusal::unsupported("asked of tasks; see timers/fire"));
         }
         if R::OS_THREADS || name != FIRE {
             return Err(Refusal::unsupported(if name == FIRE {
@@ -105,7 +114,7 @@ impl Workload for Timers {
 
     /// One thread sleeps from one timer to the next, which it knows in order beforehand.
     fn on_floor<R: Tasks>(name: &str) -> Answer {
-        if name != FIRE {
+        if name != FIRE && name != FIRE_LATE {
             return Err(Refusal::unsupported("it has no timers"));
         }
         Ok(Box::new(|params, seed| {
@@ -153,12 +162,12 @@ impl Shape {
     }
 }
 
-async fn fire<R: Tasks>(shape: Shape) -> Vec<u64> {
+async fn fire<R: Tasks, F: Future<Output = ()> + Send + 'static>(shape: Shape, sleep: fn(Duration) -> F) -> Vec<u64> {
     let begin = monotonic_ns() + lead_ns(shape.n);
     let unit = |index| {
         R::spawn(async move {
             let due = begin + shape.offset_ns(index);
-            R::sleep(Duration::from_nanos(due.saturating_sub(monotonic_ns()))).await;
+            sleep(Duration::from_nanos(due.saturating_sub(monotonic_ns()))).await;
             monotonic_ns().saturating_sub(due)
         })
     };

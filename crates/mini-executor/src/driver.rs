@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Wake, Waker};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::clock;
 use crate::reactor::{Reactor, Turn, Until};
 use crate::thread::token;
 use crate::timers::{Key, Timers};
+use crate::{blocking, clock};
 
 /// Timers and descriptors of one or several threads.
 #[derive(Debug)]
@@ -227,9 +227,28 @@ impl Sleeper {
         if self.take_wake() {
             return self.driver.serve();
         }
+        if blocking::is_any_outstanding() && self.look_out() {
+            return;
+        }
         while !self.take_wake() {
             self.driver.sleep(self);
         }
+    }
+
+    /// A call that blocks may end any moment, and being woken takes longer than most calls: looks out for it without giving the CPU
+    /// away. Tells whether it came.
+    fn look_out(&self) -> bool {
+        if !blocking::may_look_out() {
+            return false;
+        }
+        let begin = Instant::now();
+        while begin.elapsed() < blocking::LOOK_OUT {
+            if self.take_wake() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
     }
 
     fn take_wake(&self) -> bool {

@@ -12,6 +12,7 @@
 //! ```
 
 mod block_on;
+mod blocking;
 mod clock;
 mod driver;
 mod home;
@@ -26,6 +27,7 @@ mod unhandled;
 mod yield_now;
 
 pub use block_on::block_on;
+pub use blocking::{Blocking, spawn_blocking};
 pub use io::Async;
 pub use local::LocalExecutor;
 pub use sleep::{Interval, Sleep, TimedOut, interval, sleep, sleep_until, timeout};

@@ -61,6 +61,6 @@ impl Tasks for MiniLocal {
     }
 
     fn blocking(call: impl FnOnce() -> u64 + Send + 'static) -> impl Future<Output = u64> + Send {
-        blocking::unblock(call)
+        mini_executor::spawn_blocking(call)
     }
 }

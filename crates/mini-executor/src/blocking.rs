@@ -1,0 +1,290 @@
+//! Calls that block, on threads of their own.
+//!
+//! A call that computes for long or waits in the kernel would hold its executor's thread, and every other task on it would wait. Here it
+//! is handed to a pool, and what comes back is a future. The pool has as many threads as calls block at once, up to 512; a thread
+//! that has nothing to do looks out for the next call for 20 us, since waking a thread takes longer than most calls, then
+//! sleeps, and leaves after ten seconds.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::unhandled;
+
+/// Threads at most.
+const MOST_THREADS: usize = 512;
+/// How long a thread looks out for the next call, or for the end of one. About what waking a thread on another core costs.
+pub(crate) const LOOK_OUT: Duration = Duration::from_micros(20);
+/// After so long a thread leaves that had nothing to do.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// Runs `call` on a thread where it may block.
+///
+/// Dropping the handle drops the call if it has not begun; one that has begun goes on, for nothing can stop a thread. Awaiting the handle
+/// panics as the call did.
+///
+/// ```
+/// use mini_executor::{block_on, spawn_blocking};
+///
+/// let contents = block_on(spawn_blocking(|| std::fs::read_to_string("Cargo.toml")));
+/// assert!(contents.unwrap().contains("mini-executor"));
+/// ```
+///
+/// # Panics
+/// When the system refuses the pool's first thread.
+#[track_caller]
+pub fn spawn_blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
+    static POOL: Pool = Pool::new();
+    POOL.spawn(call, Location::caller())
+}
+
+/// Calls that were handed over and are not done, in the whole process: while there are some, a thread that waits looks out for them.
+static OUTSTANDING: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether it pays to look out for what other threads are about to do: not on a single CPU, where it would keep them from it.
+pub(crate) fn may_look_out() -> bool {
+    static CPUS: OnceLock<usize> = OnceLock::new();
+    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from)) > 1
+}
+
+/// Whether a call may end any moment.
+pub(crate) fn is_any_outstanding() -> bool {
+    OUTSTANDING.load(Ordering::Relaxed) > 0
+}
+
+/// Threads, and the calls they wait for.
+struct Pool {
+    state: Mutex<State>,
+    /// The length of the queue: a look at it that needs no lock.
+    queued: AtomicUsize,
+    called: Condvar,
+}
+
+struct State {
+    queue: VecDeque<Box<dyn FnOnce() + Send>>,
+    threads: usize,
+    /// Threads that look out, and threads that sleep.
+    looking: usize,
+    asleep: usize,
+}
+
+impl Pool {
+    const fn new() -> Self {
+        let state = State { queue: VecDeque::new(), threads: 0, looking: 0, asleep: 0 };
+        Self { state: Mutex::new(state), queued: AtomicUsize::new(0), called: Condvar::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn spawn<T: Send + 'static>(
+        &'static self,
+        call: impl FnOnce() -> T + Send + 'static,
+        spawned: &'static Location<'static>,
+    ) -> Blocking<T> {
+        let slot = Arc::new(Slot { place: Mutex::new(Place::Queued), spawned });
+        let job = {
+            let slot = slot.clone();
+            move || slot.run(call)
+        };
+        OUTSTANDING.fetch_add(1, Ordering::Relaxed);
+        self.push(Box::new(job));
+        Blocking { slot: Some(slot) }
+    }
+
+    fn push(&'static self, job: Box<dyn FnOnce() + Send>) {
+        let mut state = self.state();
+        state.queue.push_back(job);
+        let queued = state.queue.len();
+        self.queued.store(queued, Ordering::Release);
+        // Those who look out see it by themselves.
+        if queued <= state.looking {
+            return;
+        }
+        if state.asleep > 0 {
+            drop(state);
+            self.called.notify_one();
+        } else if state.threads < MOST_THREADS {
+            state.threads += 1;
+            let is_first = state.threads == 1;
+            drop(state);
+            let spawned = std::thread::Builder::new().name("blocking".to_owned()).spawn(|| self.work());
+            if let Err(error) = spawned {
+                self.state().threads -= 1;
+                // Those there are will come to it.
+                assert!(!is_first, "the pool for blocking calls has no thread, and the system refuses one: {error}");
+            }
+        }
+    }
+
+    /// A thread's life.
+    fn work(&self) {
+        let mut state = self.state();
+        loop {
+            while let Some(job) = state.queue.pop_front() {
+                self.queued.store(state.queue.len(), Ordering::Relaxed);
+                drop(state);
+                job();
+                OUTSTANDING.fetch_sub(1, Ordering::Relaxed);
+                state = self.state();
+            }
+            state.looking += 1;
+            drop(state);
+            self.look_out();
+            state = self.state();
+            state.looking -= 1;
+            if !state.queue.is_empty() {
+                continue;
+            }
+            state.asleep += 1;
+            let (woken, waited) = self
+                .called
+                .wait_timeout_while(state, IDLE, |state| state.queue.is_empty())
+                .unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.asleep -= 1;
+            if waited.timed_out() && state.queue.is_empty() {
+                state.threads -= 1;
+                return;
+            }
+        }
+    }
+
+    /// Waits for the next call without giving the CPU away.
+    fn look_out(&self) {
+        if !may_look_out() {
+            return;
+        }
+        let begin = Instant::now();
+        while self.queued.load(Ordering::Acquire) == 0 && begin.elapsed() < LOOK_OUT {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// Where a call's result will be.
+struct Slot<T> {
+    place: Mutex<Place<T>>,
+    spawned: &'static Location<'static>,
+}
+
+enum Place<T> {
+    /// Nobody awaits it yet.
+    Queued,
+    Awaited(Waker),
+    /// The handle was dropped: the call is not to begin.
+    Dropped,
+    /// The handle was detached: the call runs, and its result is for nobody.
+    Detached,
+    Done(Result<T, Box<dyn Any + Send>>),
+    Taken,
+}
+
+impl<T> Slot<T> {
+    fn place(&self) -> MutexGuard<'_, Place<T>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn run(&self, call: impl FnOnce() -> T) {
+        if matches!(*self.place(), Place::Dropped) {
+            // Its captures are strangers' types.
+            return self.settle(catch_unwind(AssertUnwindSafe(|| drop(call))));
+        }
+        let done = catch_unwind(AssertUnwindSafe(call));
+        let mut place = self.place();
+        if matches!(*place, Place::Dropped | Place::Detached) {
+            drop(place);
+            return self.settle(done.and_then(|output| catch_unwind(AssertUnwindSafe(|| drop(output)))));
+        }
+        let former = std::mem::replace(&mut *place, Place::Done(done));
+        drop(place);
+        if let Place::Awaited(waker) = former {
+            // A stranger's, and the pool's thread is to survive it.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
+    }
+
+    /// Nobody awaits it: a panic is reported.
+    fn settle(&self, done: Result<(), Box<dyn Any + Send>>) {
+        if let Err(panic) = done {
+            unhandled::report(None, self.spawned, panic);
+        }
+    }
+}
+
+/// A handle to a call that was handed to [`spawn_blocking`]: a future of its result.
+#[must_use = "a call that has not begun is dropped with its handle: await it, or `detach` it"]
+pub struct Blocking<T> {
+    /// `None` once it was detached or has given its result.
+    slot: Option<Arc<Slot<T>>>,
+}
+
+impl<T> Blocking<T> {
+    /// Lets the call run with nobody waiting for it. If it panics, the [hook](crate::set_unhandled_hook) is told.
+    pub fn detach(mut self) {
+        self.leave(Place::Detached);
+    }
+
+    fn leave(&mut self, place: Place<T>) {
+        let Some(slot) = self.slot.take() else { return };
+        let mut former = slot.place();
+        if let Place::Done(_) = *former {
+            let done = std::mem::replace(&mut *former, Place::Taken);
+            drop(former);
+            if let Place::Done(Err(panic)) = done {
+                slot.settle(Err(panic));
+            }
+        } else {
+            let former = std::mem::replace(&mut *former, place);
+            drop(former);
+        }
+    }
+}
+
+impl<T> Future for Blocking<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let slot = self.slot.as_ref().expect("a call's handle was polled after it had given its result");
+        let mut place = slot.place();
+        match &*place {
+            Place::Done(_) => {}
+            Place::Awaited(waker) if waker.will_wake(context.waker()) => return Poll::Pending,
+            _ => {
+                let former = std::mem::replace(&mut *place, Place::Awaited(context.waker().clone()));
+                drop(place);
+                drop(former);
+                return Poll::Pending;
+            }
+        }
+        let done = std::mem::replace(&mut *place, Place::Taken);
+        drop(place);
+        self.slot = None;
+        match done {
+            Place::Done(Ok(output)) => Poll::Ready(output),
+            Place::Done(Err(panic)) => resume_unwind(panic),
+            _ => unreachable!("it was looked at under the lock"),
+        }
+    }
+}
+
+impl<T> Drop for Blocking<T> {
+    fn drop(&mut self) {
+        self.leave(Place::Dropped);
+    }
+}
+
+impl<T> fmt::Debug for Blocking<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spawned = self.slot.as_ref().map(|slot| slot.spawned.to_string());
+        f.debug_struct("Blocking").field("spawned", &spawned).finish_non_exhaustive()
+    }
+}

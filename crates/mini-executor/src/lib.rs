@@ -18,6 +18,7 @@ mod driver;
 mod home;
 mod io;
 mod local;
+mod net;
 mod reactor;
 mod sleep;
 mod task;

@@ -24,6 +24,8 @@ mod sleep;
 mod task;
 mod thread;
 mod timers;
+#[cfg(feature = "tokio-io")]
+mod tokio_io;
 mod unhandled;
 mod yield_now;
 
@@ -33,5 +35,7 @@ pub use io::Async;
 pub use local::LocalExecutor;
 pub use sleep::{Interval, Sleep, TimedOut, interval, sleep, sleep_until, timeout};
 pub use task::{FallibleTask, Task};
+#[cfg(feature = "tokio-io")]
+pub use tokio_io::TokioIo;
 pub use unhandled::{Unhandled, set_unhandled_hook};
 pub use yield_now::{YieldNow, yield_now};

@@ -14,6 +14,7 @@
 mod block_on;
 mod home;
 mod local;
+pub mod sync;
 mod task;
 mod thread;
 mod unhandled;

@@ -39,7 +39,7 @@ use super::semaphore::{Acquiring, Semaphore};
 ///         task.await;
 ///     }
 /// }));
-/// assert_eq!(counter.into_inner(), 100);
+/// assert_eq!(*counter.try_lock().unwrap(), 100);
 /// ```
 pub struct Mutex<T: ?Sized> {
     turn: Semaphore,
@@ -173,7 +173,13 @@ impl<T: ?Sized> fmt::Debug for Locking<'_, T> {
 #[must_use = "the mutex is unlocked when the guard is dropped: bind it to a name"]
 pub struct MutexGuard<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
-    /// It stands for this reference: may be sent or shared where that may.
+    /// It stands for this reference: may be sent or shared where that may. So this is refused, for two threads would have the `Cell`:
+    ///
+    /// ```compile_fail
+    /// fn share(_: impl Sync) {}
+    /// let mutex = mini_executor::sync::Mutex::new(std::cell::Cell::new(0));
+    /// share(mutex.try_lock().unwrap());
+    /// ```
     data: PhantomData<&'a mut T>,
 }
 

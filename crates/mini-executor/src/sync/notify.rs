@@ -1,9 +1,14 @@
 //! A word to whoever waits: look again.
+//!
+//! # How it works
+//! As in the [semaphore](super::Semaphore) one word tells everything while nobody waits: whether there is a permit, and how many rounds of
+//! `notify_waiters` there were. A future remembers the round it was made in, and if the word has another when it is polled, it was notified.
+//! Once somebody waits the flag [`WAITING`] sends everybody who notifies to the lock.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::lock::{AtomicUsize, Lock, Ordering};
 use super::waiters::{Calls, Key, WaitList};
@@ -39,16 +44,19 @@ use super::waiters::{Calls, Key, WaitList};
 /// assert_eq!(block_on(executor.run(through)), "through");
 /// ```
 pub struct Notify {
-    /// The calls of `notify_waiters` so far. Changed under the lock; read without it when a future is made.
-    rounds: AtomicUsize,
-    state: Lock<State>,
+    /// [`PERMIT`], [`WAITING`], and above them the count of rounds.
+    state: AtomicUsize,
+    waiters: Lock<Waiters>,
 }
 
-struct State {
-    /// `notify_one` found nobody. Then nobody waits, either.
-    has_permit: bool,
-    waiters: WaitList<(), Call>,
-}
+/// `notify_one` found nobody. Never set together with [`WAITING`].
+const PERMIT: usize = 1;
+/// Somebody is in the queue. Set and cleared under the lock; while it is set nothing in the word changes without the lock.
+const WAITING: usize = 1 << 1;
+/// One call of `notify_waiters`.
+const ROUND: usize = 1 << 2;
+
+type Waiters = WaitList<(), Call>;
 
 /// Which of the two woke a waiter.
 #[derive(Clone, Copy)]
@@ -66,13 +74,13 @@ impl Notify {
     /// ```
     #[cfg(not(loom))]
     pub const fn new() -> Self {
-        Self { rounds: AtomicUsize::new(0), state: Lock::new(State { has_permit: false, waiters: WaitList::new() }) }
+        Self { state: AtomicUsize::new(0), waiters: Lock::new(Waiters::new()) }
     }
 
     #[cfg(loom)]
     #[allow(missing_docs)]
     pub fn new() -> Self {
-        Self { rounds: AtomicUsize::new(0), state: Lock::new(State { has_permit: false, waiters: WaitList::new() }) }
+        Self { state: AtomicUsize::new(0), waiters: Lock::new(Waiters::new()) }
     }
 
     /// Waits for a notification.
@@ -89,7 +97,7 @@ impl Notify {
     /// block_on(notified);
     /// ```
     pub fn notified(&self) -> Notified<'_> {
-        Notified { notify: self, rounds: self.rounds.load(Ordering::Acquire), key: None }
+        Notified { notify: self, round: self.state.load(Ordering::Acquire) / ROUND, key: None }
     }
 
     /// Wakes the one that waits longest; if nobody does, the next that waits need not. There is one such permit: a second call while it
@@ -103,9 +111,12 @@ impl Notify {
     /// block_on(notify.notified());
     /// ```
     pub fn notify_one(&self) {
-        let mut state = self.state.lock();
-        let called = state.call_one();
-        drop(state);
+        if self.try_change(|state| state | PERMIT) {
+            return;
+        }
+        let mut waiters = self.waiters.lock();
+        let called = self.call_one(&mut waiters);
+        drop(waiters);
         if let Some(waker) = called {
             waker.wake();
         }
@@ -122,23 +133,51 @@ impl Notify {
     /// block_on(async { (first.await, second.await) });
     /// ```
     pub fn notify_waiters(&self) {
-        let mut calls = Calls::default();
-        let mut state = self.state.lock();
-        self.rounds.fetch_add(1, Ordering::Release);
-        while !state.waiters.is_empty() {
-            calls.add(state.waiters.call_first(Call::All));
+        if self.try_change(|state| state.wrapping_add(ROUND)) {
+            return;
         }
-        drop(state);
+        let mut calls = Calls::default();
+        let mut waiters = self.waiters.lock();
+        while !waiters.is_empty() {
+            calls.add(waiters.call_first(Call::All));
+        }
+        // The last may have left meanwhile, and a permit have come: all but the flag is to stay.
+        self.state.fetch_and(!WAITING, Ordering::AcqRel);
+        self.state.fetch_add(ROUND, Ordering::AcqRel);
+        drop(waiters);
         calls.wake();
     }
-}
 
-impl State {
-    /// The waker is to be woken without the lock.
-    fn call_one(&mut self) -> Option<std::task::Waker> {
-        let called = self.waiters.call_first(Call::One);
-        self.has_permit |= called.is_none();
+    /// Changes the word, if nobody waits.
+    #[inline]
+    fn try_change(&self, change: impl Fn(usize) -> usize) -> bool {
+        let mut state = self.state.load(Ordering::Relaxed);
+        while state & WAITING == 0 {
+            // Written even where the permit is there already: who takes it is to see what was done before this notification, too.
+            match self.state.compare_exchange_weak(state, change(state), Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(changed) => state = changed,
+            }
+        }
+        false
+    }
+
+    /// With the lock held; the waker is to be woken without.
+    fn call_one(&self, waiters: &mut Waiters) -> Option<Waker> {
+        let called = waiters.call_first(Call::One);
+        if called.is_none() {
+            self.state.fetch_or(PERMIT, Ordering::AcqRel);
+        } else {
+            self.settle(waiters);
+        }
         called
+    }
+
+    /// Somebody has left the queue. With the lock held.
+    fn settle(&self, waiters: &Waiters) {
+        if waiters.is_empty() {
+            self.state.fetch_and(!WAITING, Ordering::AcqRel);
+        }
     }
 }
 
@@ -150,7 +189,9 @@ impl Default for Notify {
 
 impl fmt::Debug for Notify {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Notify").field("has_permit", &self.state.lock().has_permit).finish_non_exhaustive()
+        f.debug_struct("Notify")
+            .field("has_permit", &(self.state.load(Ordering::Relaxed) & PERMIT != 0))
+            .finish_non_exhaustive()
     }
 }
 
@@ -160,8 +201,39 @@ impl fmt::Debug for Notify {
 pub struct Notified<'a> {
     notify: &'a Notify,
     /// The calls of `notify_waiters` before this was made.
-    rounds: usize,
+    round: usize,
     key: Option<Key>,
+}
+
+impl Notified<'_> {
+    /// Enters the queue, unless a notification has come.
+    fn enter(&mut self, waker: &Waker) -> Poll<()> {
+        let Notify { state: word, waiters } = self.notify;
+        let mut state = word.load(Ordering::Acquire);
+        // Whoever has to wait: the lock, and a waker that was cloned before. They are released in this order.
+        let mut waiting = None;
+        loop {
+            // A permit is left to others where a round has come: one notification is enough.
+            if state / ROUND != self.round {
+                return Poll::Ready(());
+            }
+            let is_permitted = state & PERMIT != 0;
+            if !is_permitted && waiting.is_none() {
+                let waker = waker.clone();
+                waiting = Some((waiters.lock(), waker));
+                state = word.load(Ordering::Acquire);
+                continue;
+            }
+            let after = if is_permitted { state & !PERMIT } else { state | WAITING };
+            match word.compare_exchange_weak(state, after, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) if is_permitted => return Poll::Ready(()),
+                Ok(_) => break,
+                Err(changed) => state = changed,
+            }
+        }
+        self.key = waiting.map(|(mut waiters, waker)| waiters.push((), waker));
+        Poll::Pending
+    }
 }
 
 impl Future for Notified<'_> {
@@ -169,29 +241,29 @@ impl Future for Notified<'_> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let mut state = this.notify.state.lock();
-        if this.key.is_some() {
-            let word = state.waiters.take_word(&mut this.key, context.waker());
-            drop(state);
-            // A waker that was replaced is dropped here, after the lock was released.
-            return if word.is_ok() { Poll::Ready(()) } else { Poll::Pending };
+        if this.key.is_none() {
+            return this.enter(context.waker());
         }
-        // The permit is left to others where a round has come: one notification is enough.
-        if this.notify.rounds.load(Ordering::Relaxed) != this.rounds || std::mem::take(&mut state.has_permit) {
-            return Poll::Ready(());
-        }
-        this.key = Some(state.waiters.push((), context.waker().clone()));
-        Poll::Pending
+        // The lock is a temporary: it is released at the end of this line, before a waker may be dropped.
+        let word = this.notify.waiters.lock().take_word(&mut this.key, context.waker());
+        if word.is_ok() { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl Drop for Notified<'_> {
     fn drop(&mut self) {
         let Some(key) = self.key.take() else { return };
-        let mut state = self.notify.state.lock();
-        let left = state.waiters.remove(&key);
-        let called = if matches!(left, Ok(Call::One)) { state.call_one() } else { None };
-        drop(state);
+        let mut waiters = self.notify.waiters.lock();
+        let left = waiters.remove(&key);
+        let called = match left {
+            Ok(Call::One) => self.notify.call_one(&mut waiters),
+            Ok(Call::All) => None,
+            Err(_) => {
+                self.notify.settle(&waiters);
+                None
+            }
+        };
+        drop(waiters);
         drop(left);
         if let Some(waker) = called {
             waker.wake();

@@ -40,21 +40,21 @@
 //!
 //! # What they have in common
 //! - **Any runtime will do**, or none: they know `std::task::Waker` and no more. Both ends may be on different threads, on different
-//!   executors, in [`block_on`](crate::block_on).
+//!   executors, in [`block_on`](crate::block_on()).
 //! - **First come, first served.** Who waits is served in the order of its first poll, and newcomers do not overtake. That costs a
 //!   switch of tasks where overtaking would save one, and nobody starves.
-//! - **Cancel-safe.** Every future may be dropped at any time, as in a `timeout`: a message is sent if and only if its `send` came to its
-//!   end, none is lost by dropping a `recv`, and who is dropped when its turn has just come passes the turn on.
+//! - **Cancel-safe.** Every future may be dropped at any time, as in a `timeout`: a message is sent if and only if its `send` came to
+//!   its end, none is lost by dropping a `recv`, and who is dropped when its turn has just come passes the turn on.
 //! - Nothing is lost in an error: what could not be sent comes back in it.
 //! - Wakers are called, and messages dropped, while no lock is held.
 //!
 //! # What is not here
 //! - Guards and permits without a lifetime. Tasks of this crate may borrow; else put the `Arc` into the task and borrow from it there.
-//! - A read-write lock, a barrier, broadcast, watch, channels of many receivers: async-lock, async-broadcast and async-channel have them,
-//!   and run here.
+//! - A read-write lock, a barrier, broadcast, channels of many receivers: async-lock, async-broadcast and async-channel have them, and
+//!   run here.
 //! - Blocking variants: `block_on(receiver.recv())` is one.
 //! - A cooperative budget. A loop over a channel that is never empty keeps its thread for as long as that lasts; a
-//!   [`yield_now`](crate::yield_now) once in a while lets others in.
+//!   [`yield_now`](crate::yield_now()) once in a while lets others in.
 //!
 //! # Inside
 //! | file | its one subject |

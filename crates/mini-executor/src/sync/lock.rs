@@ -1,8 +1,9 @@
 //! The lock around what waiters share, and the atomics beside it.
 //!
 //! It is std's, held for a few instructions: for pushing a value or unlinking a waiter. Never while a waker is called, or a waker or a
-//! message is dropped, since that may run anything, be it code that wants the same lock. (Cloned one is, for a clone only counts.) It is seldom contended
-//! for, and then costs two atomic operations; a lock-free queue of waiters costs as many, and needs unsafe code.
+//! message is dropped, since that may run anything, be it code that wants the same lock. (A waker may be cloned under it: that only
+//! counts.) It is seldom contended for, and costs two atomic operations when it is not; a lock-free queue of waiters costs as many,
+//! and needs unsafe code.
 //!
 //! Built with `--cfg loom` these are loom's, and `tests/sync_loom.rs` goes through every order of what threads do.
 

@@ -16,7 +16,7 @@ use super::semaphore::{Acquiring, Semaphore};
 
 /// Lets one task at a time at its data, across awaits, in the order they asked.
 ///
-/// Where the guard isn't held across an await, `std::sync::Mutex` is as good and smaller; on one thread with nothing awaited, a `RefCell`.
+/// Where the guard isn't held across an await, `std::sync::Mutex` is as good and smaller; on one thread, a `RefCell` is.
 /// There is no poison: when a task panics with the guard held, the mutex is unlocked and the data is as the task left it.
 ///
 /// ```
@@ -81,8 +81,8 @@ impl<T> Mutex<T> {
 }
 
 impl<T: ?Sized> Mutex<T> {
-    /// Waits for its turn, after all that asked before. Cancel-safe: who is dropped while it waits leaves the queue, and if its turn had
-    /// just come, the next has it.
+    /// Waits for its turn, after all that asked before. Cancel-safe: who is dropped while it waits leaves the queue, and if its turn
+    /// had just come, the next has it.
     ///
     /// Locking a mutex twice in one task waits for ever.
     ///

@@ -1,9 +1,9 @@
 //! A word to whoever waits: look again.
 //!
 //! # How it works
-//! As in the [semaphore](super::Semaphore) one word tells everything while nobody waits: whether there is a permit, and how many rounds of
-//! `notify_waiters` there were. A future remembers the round it was made in, and if the word has another when it is polled, it was notified.
-//! Once somebody waits the flag [`WAITING`] sends everybody who notifies to the lock.
+//! As in the [semaphore](super::Semaphore) one word tells everything while nobody waits: whether there is a permit, and how many
+//! rounds of `notify_waiters` there were. A future remembers the round it was made in, and if the word has another when it is polled,
+//! it was notified. Once somebody waits the flag [`WAITING`] sends everybody who notifies to the lock.
 
 use std::fmt;
 use std::future::Future;

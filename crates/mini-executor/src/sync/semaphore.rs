@@ -3,8 +3,8 @@
 //! # How it works
 //! One word holds the number of free permits and two flags. While nobody waits, taking and giving back is one compare-and-swap on it.
 //! Once somebody waits the flag [`WAITING`] sends everybody to the lock, and nobody changes the word without it: newcomers queue up
-//! behind, and what is given back goes to the first in the queue, or stays until there is enough for it. That makes it fair: a stream of
-//! small requests cannot starve a large one.
+//! behind, and what is given back goes to the first in the queue, or stays until there is enough for it. That makes it fair: a
+//! stream of small requests cannot starve a large one.
 
 use std::fmt;
 use std::future::Future;

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::Poll;
 
 use mini_executor::sync::mpsc::{self, SendError, TryRecvError, TrySendError};
-use mini_executor::sync::{Acquiring, Permit, Semaphore, TryAcquireError};
+use mini_executor::sync::{Acquiring, Notified, Notify, Permit, Semaphore, TryAcquireError};
 use proptest::prelude::*;
 
 use crate::poll_once;
@@ -258,6 +258,108 @@ proptest! {
                 }
             }
             prop_assert_eq!(semaphore.available_permits(), model.free);
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum NotifyStep {
+    Ask,
+    Poll(usize),
+    Cancel(usize),
+    NotifyOne,
+    NotifyWaiters,
+}
+
+fn notify_step() -> impl Strategy<Value = NotifyStep> {
+    prop_oneof![
+        6 => Just(NotifyStep::Ask),
+        8 => any::<usize>().prop_map(NotifyStep::Poll),
+        3 => any::<usize>().prop_map(NotifyStep::Cancel),
+        4 => Just(NotifyStep::NotifyOne),
+        1 => Just(NotifyStep::NotifyWaiters),
+    ]
+}
+
+/// What a future of the model has come to.
+#[derive(Clone, Copy, PartialEq)]
+enum Notice {
+    /// Not polled yet.
+    None,
+    /// It waits, since this step.
+    Waits(usize),
+    /// By `notify_one`: passed on when the future is dropped.
+    One,
+    All,
+}
+
+#[derive(Default)]
+struct NotifyModel {
+    has_permit: bool,
+    futures: Vec<Notice>,
+}
+
+impl NotifyModel {
+    fn notify_one(&mut self) {
+        let since = |notice: &Notice| if let Notice::Waits(since) = notice { Some(*since) } else { None };
+        match self.futures.iter_mut().filter(|notice| since(notice).is_some()).min_by_key(|notice| since(notice)) {
+            Some(longest) => *longest = Notice::One,
+            None => self.has_permit = true,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_notify_does_what_its_model_does(steps in prop::collection::vec(notify_step(), 0..120)) {
+        let notify = Notify::new();
+        let mut model = NotifyModel::default();
+        // Beside the model's, in the same order.
+        let mut futures: Vec<Pin<Box<Notified<'_>>>> = Vec::new();
+        for (now, step) in steps.into_iter().enumerate() {
+            match step {
+                NotifyStep::Ask => {
+                    futures.push(Box::pin(notify.notified()));
+                    model.futures.push(Notice::None);
+                }
+                NotifyStep::Poll(place) if !futures.is_empty() => {
+                    let place = place % futures.len();
+                    let is_ready = match model.futures[place] {
+                        Notice::None if model.has_permit => {
+                            model.has_permit = false;
+                            true
+                        }
+                        Notice::None => {
+                            model.futures[place] = Notice::Waits(now);
+                            false
+                        }
+                        Notice::Waits(_) => false,
+                        Notice::One | Notice::All => true,
+                    };
+                    prop_assert_eq!(poll_once(&mut futures[place]).is_ready(), is_ready);
+                    if is_ready {
+                        drop(futures.remove(place));
+                        model.futures.remove(place);
+                    }
+                }
+                NotifyStep::Cancel(place) if !futures.is_empty() => {
+                    let place = place % futures.len();
+                    drop(futures.remove(place));
+                    if model.futures.remove(place) == Notice::One {
+                        model.notify_one();
+                    }
+                }
+                NotifyStep::Poll(_) | NotifyStep::Cancel(_) => {}
+                NotifyStep::NotifyOne => {
+                    notify.notify_one();
+                    model.notify_one();
+                }
+                NotifyStep::NotifyWaiters => {
+                    notify.notify_waiters();
+                    let unnotified = model.futures.iter_mut().filter(|notice| **notice != Notice::One);
+                    unnotified.for_each(|notice| *notice = Notice::All);
+                }
+            }
         }
     }
 }

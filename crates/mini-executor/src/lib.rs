@@ -21,6 +21,7 @@ mod local;
 mod net;
 mod reactor;
 mod sleep;
+pub mod sync;
 mod task;
 mod thread;
 mod timers;

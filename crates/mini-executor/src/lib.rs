@@ -17,6 +17,7 @@ mod driver;
 mod home;
 mod io;
 mod local;
+mod primitives;
 mod reactor;
 mod sleep;
 mod task;

@@ -6,13 +6,12 @@
 //! before it would touch the home's queues, and all it may read until then is [`is_mine`](Home::is_mine).
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU32};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use crate::primitives::{AtomicBool, AtomicU32, Cell, Mutex, MutexGuard, yield_now};
 use crate::task::{TaskRef, arrive, close};
 use crate::thread::token;
 
@@ -51,7 +50,12 @@ unsafe impl Sync for Home {}
 // SAFETY: as above; a home changes its owner only through the pool's lock, with empty queues.
 unsafe impl Send for Home {}
 
+#[cfg(not(loom))]
 static POOL: Mutex<Vec<&'static Home>> = Mutex::new(Vec::new());
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref POOL: Mutex<Vec<&'static Home>> = Mutex::new(Vec::new());
+}
 
 impl Home {
     /// A home for this thread.
@@ -89,7 +93,7 @@ impl Home {
         // Threads that found a task alive a moment ago are on their way to the mailbox.
         while self.owed.get() > 0 {
             if !self.collect() {
-                std::thread::yield_now();
+                yield_now();
             }
         }
         self.owner.store(0, Relaxed);

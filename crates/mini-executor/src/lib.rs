@@ -19,6 +19,7 @@ mod home;
 mod io;
 mod local;
 mod net;
+mod primitives;
 mod reactor;
 mod sleep;
 pub mod sync;

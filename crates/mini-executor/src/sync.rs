@@ -67,7 +67,6 @@
 //! | `oneshot` | a channel for one message |
 //! | `mpsc` | a channel for many |
 // Cargo knows no `loom`; who tests with it passes `--cfg loom`.
-#![allow(unexpected_cfgs)]
 
 mod error;
 mod lock;

@@ -12,6 +12,8 @@
 mod core;
 mod header;
 mod local;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod packed;
 mod state;
 

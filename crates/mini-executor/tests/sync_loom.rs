@@ -5,7 +5,6 @@
 //! ```
 //! loom fails a model when all its threads sleep, which is what a lost wake-up comes to, and when a cell is used by two of them without
 //! one's use having happened before the other's.
-#![allow(unexpected_cfgs)]
 #![cfg(loom)]
 
 use std::future::Future;

@@ -2,19 +2,18 @@
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
-use std::cell::{Cell, UnsafeCell};
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
 use std::task::{Context, Poll};
 
 use super::header::{Header, Outcome, TaskRef, VTable};
 use super::packed::{Packed, Slot};
 use super::state::local;
 use crate::home::Home;
+use crate::primitives::{AtomicU32, Cell, UnsafeCell};
 use crate::unhandled;
 
 /// The allocation. The header is its front, so that a pointer to one is a pointer to the other.
@@ -69,10 +68,14 @@ pub(crate) unsafe fn make<F: Future, N: Name>(
             local: Cell::new(local::QUEUED + 2 * local::ONE),
             shared: AtomicU32::new(0),
             awaiter: Slot::new(Packed::NOBODY),
+            #[cfg(loom)]
+            is_freed: std::cell::Cell::new(false),
         },
         stage: UnsafeCell::new(Stage { future: ManuallyDrop::new(future) }),
         name,
     });
+    #[cfg(all(test, loom))]
+    super::loom_tests::made();
     // SAFETY: the whole allocation's pointer; it is freed by `Core::free`, when no reference is left.
     unsafe { TaskRef::new(NonNull::from(Box::leak(core)).cast()) }
 }
@@ -93,7 +96,7 @@ impl<F: Future, N: Name> Core<F, N> {
     /// The task has this type's table, and nobody else uses its stage as long as the result is used.
     unsafe fn stage<'a>(task: TaskRef) -> &'a mut Stage<F> {
         // SAFETY: a header with this table stands in front of such a core; the caller has the stage to itself.
-        unsafe { &mut *UnsafeCell::raw_get(&raw const (*task.cast::<Self>().as_ptr()).stage) }
+        unsafe { &mut *(*task.cast::<Self>().as_ptr()).stage.with_mut(|stage| stage) }
     }
 
     unsafe fn poll(task: TaskRef, context: &mut Context<'_>) -> bool {
@@ -153,7 +156,14 @@ impl<F: Future, N: Name> Core<F, N> {
     unsafe fn free(task: TaskRef) {
         // SAFETY: made by a box of this type; as the table asks, nobody refers to it any more. What was in the stage is gone, and a
         // union drops nothing by itself.
-        drop(unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) });
+        let core = unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) };
+        #[cfg(all(test, loom))]
+        super::loom_tests::freed(core, |core| {
+            core.stage.with_mut(|_| ());
+            &mut core.header
+        });
+        #[cfg(not(all(test, loom)))]
+        drop(core);
     }
 
     unsafe fn name(task: TaskRef) -> Option<NonNull<str>> {

@@ -4,13 +4,12 @@
 #![allow(unsafe_code)]
 
 use std::any::Any;
-use std::cell::Cell;
 use std::panic::Location;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
 use std::task::Context;
 
 use crate::home::Home;
+use crate::primitives::{AtomicU32, Cell};
 
 /// What a task came to: its output, or what it panicked with. Boxed twice, for a panic is rare and `Box<dyn Any>` is two words long,
 /// which every task would have room for.
@@ -40,6 +39,9 @@ pub(crate) struct Header {
     pub(super) shared: AtomicU32,
     /// Who awaits the handle: a waker in one word, see [`packed`](super::packed).
     pub(super) awaiter: super::packed::Slot,
+    /// In a model nothing is freed before its end, so that this can be asked.
+    #[cfg(loom)]
+    pub(super) is_freed: std::cell::Cell<bool>,
 }
 
 /// What depends on the future's type. Each function's `task` is the header of a task with exactly this table.
@@ -86,7 +88,10 @@ impl std::ops::Deref for TaskRef {
     #[inline]
     fn deref(&self) -> &Header {
         // SAFETY: alive, by the contract of `new`; all that changes in a header is in cells and atomics.
-        unsafe { self.0.as_ref() }
+        let header = unsafe { self.0.as_ref() };
+        #[cfg(loom)]
+        assert!(!header.is_freed.get(), "a task is used after it was freed");
+        header
     }
 }
 

@@ -5,11 +5,11 @@
 #![allow(unsafe_code)]
 
 use std::mem::ManuallyDrop;
-use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 
 use super::local;
+use crate::primitives::AtomicPtr;
 
 /// Nobody, one of our tasks, or any other waker in a box.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,6 +94,12 @@ impl Slot {
         let former = self.get();
         self.0.store(packed.0.cast_mut(), Relaxed);
         former
+    }
+
+    /// Has the model complain if anybody may still use it.
+    #[cfg(all(test, loom))]
+    pub(super) fn end(&mut self) {
+        self.0.with_mut(|_| ());
     }
 }
 

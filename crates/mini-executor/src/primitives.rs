@@ -1,0 +1,48 @@
+//! What threads share: the standard library's types, or loom's where a model is checked.
+//!
+//! [loom](https://docs.rs/loom) runs a test once for every order in which the threads' steps may fall and for every value that a load may
+//! see under the memory model, and reports plain data that two threads touch without one having waited for the other. It has to
+//! see each step for that, so all that tasks and homes are made of comes from here. See `task/loom_tests.rs`.
+
+#[cfg(not(loom))]
+mod real {
+    pub(crate) use std::cell::Cell;
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32};
+    pub(crate) use std::sync::{Mutex, MutexGuard};
+    pub(crate) use std::thread::yield_now;
+    pub(crate) use std::thread_local as per_thread;
+
+    /// The standard library's, with loom's way of asking for what is inside.
+    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        #[inline]
+        pub(crate) const fn new(value: T) -> Self {
+            Self(std::cell::UnsafeCell::new(value))
+        }
+
+        /// Calls `access` with a pointer to the value. Who uses it makes sure that nobody else does.
+        #[inline]
+        pub(crate) fn with_mut<R>(&self, access: impl FnOnce(*mut T) -> R) -> R {
+            access(self.0.get())
+        }
+    }
+}
+
+#[cfg(loom)]
+mod real {
+    pub(crate) use loom::cell::{Cell, UnsafeCell};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
+    pub(crate) use loom::thread::yield_now;
+
+    /// loom's knows no initializers in `const`.
+    macro_rules! per_thread {
+        ($($(#[$attribute:meta])* static $name:ident: $type:ty = const { $initial:expr };)*) => {
+            loom::thread_local! { $($(#[$attribute])* static $name: $type = $initial;)* }
+        };
+    }
+    pub(crate) use per_thread;
+}
+
+pub(crate) use real::*;

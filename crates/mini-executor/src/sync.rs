@@ -66,7 +66,6 @@
 //! | `notify` | notifications |
 //! | `oneshot` | a channel for one message |
 //! | `mpsc` | a channel for many |
-// Cargo knows no `loom`; who tests with it passes `--cfg loom`.
 
 mod error;
 mod lock;

@@ -1,5 +1,5 @@
 //! What channels, locks, permits and notifications promise.
-// Cargo knows no `loom`; who tests with it passes `--cfg loom`, and has `sync_loom` for it.
+// With loom there is `sync_loom`.
 #![cfg(not(loom))]
 
 mod channels;

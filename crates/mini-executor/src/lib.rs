@@ -12,14 +12,21 @@
 //! ```
 
 mod block_on;
+mod executor;
 mod home;
+mod hub;
+mod idle;
 mod local;
+mod queue;
+mod sync;
 mod task;
 mod thread;
 mod unhandled;
+mod worker;
 mod yield_now;
 
 pub use block_on::block_on;
+pub use executor::Executor;
 pub use local::LocalExecutor;
 pub use task::{FallibleTask, Task};
 pub use unhandled::{Unhandled, set_unhandled_hook};

@@ -81,4 +81,13 @@ pub(super) mod shared {
 }
 
 /// As many references as a word may count: far below what 24 bits hold, so that no race of clones runs over before it is noticed.
-pub(super) const MOST_REFERENCES: i32 = 1 << 22;
+const MOST_REFERENCES: i32 = 1 << 22;
+
+/// Ends the process if a count has run past [`MOST_REFERENCES`].
+#[inline]
+pub(super) fn assert_countable(count: i32) {
+    if count > MOST_REFERENCES {
+        // A panic could be caught, and the count would run over later.
+        std::process::abort();
+    }
+}

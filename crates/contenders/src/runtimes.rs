@@ -11,6 +11,7 @@ mod floor;
 #[cfg(feature = "io-uring")]
 mod glommio;
 mod may;
+mod mini_mt;
 #[cfg(feature = "io-uring")]
 mod monoio;
 mod probe;
@@ -37,6 +38,7 @@ pub fn runtimes() -> Vec<Runtime> {
         async_std::RUNTIME,
         smol_local::RUNTIME,
         smol_mt::RUNTIME,
+        mini_mt::RUNTIME,
         thread::RUNTIME,
         thread_pool::RUNTIME,
         blocking::RUNTIME,

@@ -141,9 +141,9 @@ impl Hub {
     }
 
     /// Queues tasks for all workers, without waking one.
-    pub(crate) fn inject_all(&self, row: Row) {
+    pub(crate) fn inject_all(&self, mut row: Row) {
         let mut injected = lock(&self.injected.0);
-        injected.append(row);
+        injected.append(&mut row);
         self.waiting.0.store(injected.len(), Relaxed);
     }
 

@@ -36,15 +36,15 @@ impl Row {
         self.length += 1;
     }
 
-    /// Puts all of another row at the end.
-    pub(crate) fn append(&mut self, row: Self) {
-        let Self { first: Some(first), last, length } = row else { return };
+    /// Puts all of another row at the end, which is empty then.
+    pub(crate) fn append(&mut self, row: &mut Self) {
+        let Some(first) = row.first.take() else { return };
         match self.last {
             Some(last) => last.next.set(Some(first)),
             None => self.first = Some(first),
         }
-        self.last = last;
-        self.length += length;
+        self.last = row.last.take();
+        self.length += std::mem::take(&mut row.length);
     }
 
     /// The first task.

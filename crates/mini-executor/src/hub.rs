@@ -5,7 +5,6 @@
 //! the executor's drop wait for its task to arrive, and may after that still look for somebody to wake: at worst it wakes a
 //! worker of the next executor for nothing.
 
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
@@ -13,7 +12,7 @@ use crate::idle::Idle;
 use crate::queue::{HALF, Owner};
 use crate::sync::{AtomicUsize, Line, Mutex, lock, yield_now};
 use crate::task::{Family, Row, Scheduled, TaskRef};
-use crate::worker::{Worker, current};
+use crate::worker::{Link, Worker, current};
 
 /// Lists that an executor's tasks are spread over, so that a worker that spawns and one that ends tasks rarely want the same lock.
 const FAMILIES: usize = if cfg!(loom) { 1 } else { 16 };
@@ -24,7 +23,7 @@ pub(crate) struct Hub {
     /// 0: it is no thread's.
     _owner: std::sync::atomic::AtomicU32,
     /// The first of all the workers there ever were at once; the others hang behind it.
-    pub(crate) workers: OnceLock<&'static Worker>,
+    pub(crate) workers: Link,
     /// How many of them are at work or asleep, and not out of use.
     pub(crate) running: AtomicUsize,
     /// Tasks that were queued by threads that are none of the workers, or found no room with theirs.
@@ -42,7 +41,7 @@ impl Hub {
     fn new() -> Self {
         Self {
             _owner: std::sync::atomic::AtomicU32::new(0),
-            workers: OnceLock::new(),
+            workers: Link::new(),
             running: AtomicUsize::new(0),
             injected: Line(Mutex::new(Row::default())),
             waiting: Line(AtomicUsize::new(0)),
@@ -133,7 +132,8 @@ impl Hub {
         }
     }
 
-    fn inject(&self, task: Scheduled) {
+    /// Queues a task for all workers, and has one come for it.
+    pub(crate) fn inject(&self, task: Scheduled) {
         let mut row = Row::default();
         row.push(task);
         self.inject_all(row);
@@ -188,6 +188,6 @@ impl Hub {
 
     /// All workers there ever were at once.
     pub(crate) fn workers(&self) -> impl Iterator<Item = &'static Worker> {
-        std::iter::successors(self.workers.get().copied(), |worker| worker.next.get().copied())
+        self.workers.chain()
     }
 }

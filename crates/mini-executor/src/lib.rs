@@ -17,6 +17,8 @@ mod home;
 mod hub;
 mod idle;
 mod local;
+#[cfg(all(test, loom))]
+mod models;
 mod queue;
 mod sync;
 mod task;

@@ -9,7 +9,6 @@ mod real {
     pub(crate) use std::sync::Mutex;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, fence};
     pub(crate) use std::thread::yield_now;
-    pub(crate) use std::thread_local;
 }
 
 #[cfg(loom)]
@@ -19,7 +18,6 @@ mod real {
     pub(crate) use loom::sync::Mutex;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, fence};
     pub(crate) use loom::thread::yield_now;
-    pub(crate) use loom::thread_local;
 }
 
 pub(crate) use real::*;

@@ -18,16 +18,17 @@
 //! A task that is woken while it is polled, by yielding for instance, never goes into the slot, but behind all others.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::OnceLock;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::ptr::null_mut;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::task::{Context, Poll};
 
 use crate::hub::Hub;
 use crate::idle::Sleeper;
 use crate::queue::{Owner, Ring, Slot};
-use crate::sync::{AtomicBool, AtomicU32, spin_loop, thread_local};
+use crate::sync::{AtomicBool, AtomicPtr, AtomicU32, spin_loop};
 use crate::task::Scheduled;
 
 /// Tasks that are polled before others get a turn: those queued for all, the future given to `run`, whoever else is on the thread.
@@ -49,7 +50,43 @@ pub(crate) struct Worker {
     /// Polls so far, for those who watch the slot.
     polls: AtomicU32,
     /// The next in the hub's list of workers.
-    pub(crate) next: OnceLock<&'static Worker>,
+    next: Link,
+}
+
+/// To the next worker in a hub's list, to which workers are only ever added, at its end.
+pub(crate) struct Link(AtomicPtr<Worker>);
+
+impl Link {
+    pub(crate) fn new() -> Self {
+        Self(AtomicPtr::new(null_mut()))
+    }
+
+    fn get(&self) -> Option<&'static Worker> {
+        // SAFETY: no address or that of a worker, which was leaked; acquire: as it was made.
+        unsafe { self.0.load(Acquire).as_ref() }
+    }
+
+    fn get_or_add(&self, hub: &'static Hub) -> &'static Worker {
+        if let Some(worker) = self.get() {
+            return worker;
+        }
+        let new = Box::into_raw(Box::new(Worker::new(hub)));
+        match self.0.compare_exchange(null_mut(), new, AcqRel, Acquire) {
+            // SAFETY: it is leaked, from here on.
+            Ok(_) => unsafe { &*new },
+            Err(other) => {
+                // SAFETY: out of a box just above, and seen by nobody else.
+                drop(unsafe { Box::from_raw(new) });
+                // SAFETY: as in `get`.
+                unsafe { &*other }
+            }
+        }
+    }
+
+    /// All workers from here on.
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &'static Worker> + Clone {
+        std::iter::successors(self.get(), |worker| worker.next.get())
+    }
 }
 
 /// The worker on this thread, while it is polled.
@@ -59,14 +96,20 @@ pub(crate) struct Current {
     ring: Owner,
 }
 
+#[cfg(not(loom))]
 thread_local! {
-    static CURRENT: std::cell::Cell<Option<Current>> = const { std::cell::Cell::new(None) };
+    static CURRENT: Cell<Option<Current>> = const { Cell::new(None) };
+}
+
+#[cfg(loom)]
+loom::thread_local! {
+    static CURRENT: Cell<Option<Current>> = Cell::new(None);
 }
 
 /// The worker on this thread, if it is one of this hub's.
 #[inline]
 pub(crate) fn current(hub: &'static Hub) -> Option<Current> {
-    CURRENT.with(std::cell::Cell::get).filter(|current| std::ptr::eq(current.worker.hub, hub))
+    CURRENT.with(Cell::get).filter(|current| std::ptr::eq(current.worker.hub, hub))
 }
 
 impl Worker {
@@ -77,7 +120,7 @@ impl Worker {
             ring: Ring::new(),
             slot: Slot::new(),
             polls: AtomicU32::new(0),
-            next: OnceLock::new(),
+            next: Link::new(),
         }
     }
 
@@ -85,7 +128,7 @@ impl Worker {
     fn claim(hub: &'static Hub) -> &'static Self {
         let mut link = &hub.workers;
         loop {
-            let worker = *link.get_or_init(|| Box::leak(Box::new(Self::new(hub))));
+            let worker = link.get_or_add(hub);
             if worker.is_taken.compare_exchange(false, true, Acquire, Relaxed).is_ok() {
                 return worker;
             }
@@ -113,7 +156,9 @@ impl Current {
     /// Queues a task behind all others, and has a sibling come for it.
     #[inline]
     pub(crate) fn push(self, task: Scheduled) {
-        self.queue(task);
+        if let Err(task) = self.ring.push(task) {
+            self.overflow(task);
+        }
         self.worker.hub.idle.0.notify();
     }
 
@@ -129,18 +174,15 @@ impl Current {
     #[inline]
     pub(crate) fn push_again(self, task: Scheduled) {
         let is_alone = self.worker.ring.is_empty() && self.worker.slot.is_empty();
-        self.queue(task);
+        if let Err(task) = self.ring.push(task) {
+            // To all, by itself: tasks that yield fill the ring again at once, and half of it would go to and fro.
+            self.worker.hub.inject(task);
+            return;
+        }
         // Alone it is polled again at once: there is nothing for a sibling to do. Else this worker goes on as well, and if a sibling that is just
         // falling asleep is overlooked now, the next poll is a few nanoseconds away.
         if !is_alone {
             self.worker.hub.idle.0.hint();
-        }
-    }
-
-    #[inline]
-    fn queue(self, task: Scheduled) {
-        if let Err(task) = self.ring.push(task) {
-            self.overflow(task);
         }
     }
 
@@ -239,7 +281,7 @@ impl Lease {
             return None;
         }
         // Each begins with its own right neighbour, so that two don't go the same way.
-        let behind = std::iter::successors(self.worker.next.get().copied(), |worker| worker.next.get().copied());
+        let behind = self.worker.next.chain();
         let siblings = || behind.clone().chain(hub.workers().take_while(|worker| !std::ptr::eq(*worker, self.worker)));
         siblings()
             .find_map(|sibling| ring.steal_from(&sibling.ring))

@@ -29,9 +29,7 @@ impl Tasks for MiniMt {
         for number in 0..workers() {
             let name = format!("mini-{number}");
             // The workers live as long as the process, which serves one workload at a time.
-            std::thread::Builder::new()
-                .name(name)
-                .spawn(|| mini_executor::block_on(EXECUTOR.run(pending::<()>())))?;
+            std::thread::Builder::new().name(name).spawn(|| mini_executor::block_on(EXECUTOR.run(pending::<()>())))?;
         }
         Ok(Self)
     }

@@ -1,9 +1,14 @@
 //! What the workers and tasks of one [`Executor`](crate::Executor) share.
 //!
 //! Tasks point to their hub, and wakers may be kept longer than an executor; so hubs are never freed, but go into a pool for the
-//! next executor, as [homes](crate::home) do. A waker that comes late finds its task done and leaves the hub alone. One that comes at the last moment has
-//! the executor's drop wait for its task to arrive, and may after that still look for somebody to wake: at worst it wakes a
-//! worker of the next executor for nothing.
+//! next executor, as [homes](crate::home) do. A waker that comes late finds its task done and leaves the hub alone. One that comes at the
+//! last moment has the executor's drop wait for its task to arrive, and may after that still look for somebody to wake: at worst it
+//! wakes a worker of the next executor for nothing.
+//!
+//! Tasks wait in three kinds of places: in the slot and the ring of a [worker](crate::worker), and in the *injection queue* here, a list
+//! behind a lock. Into the latter go tasks that are spawned or woken on threads that are none of the workers, and those that find a ring full.
+//! Workers come here when they have nothing else, and after each 61st poll, and take a share of what there is: the lock is needed
+//! once for many tasks, and nothing is counted or allocated.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
@@ -14,7 +19,8 @@ use crate::sync::{AtomicUsize, Line, Mutex, lock, yield_now};
 use crate::task::{Family, Row, Scheduled, TaskRef};
 use crate::worker::{Link, Worker, current};
 
-/// Lists that an executor's tasks are spread over, so that a worker that spawns and one that ends tasks rarely want the same lock.
+/// Lists that an executor's tasks are spread over, so that a worker that spawns and one that ends tasks rarely want the same lock. A
+/// power of two.
 const FAMILIES: usize = if cfg!(loom) { 1 } else { 16 };
 
 /// See the module. The owner comes first, for [`Place`](crate::task::Place).
@@ -97,7 +103,7 @@ impl Hub {
     fn family(&self, task: TaskRef) -> &Mutex<Family> {
         // Allocations are at least 64 bytes apart. The factor is 2^64 divided by the golden ratio, which spreads what lies close together.
         let spread = (task.address() as u64 / 64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        &self.families[(spread >> 32) as usize % FAMILIES].0
+        &self.families[(spread >> 32) as usize & (FAMILIES - 1)].0
     }
 
     /// Whether there are no tasks.

@@ -12,13 +12,17 @@
 //! |---|---|
 //! | 1. writes the queue | 1. writes the counts: one searcher less, one sleeper more |
 //! | 2. fence | 2. fence |
-//! | 3. reads the counts: are there sleepers and no searchers? then wakes one | 3. reads the counts and all queues: a task, and no searchers? then rises again |
+//! | 3. reads the counts: sleepers, and no searchers? wakes one | 3. reads counts and queues: a task, and no searchers? rises |
 //!
 //! All sequentially consistent fences have one order. If the queuer's comes first, the sleeper sees the task in step 3, and rises;
 //! if the sleeper's comes first, the queuer sees it asleep in step 3, and wakes it. Where either holds back because it sees a
 //! searcher, that searcher has its own fence still before it, and will look at the queues after it: when it goes to
-//! sleep, as above, or when it has found something ([`Sleeper::has_found`]). A worker's own queue needs none of this for the task to be polled at
-//! all, since the worker looks there before it sleeps; it needs it for a sibling to come and help.
+//! sleep, as above, or when it has found something ([`Sleeper::has_found`]). A task in a worker's own queue needs none of this to be
+//! polled at all, since the worker looks there before it sleeps; it needs it for a sibling to come and help.
+//!
+//! A sleeper may also be polled for another reason than having been woken here: its future may have been. Then it takes itself out of the
+//! list ([`Sleeper::rise`]). Who was woken, and is dropped before it was polled, has the next one woken in its place
+//! ([`Sleeper::retire`]); who was leaked in that moment cannot, and its executor wakes nobody any more until it is dropped itself.
 
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use std::task::Waker;
@@ -91,7 +95,8 @@ impl Idle {
         waker.wake();
     }
 
-    /// Nobody runs the executor any more: who is still here was leaked, asleep or searching. Their wakers are dropped, which may do anything.
+    /// Nobody runs the executor any more: who is still here was leaked, asleep or searching. Their wakers are dropped, which may do
+    /// anything.
     pub(crate) fn forget_all(&self) {
         let list = {
             let mut sleepers = lock(&self.sleepers);

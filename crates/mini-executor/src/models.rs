@@ -160,10 +160,10 @@ fn who_joins_on_another_thread_is_woken_whichever_waker_it_came_with_last() {
             block_on(poll_fn(|context| {
                 rounds += 1;
                 // The first time with a waker that wakes nobody, then with the one that counts.
-                if rounds == 1 {
-                    if let Poll::Ready(result) = pin!(&mut task).poll(&mut Context::from_waker(Waker::noop())) {
-                        return Poll::Ready(result);
-                    }
+                if rounds == 1
+                    && let Poll::Ready(result) = pin!(&mut task).poll(&mut Context::from_waker(Waker::noop()))
+                {
+                    return Poll::Ready(result);
                 }
                 pin!(&mut task).poll(context)
             }))

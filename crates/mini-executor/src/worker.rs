@@ -5,15 +5,19 @@
 //! that wake each other for ever.
 //!
 //! # The slot
-//! A task that wakes another mostly has something for it, and waits for the answer next. So the woken task is not put behind all others, but
-//! into a slot, from where it is polled next, on the same core, with the message in the cache. Three times in a row at most: then
-//! it goes to the end of the queue, and whoever waits there has a turn.
+//! A task that wakes another mostly has something for it, and waits for the answer next. So the woken task is not put behind all
+//! others, but into a slot, from where it is polled next, on the same core, with the message in the cache. Three times in a row at most:
+//! then it goes to the end of the queue, and whoever waits there has a turn. (Go calls such a slot *runnext*, tokio the *LIFO slot*.)
 //!
-//! Nobody is woken for a task in the slot. Two tasks that send one another messages would otherwise be torn apart and be sent from core
-//! to core, and waking a thread takes ten times as long as such a round trip. But the poll that woke the task may go on for long. So the slot can be
-//! stolen from: a searcher that finds nothing else watches the slot for some microseconds, and takes the task
-//! if meanwhile the worker has not come to the end of its poll ([`Worker::take_forgotten`]). A task is hidden as long as that poll lasts only when all siblings
-//! sleep and it was the only one to be woken: a second wake moves it into the ring, for which a sibling is woken.
+//! Nobody is woken for a task in the slot. Two tasks that send one another messages would otherwise be torn apart and sent from core
+//! to core, and to wake a thread takes ten times as long as such a round trip. But the poll that woke the task may go on for long. So the
+//! slot can be stolen from: a searcher that finds nothing else watches the slot for some microseconds, and takes the task if meanwhile the
+//! worker has not come to the end of its poll ([`Worker::take_forgotten`]). Two that play ping-pong are not torn apart by that: the slot
+//! changes every 100 ns.
+//!
+//! **What is left of the danger**: a task stays hidden while that one poll lasts where all siblings sleep, and it was the only one
+//! that the poll woke. (A second wake, or a spawn, moves a task into the ring, for which a sibling is woken, who then finds the slot, too.) A poll that
+//! long is a mistake by itself, which a watchdog reports; it may then wake a sibling.
 //!
 //! A task that is woken while it is polled, by yielding for instance, never goes into the slot, but behind all others.
 #![allow(unsafe_code)]
@@ -179,8 +183,8 @@ impl Current {
             self.worker.hub.inject(task);
             return;
         }
-        // Alone it is polled again at once: there is nothing for a sibling to do. Else this worker goes on as well, and if a sibling that is just
-        // falling asleep is overlooked now, the next poll is a few nanoseconds away.
+        // Alone it is polled again at once: there is nothing for a sibling to do. Else this worker goes on as well, and if a sibling
+        // that is just falling asleep is overlooked now, the next poll is a few nanoseconds away.
         if !is_alone {
             self.worker.hub.idle.0.hint();
         }

@@ -40,9 +40,9 @@ pub(super) const CLOSED: u32 = shared::CLOSED;
 /// The handle was dropped or detached: nobody will come for the outcome.
 pub(super) const ABANDONED: u32 = shared::ABANDONED;
 
-/// The awaiter is a waker, and belongs to who ends the task. While it is not set the awaiter belongs to the handle: which writes first and sets the flag
-/// then, and to write anew clears it first. Each of the two steps fails where the task is done meanwhile, and then there
-/// is no more need to wait. (tokio's join handles use the same idea.)
+/// The awaiter is a waker, and belongs to who ends the task. While this is not set the awaiter belongs to the handle, which writes it
+/// first and sets the flag then; to write anew, it clears the flag first. Each of the two steps fails where the task is done meanwhile, and
+/// then there is no more need to wait. (So it is the awaiter's lock as well. tokio's join handles use the same idea.)
 pub(super) const AWAITED: u32 = 1 << 4;
 
 /// The task is being polled, or its future dropped. Set and cleared by who has the right to poll it.

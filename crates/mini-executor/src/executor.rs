@@ -47,6 +47,11 @@ impl RefUnwindSafe for Executor<'_> {}
 
 impl<'a> Executor<'a> {
     /// An executor with no tasks. Takes no memory before the first is spawned.
+    ///
+    /// ```
+    /// static EXECUTOR: mini_executor::Executor<'static> = mini_executor::Executor::new();
+    /// assert!(EXECUTOR.is_empty());
+    /// ```
     pub const fn new() -> Self {
         Self { hub: OnceLock::new(), borrows: PhantomData }
     }
@@ -56,12 +61,15 @@ impl<'a> Executor<'a> {
         self.hub.get_or_init(Hub::claim)
     }
 
-    /// Whether every task has ended.
+    /// Whether every task has ended. Who has joined all tasks finds it empty; with others spawning, it may be outdated at once.
     pub fn is_empty(&self) -> bool {
         self.hub.get().is_none_or(|hub| hub.is_empty())
     }
 
     /// Spawns a task. It has its first turn when a worker has time for it.
+    ///
+    /// Inside a task of this executor the new one is queued with the worker that runs both, from where siblings may take it; elsewhere it is
+    /// queued for all workers. If nobody is searching for work, one that sleeps is woken.
     ///
     /// ```
     /// use mini_executor::{Executor, block_on};
@@ -77,6 +85,12 @@ impl<'a> Executor<'a> {
     }
 
     /// Spawns a task with a name, by which reports tell it: of panics, of hangs. A name makes the task 24 bytes larger.
+    ///
+    /// ```
+    /// let executor = mini_executor::Executor::new();
+    /// let task = executor.spawn_named("ticker", async {});
+    /// assert_eq!(task.name(), Some("ticker"));
+    /// ```
     #[track_caller]
     pub fn spawn_named<T: Send + 'a>(
         &self,
@@ -87,6 +101,21 @@ impl<'a> Executor<'a> {
     }
 
     /// Spawns a task for each future, and puts the handles into `handles`.
+    ///
+    /// ```
+    /// use mini_executor::{Executor, block_on};
+    ///
+    /// let (executor, mut handles) = (Executor::new(), Vec::new());
+    /// executor.spawn_many((0..3).map(|number| async move { number * number }), &mut handles);
+    /// let sum = executor.run(async {
+    ///     let mut sum = 0;
+    ///     for handle in handles {
+    ///         sum += handle.await;
+    ///     }
+    ///     sum
+    /// });
+    /// assert_eq!(block_on(sum), 5);
+    /// ```
     #[track_caller]
     pub fn spawn_many<T: Send + 'a, F: Future<Output = T> + Send + 'a>(
         &self,
@@ -115,13 +144,29 @@ impl<'a> Executor<'a> {
         handle
     }
 
-    /// Polls one task, if one is ready. Tells whether one was.
+    /// Polls one task, if one is ready. Tells whether one was. It may be one that a worker has in its queue.
+    ///
+    /// ```
+    /// let executor = mini_executor::Executor::new();
+    /// executor.spawn(async {}).detach();
+    /// assert!(executor.try_tick());
+    /// assert!(!executor.try_tick());
+    /// ```
     pub fn try_tick(&self) -> bool {
         let task = self.hub.get().and_then(|hub| hub.take_any());
         task.map(Scheduled::run).is_some()
     }
 
     /// Polls one task, once one is ready.
+    ///
+    /// ```
+    /// use mini_executor::{Executor, block_on};
+    ///
+    /// let executor = Executor::new();
+    /// executor.spawn(async {}).detach();
+    /// block_on(executor.tick());
+    /// assert!(executor.is_empty());
+    /// ```
     pub async fn tick(&self) {
         let hub = self.hub();
         let mut napper = Napper { hub, sleeper: Sleeper::new(&hub.idle.0) };
@@ -142,7 +187,21 @@ impl<'a> Executor<'a> {
     }
 
     /// Runs tasks until `future` has its result: a worker. Any number of them may run at once. `future` itself is polled between the
-    /// tasks, at least after every 62nd; it stays on this thread.
+    /// tasks, at least after every 62nd; it stays on this thread, and need not be `Send`.
+    ///
+    /// Dropping what this gives, at whatever moment, leaves the worker's tasks to the others. *Leaking* it may cost a wake-up: if it was
+    /// just the one to be woken, nobody else is until the executor is dropped.
+    ///
+    /// ```
+    /// use mini_executor::{Executor, block_on, yield_now};
+    ///
+    /// let executor = Executor::new();
+    /// let task = executor.spawn(async {
+    ///     yield_now().await;
+    ///     "done"
+    /// });
+    /// assert_eq!(block_on(executor.run(task)), "done");
+    /// ```
     pub async fn run<T>(&self, future: impl Future<Output = T>) -> T {
         let mut lease = Lease::new(self.hub());
         let mut future = pin!(future);

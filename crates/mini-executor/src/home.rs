@@ -15,7 +15,7 @@ use std::task::Waker;
 use crate::task::{TaskRef, arrive, close};
 use crate::thread::token;
 
-/// See the module. The owner comes first, for [`Place`](crate::task::Place).
+/// See the module. The owner comes first, for the tasks' `Place` may be either.
 #[derive(Default)]
 #[repr(C)]
 pub(crate) struct Home {

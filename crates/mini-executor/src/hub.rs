@@ -23,7 +23,7 @@ use crate::worker::{Link, Worker, current};
 /// power of two.
 const FAMILIES: usize = if cfg!(loom) { 1 } else { 16 };
 
-/// See the module. The owner comes first, for [`Place`](crate::task::Place).
+/// See the module. The owner comes first, for the tasks' `Place` may be either.
 #[repr(C)]
 pub(crate) struct Hub {
     /// 0: it is no thread's.

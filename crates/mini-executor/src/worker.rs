@@ -4,6 +4,12 @@
 //! take from siblings. What was queued for all comes first after every 61st poll, so that no task waits there behind two
 //! that wake each other for ever.
 //!
+//! The order within a ring is first come, first served: a task that yields goes behind all others in it. A ring takes 256 tasks. Where more
+//! are ready, the rest waits in the injection queue: as long as the ring stays full, one of them comes in at each 61st poll, and a task that
+//! finds the ring full goes to the end of theirs. So all get their turn, but those in the rings get more. (Half a ring at once is
+//! moved only where new tasks fill it. When tasks that yielded did so too, 1,000 of them took 30 to 150 ns a yield on two workers, for
+//! the halves went to and fro; 10 ns since, on 2026-11-21.)
+//!
 //! # The slot
 //! A task that wakes another mostly has something for it, and waits for the answer next. So the woken task is not put behind all
 //! others, but into a slot, from where it is polled next, on the same core, with the message in the cache. Three times in a row at most:
@@ -16,8 +22,8 @@
 //! changes every 100 ns.
 //!
 //! **What is left of the danger**: a task stays hidden while that one poll lasts where all siblings sleep, and it was the only one
-//! that the poll woke. (A second wake, or a spawn, moves a task into the ring, for which a sibling is woken, who then finds the slot, too.) A poll that
-//! long is a mistake by itself, which a watchdog reports; it may then wake a sibling.
+//! that the poll woke. (A second wake, or a spawn, puts a task into the ring, for which a sibling is woken, who then finds the slot, too.)
+//! To close that gap somebody who is awake has to look at the clock: a watchdog, which reports so long a poll anyway, may wake a sibling.
 //!
 //! A task that is woken while it is polled, by yielding for instance, never goes into the slot, but behind all others.
 #![allow(unsafe_code)]

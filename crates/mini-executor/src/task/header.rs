@@ -45,6 +45,9 @@ pub(crate) struct Header {
     pub(super) awaiter: Cell<super::packed::Packed>,
 }
 
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Header>() == 64, "the bar for a task's memory counts on it");
+
 /// The part of an executor that its tasks point to; reused, but never freed. Which it is depends on the kind of task. Both begin with the
 /// token of the thread that owns them, so that "is it mine?" can be asked without knowing: a [`Hub`] is nobody's.
 #[derive(Clone, Copy)]

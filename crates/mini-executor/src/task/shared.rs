@@ -56,7 +56,7 @@ impl Scheduled {
         task.shared.fetch_update(AcqRel, Acquire, claim).is_ok().then_some(Self(task))
     }
 
-    /// Polls the task. It goes back into a queue if it was woken meanwhile.
+    /// Polls the task. It goes back into a queue if it was woken meanwhile. A panic ends the task and no more: it is the outcome.
     #[inline]
     pub(crate) fn run(self) {
         let task = self.0;

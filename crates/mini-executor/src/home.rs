@@ -3,7 +3,7 @@
 //! Tasks point to their home, and wakers may be kept far longer than an executor: on any thread, for any time. A count of references to
 //! the home would cost two atomic operations a task. So homes are never freed. A dropped executor's goes
 //! into a pool, for the next one; there are as many as there ever were executors at once. A waker that comes late finds its task done
-//! before it would touch the home's queues, and all it may read until then is [`is_mine`](Home::is_mine).
+//! before it would touch the home's queues, and all it may read until then is whose it is.
 #![allow(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -15,8 +15,9 @@ use crate::primitives::{AtomicBool, AtomicU32, Cell, Mutex, MutexGuard, yield_no
 use crate::task::{TaskRef, arrive, close};
 use crate::thread::token;
 
-/// See the module.
+/// See the module. The owner comes first, for the tasks' `Place` may be either.
 #[derive(Default)]
+#[repr(C)]
 pub(crate) struct Home {
     /// The thread it belongs to, 0 in the pool.
     owner: AtomicU32,
@@ -44,8 +45,8 @@ pub(crate) struct Home {
     runners: Mutex<Vec<(u32, Waker)>>,
 }
 
-// SAFETY: the cells are used by the owner's thread alone: every function that touches them says so, and `is_mine` is how callers
-// make sure. The rest is atomic or behind a lock. Tasks in the mailbox are only moved there, and used by the owner.
+// SAFETY: the cells are used by the owner's thread alone: every function that touches them says so, and callers make
+// sure by the owner's token. The rest is atomic or behind a lock. Tasks in the mailbox are only moved there, and used by the owner.
 unsafe impl Sync for Home {}
 // SAFETY: as above; a home changes its owner only through the pool's lock, with empty queues.
 unsafe impl Send for Home {}
@@ -108,13 +109,6 @@ impl Home {
                 resume_unwind(first);
             }
         }
-    }
-
-    /// Whether it belongs to this thread.
-    #[inline]
-    pub(crate) fn is_mine(&self) -> bool {
-        // Relaxed: only this thread writes its own number here, and only this thread's answer can be yes.
-        self.owner.load(Relaxed) == token()
     }
 
     /// Takes a new task in. On the owner's thread.

@@ -15,11 +15,17 @@ mod block_on;
 mod blocking;
 mod clock;
 mod driver;
+mod executor;
 mod home;
+mod hub;
+mod idle;
 mod io;
 mod local;
+#[cfg(all(test, loom))]
+mod models;
 mod net;
 mod primitives;
+mod queue;
 mod reactor;
 mod sleep;
 pub mod sync;
@@ -29,10 +35,12 @@ mod timers;
 #[cfg(feature = "tokio-io")]
 mod tokio_io;
 mod unhandled;
+mod worker;
 mod yield_now;
 
 pub use block_on::block_on;
 pub use blocking::{Blocking, spawn_blocking};
+pub use executor::Executor;
 pub use io::Async;
 pub use local::LocalExecutor;
 pub use sleep::{Interval, Sleep, TimedOut, interval, sleep, sleep_until, timeout};

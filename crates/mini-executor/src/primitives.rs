@@ -7,7 +7,8 @@
 #[cfg(not(loom))]
 mod real {
     pub(crate) use std::cell::Cell;
-    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32};
+    pub(crate) use std::hint::spin_loop;
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, fence};
     pub(crate) use std::sync::{Mutex, MutexGuard};
     pub(crate) use std::thread::yield_now;
     pub(crate) use std::thread_local as per_thread;
@@ -32,7 +33,8 @@ mod real {
 #[cfg(loom)]
 mod real {
     pub(crate) use loom::cell::{Cell, UnsafeCell};
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32};
+    pub(crate) use loom::hint::spin_loop;
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, fence};
     pub(crate) use loom::sync::{Mutex, MutexGuard};
     pub(crate) use loom::thread::yield_now;
 
@@ -46,3 +48,15 @@ mod real {
 }
 
 pub(crate) use real::*;
+
+/// A value with a cache line to itself: two threads that write to neighbours would take the line from one another. Two lines, for
+/// processors fetch them in pairs.
+#[repr(align(128))]
+#[derive(Default)]
+pub(crate) struct Line<T>(pub(crate) T);
+
+/// Locks. What a panic left half done is not an issue: no code of users runs under our locks.
+#[inline]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

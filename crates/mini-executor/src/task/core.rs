@@ -9,10 +9,13 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::header::{Header, Outcome, TaskRef, VTable};
+use super::header::{Afar, Header, Outcome, Place, TaskRef, VTable};
 use super::packed::{Packed, Slot};
-use super::state::local;
+use super::shared::{self, Scheduled};
+use super::state::local as state;
+use super::{local, shared_state};
 use crate::home::Home;
+use crate::hub::Hub;
 use crate::primitives::{AtomicU32, Cell, UnsafeCell};
 use crate::unhandled;
 
@@ -47,48 +50,84 @@ impl Name for Cow<'static, str> {
     }
 }
 
-/// Makes a task: queued, with a reference for the executor and one for the handle.
+/// Makes a task of a [`LocalExecutor`](crate::LocalExecutor): queued, with a reference for the executor and one for the handle.
 ///
 /// # Safety
 /// On the home's owner's thread, and the home's executor drops the future before anything ends that it borrows.
+#[inline]
 pub(crate) unsafe fn make<F: Future, N: Name>(
     home: &'static Home,
     spawned: &'static Location<'static>,
     future: F,
     name: N,
 ) -> TaskRef {
-    let core = Box::new(Core {
-        header: Header {
-            vtable: const { &Core::<F, N>::VTABLE },
-            home,
-            next: Cell::new(None),
-            before: Cell::new(None),
-            after: Cell::new(None),
-            spawned,
-            local: Cell::new(local::QUEUED + 2 * local::ONE),
-            shared: AtomicU32::new(0),
-            awaiter: Slot::new(Packed::NOBODY),
-            #[cfg(loom)]
-            is_freed: std::cell::Cell::new(false),
-        },
-        stage: UnsafeCell::new(Stage { future: ManuallyDrop::new(future) }),
-        name,
-    });
-    #[cfg(all(test, loom))]
-    super::loom_tests::made();
-    // SAFETY: the whole allocation's pointer; it is freed by `Core::free`, when no reference is left.
-    unsafe { TaskRef::new(NonNull::from(Box::leak(core)).cast()) }
+    let vtable = const { &Core::<F, N>::table(local::AFAR) };
+    Core::make(vtable, Place { home }, [state::QUEUED + 2 * state::ONE, 0], spawned, future, name)
+}
+
+/// Makes a task of an [`Executor`](crate::Executor), with a reference for the executor and one for the handle, and the right to poll it.
+///
+/// # Safety
+/// Future and output are `Send`, and the hub's executor drops the future before anything ends that it borrows.
+#[inline]
+pub(crate) unsafe fn make_shared<F: Future, N: Name>(
+    hub: &'static Hub,
+    spawned: &'static Location<'static>,
+    future: F,
+    name: N,
+) -> (TaskRef, Scheduled) {
+    let vtable = const { &Core::<F, N>::table(shared::AFAR) };
+    let words = [0, shared_state::SCHEDULED + 2 * shared_state::ONE];
+    let task = Core::make(vtable, Place { hub }, words, spawned, future, name);
+    // SAFETY: the word says that it is scheduled, and nobody else knows of it.
+    (task, unsafe { Scheduled::new(task) })
 }
 
 impl<F: Future, N: Name> Core<F, N> {
-    const VTABLE: VTable = VTable {
-        poll: Self::poll,
-        drop_future: Self::drop_future,
-        take_output: Self::take_output,
-        drop_output: Self::drop_output,
-        free: Self::free,
-        name: Self::name,
-    };
+    const fn table(afar: Afar) -> VTable {
+        VTable {
+            afar,
+            poll: Self::poll,
+            drop_future: Self::drop_future,
+            take_output: Self::take_output,
+            drop_output: Self::drop_output,
+            free: Self::free,
+            name: Self::name,
+        }
+    }
+
+    /// The allocation, with its two words of state.
+    #[inline]
+    fn make(
+        vtable: &'static VTable,
+        place: Place,
+        [local, shared]: [u32; 2],
+        spawned: &'static Location<'static>,
+        future: F,
+        name: N,
+    ) -> TaskRef {
+        let core = Box::new(Self {
+            header: Header {
+                vtable,
+                place,
+                next: Cell::new(None),
+                before: Cell::new(None),
+                after: Cell::new(None),
+                spawned,
+                local: Cell::new(local),
+                shared: AtomicU32::new(shared),
+                awaiter: Slot::new(Packed::NOBODY),
+                #[cfg(loom)]
+                is_freed: std::cell::Cell::new(false),
+            },
+            stage: UnsafeCell::new(Stage { future: ManuallyDrop::new(future) }),
+            name,
+        });
+        #[cfg(all(test, loom))]
+        super::loom_tests::made();
+        // SAFETY: the whole allocation's pointer; it is freed by `Self::free`, when no reference is left.
+        unsafe { TaskRef::new(NonNull::from(Box::leak(core)).cast()) }
+    }
 
     /// What lies behind the header, be it future or outcome.
     ///
@@ -124,7 +163,7 @@ impl<F: Future, N: Name> Core<F, N> {
                 Err(panic)
             }
         };
-        // SAFETY: the place is free, and the task's owner has it until the task is done.
+        // SAFETY: the place is free, and who polled the future has it until the task is done.
         unsafe { Self::stage(task).outcome = ManuallyDrop::new(outcome.map_err(Box::new)) };
         true
     }

@@ -66,6 +66,18 @@ impl<'a> Executor<'a> {
         self.hub.get().is_none_or(|hub| hub.is_empty())
     }
 
+    /// How many tasks have not ended.
+    pub(crate) fn len(&self) -> usize {
+        self.hub.get().map_or(0, |hub| hub.len())
+    }
+
+    /// Drops every future that is left. Nobody runs tasks any more.
+    pub(crate) fn close_all(&self) {
+        if let Some(hub) = self.hub.get() {
+            hub.close_all();
+        }
+    }
+
     /// Spawns a task. It has its first turn when a worker has time for it.
     ///
     /// Inside a task of this executor the new one is queued with the worker that runs both, from where siblings may take it; elsewhere it is
@@ -127,7 +139,7 @@ impl<'a> Executor<'a> {
     }
 
     #[inline]
-    fn spawn_with<T: Send + 'a, N: Name>(
+    pub(crate) fn spawn_with<T: Send + 'a, N: Name>(
         &self,
         future: impl Future<Output = T> + Send + 'a,
         name: N,

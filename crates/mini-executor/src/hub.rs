@@ -69,6 +69,13 @@ impl Hub {
     pub(crate) fn release(&'static self) {
         self.idle.0.forget_all();
         self.running.store(0, Relaxed);
+        self.close_all();
+        #[cfg(not(loom))]
+        lock(&POOL).push(self);
+    }
+
+    /// Drops every future that is left. Nobody runs tasks any more.
+    pub(crate) fn close_all(&self) {
         for family in &self.families {
             loop {
                 // Who is queued is closed as it comes out. That includes tasks of a worker that was leaked in the middle of its work.
@@ -84,8 +91,6 @@ impl Hub {
                 }
             }
         }
-        #[cfg(not(loom))]
-        lock(&POOL).push(self);
     }
 
     /// Takes a new task in.
@@ -109,6 +114,11 @@ impl Hub {
     /// Whether there are no tasks.
     pub(crate) fn is_empty(&self) -> bool {
         self.families.iter().all(|family| lock(&family.0).is_empty())
+    }
+
+    /// How many tasks there are.
+    pub(crate) fn len(&self) -> usize {
+        self.families.iter().map(|family| lock(&family.0).len()).sum()
     }
 
     /// Queues a task that was woken: for the worker whose thread this is, else for all.

@@ -27,6 +27,7 @@ mod net;
 mod primitives;
 mod queue;
 mod reactor;
+mod runtime;
 mod sleep;
 pub mod sync;
 mod task;
@@ -43,6 +44,7 @@ pub use blocking::{Blocking, spawn_blocking};
 pub use executor::Executor;
 pub use io::Async;
 pub use local::LocalExecutor;
+pub use runtime::{Handle, Report, Runtime, Stuck, StuckIn};
 pub use sleep::{Interval, Sleep, TimedOut, interval, sleep, sleep_until, timeout};
 pub use task::{FallibleTask, Task};
 #[cfg(feature = "tokio-io")]

@@ -35,6 +35,8 @@ use std::ptr::null_mut;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::task::{Context, Poll};
 
+use crate::clock;
+use crate::driver::Driver;
 use crate::hub::Hub;
 use crate::idle::Sleeper;
 use crate::primitives::{AtomicBool, AtomicPtr, AtomicU32, spin_loop};
@@ -42,7 +44,17 @@ use crate::queue::{Owner, Ring, Slot};
 use crate::task::Scheduled;
 
 /// Tasks that are polled before others get a turn: those queued for all, the future given to `run`, whoever else is on the thread.
-const TURN: u32 = 61;
+pub(crate) const TURN: u32 = 61;
+/// So many tasks, and the clock is looked at: it costs as much as two of the shortest.
+pub(crate) const LOOK: u32 = 8;
+/// What a turn may take, in nanoseconds, where there are timers or sockets.
+const TURN_NS: u64 = 100_000;
+
+/// When a turn that begins now has to end, if anybody waits for it.
+#[inline]
+pub(crate) fn turn_end() -> Option<u64> {
+    Driver::is_current_watching().then(|| clock::now() + TURN_NS)
+}
 
 /// Tasks that are polled out of the slot in a row.
 const STREAK: u32 = 3;
@@ -239,10 +251,14 @@ impl Lease {
         if let Some(task) = self.worker.hub.take_share(current.ring) {
             self.poll(task);
         }
-        for _ in 0..TURN {
+        let end = turn_end();
+        for number in 1..=TURN {
             match self.next(current, context) {
                 Some(task) => self.poll(task),
                 None => return Poll::Pending,
+            }
+            if number % LOOK == 0 && end.is_some_and(|end| clock::now() > end) {
+                break;
             }
         }
         // There may be more, but others are to have their turn.

@@ -1,54 +1,61 @@
-//! mini-executor's `Executor`, run by one thread a CPU.
+//! mini-executor's `Runtime`, with one worker a CPU.
 
-use std::future::{Future, pending};
+use std::future::Future;
 use std::io;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use mini_executor::{Executor, Task};
+use mini_executor::Task;
 
 use super::Runtime;
 use crate::capability::{Tasks, workers};
-use crate::kits::smol::SmolKit;
+use crate::kits::mini::MiniKit;
 use crate::workloads::{OnTasks, offer};
 
 const VERSION: &str = concat!("mini-executor ", env!("VERSION_MINI_EXECUTOR"));
 pub(super) const RUNTIME: Runtime =
     Runtime { name: "mini-mt", version: VERSION, tags: &[], threads: workers, offer: offer::<OnTasks<MiniMt>> };
 
-static EXECUTOR: Executor<'static> = Executor::new();
+/// Where tasks find the runtime that runs them.
+static RUNTIME_OF_ALL: OnceLock<mini_executor::Runtime> = OnceLock::new();
+
+fn runtime() -> &'static mini_executor::Runtime {
+    RUNTIME_OF_ALL.get().expect("start() came first")
+}
 
 struct MiniMt;
 
 impl Tasks for MiniMt {
     type Handle<T: Send + 'static> = Task<T>;
-    type Kit = SmolKit;
-    const NO_SHUTDOWN: Option<&'static str> =
-        Some("its executor and its pool for blocking calls live as long as the process: nothing waits");
+    type Kit = MiniKit;
+    const NO_SHUTDOWN: Option<&'static str> = Some("here its runtime lives as long as the process");
 
     fn start() -> io::Result<Self> {
-        for number in 0..workers() {
-            let name = format!("mini-{number}");
-            // The workers live as long as the process, which serves one workload at a time.
-            std::thread::Builder::new().name(name).spawn(|| mini_executor::block_on(EXECUTOR.run(pending::<()>())))?;
-        }
+        let runtime = mini_executor::Runtime::new(workers())?;
+        // A process serves one workload.
+        let _ = RUNTIME_OF_ALL.set(runtime);
         Ok(Self)
     }
 
     fn run<T: Send + 'static>(&self, root: impl Future<Output = T> + Send + 'static) -> T {
         // The calling thread only waits: the root is a worker's.
-        mini_executor::block_on(Self::spawn(root))
+        runtime().block_on(Self::spawn(root))
     }
 
     fn spawn<T: Send + 'static>(task: impl Future<Output = T> + Send + 'static) -> Task<T> {
-        EXECUTOR.spawn(task)
+        runtime().spawn(task)
     }
 
     fn yield_now() -> impl Future<Output = ()> + Send {
         mini_executor::yield_now()
     }
 
-    async fn sleep(time: Duration) {
-        async_io::Timer::after(time).await;
+    fn sleep(time: Duration) -> impl Future<Output = ()> + Send {
+        mini_executor::sleep(time)
+    }
+
+    fn sleep_late(time: Duration) -> impl Future<Output = ()> + Send {
+        mini_executor::sleep(time).slack(Duration::from_millis(1))
     }
 
     fn detach<T: Send + 'static>(handle: Task<T>) {
@@ -60,6 +67,6 @@ impl Tasks for MiniMt {
     }
 
     fn blocking(call: impl FnOnce() -> u64 + Send + 'static) -> impl Future<Output = u64> + Send {
-        blocking::unblock(call)
+        runtime().spawn_blocking(call)
     }
 }

@@ -66,6 +66,7 @@ impl Row {
 #[derive(Default)]
 pub(crate) struct Family {
     first: Option<TaskRef>,
+    len: usize,
 }
 
 // SAFETY: of its tasks it uses the links, which belong to whoever has the list, and the state, which is atomic.
@@ -76,9 +77,15 @@ impl Family {
         self.first.is_none()
     }
 
+    /// How many they are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Takes a new task in.
     #[inline]
     pub(crate) fn add(&mut self, task: TaskRef) {
+        self.len += 1;
         let first = self.first.replace(task);
         task.after.set(first);
         if let Some(first) = first {
@@ -89,6 +96,7 @@ impl Family {
     /// Lets a task go that is in this list.
     #[inline]
     pub(crate) fn remove(&mut self, task: TaskRef) {
+        self.len -= 1;
         let (before, after) = (task.before.take(), task.after.take());
         match before {
             Some(before) => before.after.set(after),

@@ -69,7 +69,7 @@ pub(crate) unsafe fn make<F: Future, N: Name>(
             shared: AtomicU32::new(0),
             awaiter: Slot::new(Packed::NOBODY),
             #[cfg(loom)]
-            is_freed: std::cell::Cell::new(false),
+            is_freed: Cell::new(false),
         },
         stage: UnsafeCell::new(Stage { future: ManuallyDrop::new(future) }),
         name,

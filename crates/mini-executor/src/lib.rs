@@ -17,9 +17,13 @@ mod driver;
 mod home;
 mod io;
 mod local;
+#[cfg(doctest)]
+mod must_not_compile;
 mod primitives;
 mod reactor;
 mod sleep;
+#[cfg(tsan)]
+mod spin;
 mod task;
 mod thread;
 mod timers;

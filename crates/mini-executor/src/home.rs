@@ -14,6 +14,7 @@ use std::task::Waker;
 use crate::primitives::{AtomicBool, AtomicU32, Cell, Mutex, MutexGuard, yield_now};
 use crate::task::{TaskRef, arrive, close};
 use crate::thread::token;
+use crate::unhandled::discard;
 
 /// See the module. The owner comes first, for the tasks' `Place` may be either.
 #[derive(Default)]
@@ -78,8 +79,10 @@ impl Home {
         let mut panicked = None;
         let mut attempt = |strangers: &mut dyn FnMut()| {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(strangers)) {
-                // Another one may not even be dropped: that might panic, too.
-                panicked.get_or_insert_with(Vec::new).push(panic);
+                match panicked {
+                    None => panicked = Some(panic),
+                    Some(_) => discard(panic),
+                }
             }
         };
         let mut runners = Some(runners);
@@ -99,15 +102,11 @@ impl Home {
         }
         self.owner.store(0, Relaxed);
         POOL.lock().unwrap_or_else(PoisonError::into_inner).push(self);
-        if let Some(mut panics) = panicked {
-            let first = panics.swap_remove(0);
-            std::mem::forget(panics);
-            if std::thread::panicking() {
-                // It would end the process.
-                std::mem::forget(first);
-            } else {
-                resume_unwind(first);
-            }
+        match panicked {
+            // It would end the process.
+            Some(panic) if std::thread::panicking() => discard(panic),
+            Some(panic) => resume_unwind(panic),
+            None => {}
         }
     }
 

@@ -23,12 +23,16 @@ mod io;
 mod local;
 #[cfg(all(test, loom))]
 mod models;
+#[cfg(doctest)]
+mod must_not_compile;
 mod net;
 mod primitives;
 mod queue;
 mod reactor;
 mod runtime;
 mod sleep;
+#[cfg(tsan)]
+mod spin;
 pub mod sync;
 mod task;
 mod thread;

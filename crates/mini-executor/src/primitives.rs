@@ -9,9 +9,13 @@ mod real {
     pub(crate) use std::cell::Cell;
     pub(crate) use std::hint::spin_loop;
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, fence};
+    #[cfg(not(tsan))]
     pub(crate) use std::sync::{Mutex, MutexGuard};
     pub(crate) use std::thread::yield_now;
     pub(crate) use std::thread_local as per_thread;
+
+    #[cfg(tsan)]
+    pub(crate) use crate::spin::{Mutex, MutexGuard};
 
     /// The standard library's, with loom's way of asking for what is inside.
     pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);

@@ -174,8 +174,8 @@ fn a_dropped_runtime_ends_its_threads() -> io::Result<()> {
     let runtime = Runtime::new(2)?;
     runtime
         .spawn(async move {
-            let _kept = inside;
-            loop {
+            let kept = inside;
+            while Arc::strong_count(&kept) > 0 {
                 yield_now().await;
             }
         })

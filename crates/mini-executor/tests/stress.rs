@@ -5,11 +5,19 @@
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::pin::Pin;
+#[cfg(not(tsan))]
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, Once};
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll, Wake, Waker};
 
 use mini_executor::{LocalExecutor, Task, set_unhandled_hook, yield_now};
+
+#[cfg(tsan)]
+#[path = "../src/spin.rs"]
+mod spin;
+#[cfg(tsan)]
+use spin::Mutex;
 
 /// A stream of numbers from a seed (splitmix64).
 struct Dice(u64);

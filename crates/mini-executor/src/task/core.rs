@@ -118,7 +118,7 @@ impl<F: Future, N: Name> Core<F, N> {
                 shared: AtomicU32::new(shared),
                 awaiter: Slot::new(Packed::NOBODY),
                 #[cfg(loom)]
-                is_freed: std::cell::Cell::new(false),
+                is_freed: Cell::new(false),
             },
             stage: UnsafeCell::new(Stage { future: ManuallyDrop::new(future) }),
             name,

@@ -44,9 +44,10 @@ pub(crate) struct Header {
     pub(super) shared: AtomicU32,
     /// Who awaits the handle: a waker in one word, see [`packed`](super::packed).
     pub(super) awaiter: super::packed::Slot,
-    /// In a model nothing is freed before its end, so that this can be asked.
+    /// In a model nothing is freed before its end, so that this can be asked. Each use of the task reads it and to free the task is to
+    /// write it: so the model complains also of uses that only happened to come before, with nothing to keep them there.
     #[cfg(loom)]
-    pub(super) is_freed: std::cell::Cell<bool>,
+    pub(super) is_freed: Cell<bool>,
 }
 
 #[cfg(not(loom))]

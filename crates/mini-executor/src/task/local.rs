@@ -112,9 +112,11 @@ fn wake_from_afar(task: TaskRef, flags: u32) {
 
 /// A task comes out of the mailbox, on the owner's thread.
 pub(crate) fn arrive(task: TaskRef) {
+    // Out of the mailbox, a task that is done may be freed by another thread at once: what is needed is read before.
+    let home = home(task);
     let before = task.shared.fetch_and(!shared::QUEUED, AcqRel);
     if before & shared::DONE != 0 {
-        home(task).owed.set(home(task).owed.get() - 1);
+        home.owed.set(home.owed.get() - 1);
         if shared::is_unreferenced(before & !shared::QUEUED) {
             free(task);
         }

@@ -214,6 +214,36 @@ fn loom_two_wakes_from_afar_while_the_executor_runs_and_is_dropped() {
 }
 
 #[test]
+fn loom_a_wake_from_afar_that_finds_the_task_in_the_mailbox() {
+    model(Some(2), || {
+        let executor = LocalExecutor::new();
+        let flags = [flag(), flag()];
+        let awaited = flags.clone();
+        let (wakers, guard) = (std::rc::Rc::new(RefCell::new(None)), Guard::new(7));
+        let (kept, mut guard) = (wakers.clone(), Some(guard));
+        let task = executor.spawn(poll_fn(move |context| {
+            kept.borrow_mut().get_or_insert_with(|| context.waker().clone());
+            if awaited.iter().all(|flag| flag.load(Relaxed)) { Poll::Ready(guard.take()) } else { Poll::Pending }
+        }));
+        assert!(executor.try_tick());
+        let waker = wakers.take().unwrap();
+        let others = flags.map(|flag| {
+            let waker = waker.clone();
+            thread::spawn(move || {
+                // Whoever comes second wakes nobody, and yet this has to be seen when the task is polled.
+                flag.store(true, Relaxed);
+                waker.wake();
+            })
+        });
+        drop(waker);
+        assert_eq!(block_on(executor.run(task)).unwrap().value(), 7);
+        for other in others {
+            other.join().unwrap();
+        }
+    });
+}
+
+#[test]
 fn loom_two_tasks_in_the_mailbox_of_a_waiting_runner() {
     model(Some(2), || {
         let executor = LocalExecutor::new();

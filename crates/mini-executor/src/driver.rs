@@ -5,8 +5,9 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::task::{Wake, Waker};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -79,7 +80,7 @@ impl Driver {
         let mut quiet = 0;
         while !is_over() {
             let served = steward.served.load(Ordering::Relaxed);
-            let is_held = self.turn.try_lock().is_err();
+            let is_held = self.take_turn().is_none();
             if is_held || !self.is_watching() {
                 quiet += 1;
             } else if served == seen {
@@ -94,7 +95,7 @@ impl Driver {
             } else {
                 // Who wakes from now on sees the flag; who woke before is seen here, in the next round.
                 steward.asleep.store(true, Ordering::SeqCst);
-                if self.turn.try_lock().is_err() || !self.is_watching() {
+                if self.take_turn().is_none() || !self.is_watching() {
                     std::thread::park();
                 }
                 steward.asleep.store(false, Ordering::SeqCst);
@@ -166,7 +167,7 @@ impl Driver {
         drop(timers);
         if is_next
             && let Some(reactor) = self.reactor.get()
-            && self.turn.try_lock().is_err()
+            && self.take_turn().is_none()
         {
             // Another thread waits, for longer than this.
             reactor.notify();
@@ -176,8 +177,13 @@ impl Driver {
 
     /// Whether a timer has fired; if not, it will wake `waker`.
     pub(crate) fn poll_timer(&self, key: Key, waker: &Waker) -> bool {
-        let (has_fired, former) = self.timers().poll(key, waker);
-        drop(former);
+        if let Some(has_fired) = self.timers().poll(key, waker) {
+            return has_fired;
+        }
+        // Wakers are cloned and dropped without a lock: that may be strangers' code.
+        let waker = waker.clone();
+        let (has_fired, unused) = self.timers().wake_instead(key, waker);
+        drop(unused);
         has_fired
     }
 
@@ -211,29 +217,60 @@ impl Driver {
             return;
         }
         // Another thread is at it.
-        let Ok(mut turn) = self.turn.try_lock() else { return };
-        let (turn, wakers) = &mut *turn;
+        let Some(mut held) = self.take_turn() else { return };
+        let (turn, wakers) = &mut *held;
         if let Some(reactor) = self.reactor.get()
             && reactor.is_watching()
         {
             // An error of epoll itself (a closed descriptor) would be a bug of this crate; sleeping reports it.
             let _ = reactor.wait(turn, Until::Now, wakers);
         }
-        self.finish(wakers);
+        self.finish(held);
+    }
+
+    /// The right to serve, if nobody has it.
+    fn take_turn(&self) -> Option<MutexGuard<'_, (Turn, Vec<Waker>)>> {
+        match self.turn.try_lock() {
+            Ok(turn) => Some(turn),
+            // Half done is nothing in there.
+            Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Fires what is due, and wakes.
-    fn finish(&self, wakers: &mut Vec<Waker>) {
+    fn finish(&self, mut held: MutexGuard<'_, (Turn, Vec<Waker>)>) {
         if let Some(steward) = &self.steward {
             steward.served.fetch_add(1, Ordering::Relaxed);
         }
+        let wakers = &mut held.1;
         if self.next_due.load(Ordering::Relaxed) != NEVER {
             let now = clock::now();
             let mut timers = self.timers();
             timers.fire(now, wakers);
             self.note(&timers);
         }
-        wakers.drain(..).for_each(Waker::wake);
+        if wakers.is_empty() {
+            return;
+        }
+        let mut wakers = std::mem::take(wakers);
+        drop(held);
+        // Without a lock, and to the last: a waker may be a stranger's, and panic.
+        let mut first_panic = None;
+        for waker in wakers.drain(..) {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+                first_panic.get_or_insert(panic);
+            }
+        }
+        // The room is used again.
+        if let Some(mut held) = self.take_turn()
+            && held.1.capacity() == 0
+        {
+            held.1 = wakers;
+        }
+        if let Some(panic) = first_panic {
+            resume_unwind(panic);
+        }
     }
 
     /// Serves, and before that sleeps until there is something to serve or `sleeper` is woken.
@@ -258,8 +295,8 @@ impl Driver {
             return self.serve();
         };
         // Another thread serves, and will wake what this one waits for.
-        let Ok(mut turn) = self.turn.try_lock() else { return sleeper.park(None) };
-        let (turn, wakers) = &mut *turn;
+        let Some(mut held) = self.take_turn() else { return sleeper.park(None) };
+        let (turn, wakers) = &mut *held;
         let until = match remaining {
             None => Until::Ever,
             Some((due, now)) if has_precise => Until::Exactly { now, due },
@@ -271,7 +308,7 @@ impl Driver {
             self.call_steward();
             waited.unwrap_or_else(|error| panic!("epoll failed: {error}; was a descriptor closed that is not yours?"));
         }
-        self.finish(wakers);
+        self.finish(held);
     }
 }
 

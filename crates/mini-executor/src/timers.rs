@@ -77,15 +77,19 @@ impl Timers {
         (key, self.root == key)
     }
 
-    /// Whether a timer has fired. One that has not will wake `waker`; the one it would have woken before is given back, if that is
-    /// another.
-    pub(crate) fn poll(&mut self, key: Key, waker: &Waker) -> (bool, Option<Waker>) {
-        let node = self.node_mut(key);
+    /// Whether a timer has fired; `None` for one that has not and would wake another than `waker`.
+    pub(crate) fn poll(&self, key: Key, waker: &Waker) -> Option<bool> {
+        let node = self.node(key);
         if node.before == FIRED {
-            return (true, None);
+            return Some(true);
         }
-        let is_same = node.waker.as_ref().is_some_and(|former| former.will_wake(waker));
-        (false, if is_same { None } else { node.waker.replace(waker.clone()) })
+        node.waker.as_ref().is_some_and(|former| former.will_wake(waker)).then_some(false)
+    }
+
+    /// Has a timer wake `waker`, unless it has fired. Gives back the waker that is not needed.
+    pub(crate) fn wake_instead(&mut self, key: Key, waker: Waker) -> (bool, Option<Waker>) {
+        let node = self.node_mut(key);
+        if node.before == FIRED { (true, Some(waker)) } else { (false, node.waker.replace(waker)) }
     }
 
     /// Lets a timer go, be it armed or fired. Its waker is given back, to be dropped without a lock.
@@ -219,7 +223,7 @@ mod tests {
                     2 if !model.is_empty() => {
                         let at = next(&mut state) as usize % model.len();
                         let (_, key) = model.swap_remove(at);
-                        assert!(!timers.poll(key, Waker::noop()).0);
+                        assert_ne!(timers.poll(key, Waker::noop()), Some(true));
                         timers.disarm(key);
                     }
                     _ => {
@@ -229,7 +233,7 @@ mod tests {
                         let (due, later): (Vec<_>, Vec<_>) = model.into_iter().partition(|&(due, _)| due <= now);
                         assert_eq!(wakers.len(), due.len());
                         for (_, key) in due {
-                            assert!(timers.poll(key, Waker::noop()).0);
+                            assert_eq!(timers.poll(key, Waker::noop()), Some(true));
                             timers.disarm(key);
                         }
                         model = later;

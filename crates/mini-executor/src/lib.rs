@@ -15,6 +15,7 @@ mod block_on;
 mod blocking;
 mod clock;
 mod driver;
+mod group;
 mod home;
 mod io;
 mod local;
@@ -28,6 +29,9 @@ mod yield_now;
 
 pub use block_on::block_on;
 pub use blocking::{Blocking, spawn_blocking};
+pub use group::{
+    Cause, Child, Failure, GroupError, Panicked, SendTaskGroup, TaskGroup, group, send_group, try_group, try_send_group,
+};
 pub use io::Async;
 pub use local::LocalExecutor;
 pub use sleep::{Interval, Sleep, TimedOut, interval, sleep, sleep_until, timeout};

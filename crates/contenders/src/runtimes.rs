@@ -12,6 +12,7 @@ mod floor;
 mod glommio;
 mod may;
 mod mini_local;
+mod mini_mt;
 #[cfg(feature = "io-uring")]
 mod monoio;
 mod probe;
@@ -39,6 +40,7 @@ pub fn runtimes() -> Vec<Runtime> {
         smol_local::RUNTIME,
         smol_mt::RUNTIME,
         mini_local::RUNTIME,
+        mini_mt::RUNTIME,
         thread::RUNTIME,
         thread_pool::RUNTIME,
         blocking::RUNTIME,

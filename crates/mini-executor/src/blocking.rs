@@ -12,7 +12,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -28,7 +28,7 @@ const IDLE: Duration = Duration::from_secs(10);
 /// Runs `call` on a thread where it may block.
 ///
 /// Dropping the handle drops the call if it has not begun; one that has begun goes on, for nothing can stop a thread. Awaiting the handle
-/// panics as the call did.
+/// panics as the call did, and when its runtime was shut down before the call began.
 ///
 /// ```
 /// use mini_executor::{block_on, spawn_blocking};
@@ -41,7 +41,7 @@ const IDLE: Duration = Duration::from_secs(10);
 /// When the system refuses the pool's first thread.
 #[track_caller]
 pub fn spawn_blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
-    static POOL: Pool = Pool::new();
+    static POOL: LazyLock<Arc<Pool>> = LazyLock::new(Arc::default);
     POOL.spawn(call, Location::caller())
 }
 
@@ -60,48 +60,66 @@ pub(crate) fn is_any_outstanding() -> bool {
 }
 
 /// Threads, and the calls they wait for.
-struct Pool {
+#[derive(Default)]
+pub(crate) struct Pool {
     state: Mutex<State>,
     /// The length of the queue: a look at it that needs no lock.
     queued: AtomicUsize,
     called: Condvar,
 }
 
+#[derive(Default)]
 struct State {
-    queue: VecDeque<Box<dyn FnOnce() + Send>>,
+    queue: VecDeque<Job>,
     threads: usize,
     /// Threads that look out, and threads that sleep.
     looking: usize,
     asleep: usize,
+    /// Calls that have begun, each with the number of its thread.
+    running: Vec<(usize, Running)>,
+    /// Threads that there have been.
+    numbers: usize,
+    /// No more calls are begun.
+    is_closed: bool,
+}
+
+struct Job {
+    call: Box<dyn FnOnce() + Send>,
+    spawned: &'static Location<'static>,
+}
+
+/// A call that has begun.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Running {
+    pub(crate) spawned: &'static Location<'static>,
+    pub(crate) since: Instant,
 }
 
 impl Pool {
-    const fn new() -> Self {
-        let state = State { queue: VecDeque::new(), threads: 0, looking: 0, asleep: 0 };
-        Self { state: Mutex::new(state), queued: AtomicUsize::new(0), called: Condvar::new() }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn spawn<T: Send + 'static>(
-        &'static self,
+    pub(crate) fn spawn<T: Send + 'static>(
+        self: &Arc<Self>,
         call: impl FnOnce() -> T + Send + 'static,
         spawned: &'static Location<'static>,
     ) -> Blocking<T> {
         let slot = Arc::new(Slot { place: Mutex::new(Place::Queued), spawned });
-        let job = {
-            let slot = slot.clone();
-            move || slot.run(call)
-        };
+        let promise = Promise(slot.clone());
+        let job = move || promise.0.run(call);
         OUTSTANDING.fetch_add(1, Ordering::Relaxed);
-        self.push(Box::new(job));
+        self.push(Job { call: Box::new(job), spawned });
         Blocking { slot: Some(slot) }
     }
 
-    fn push(&'static self, job: Box<dyn FnOnce() + Send>) {
+    fn push(self: &Arc<Self>, job: Job) {
         let mut state = self.state();
+        if state.is_closed {
+            drop(state);
+            OUTSTANDING.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
         state.queue.push_back(job);
         let queued = state.queue.len();
         self.queued.store(queued, Ordering::Release);
@@ -114,9 +132,11 @@ impl Pool {
             self.called.notify_one();
         } else if state.threads < MOST_THREADS {
             state.threads += 1;
-            let is_first = state.threads == 1;
+            state.numbers += 1;
+            let (is_first, number) = (state.threads == 1, state.numbers);
             drop(state);
-            let spawned = std::thread::Builder::new().name("blocking".to_owned()).spawn(|| self.work());
+            let pool = self.clone();
+            let spawned = std::thread::Builder::new().name("blocking".to_owned()).spawn(move || pool.work(number));
             if let Err(error) = spawned {
                 self.state().threads -= 1;
                 // Those there are will come to it.
@@ -126,15 +146,21 @@ impl Pool {
     }
 
     /// A thread's life.
-    fn work(&self) {
+    fn work(&self, number: usize) {
         let mut state = self.state();
         loop {
             while let Some(job) = state.queue.pop_front() {
                 self.queued.store(state.queue.len(), Ordering::Relaxed);
+                state.running.push((number, Running { spawned: job.spawned, since: Instant::now() }));
                 drop(state);
-                job();
+                (job.call)();
                 OUTSTANDING.fetch_sub(1, Ordering::Relaxed);
                 state = self.state();
+                state.running.retain(|(thread, _)| *thread != number);
+            }
+            if state.is_closed {
+                state.threads -= 1;
+                return;
             }
             state.looking += 1;
             drop(state);
@@ -156,6 +182,23 @@ impl Pool {
                 return;
             }
         }
+    }
+
+    /// Ends: calls that have not begun are dropped, threads leave when they have nothing to do.
+    pub(crate) fn close(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        let dropped = std::mem::take(&mut state.queue);
+        self.queued.store(0, Ordering::Relaxed);
+        drop(state);
+        OUTSTANDING.fetch_sub(dropped.len(), Ordering::Relaxed);
+        self.called.notify_all();
+        drop(dropped);
+    }
+
+    /// Calls that have begun and not ended.
+    pub(crate) fn running(&self) -> Vec<Running> {
+        self.state().running.iter().map(|(_, running)| *running).collect()
     }
 
     /// Waits for the next call without giving the CPU away.
@@ -185,7 +228,25 @@ enum Place<T> {
     /// The handle was detached: the call runs, and its result is for nobody.
     Detached,
     Done(Result<T, Box<dyn Any + Send>>),
+    /// The pool was closed before the call began.
+    Cancelled,
     Taken,
+}
+
+/// A call's word that its handle will hear of it, be it that it never begins.
+struct Promise<T>(Arc<Slot<T>>);
+
+impl<T> Drop for Promise<T> {
+    fn drop(&mut self) {
+        let mut place = self.0.place();
+        if matches!(*place, Place::Queued | Place::Awaited(_)) {
+            let former = std::mem::replace(&mut *place, Place::Cancelled);
+            drop(place);
+            if let Place::Awaited(waker) = former {
+                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            }
+        }
+    }
 }
 
 impl<T> Slot<T> {
@@ -257,6 +318,7 @@ impl<T> Future for Blocking<T> {
         let mut place = slot.place();
         match &*place {
             Place::Done(_) => {}
+            Place::Cancelled => panic!("the runtime was shut down before the call spawned at {} began", slot.spawned),
             Place::Awaited(waker) if waker.will_wake(context.waker()) => return Poll::Pending,
             _ => {
                 let former = std::mem::replace(&mut *place, Place::Awaited(context.waker().clone()));

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Wake, Waker};
 use std::thread::Thread;
@@ -26,7 +26,28 @@ pub(crate) struct Driver {
     reactor: OnceLock<Reactor>,
     /// Held by the thread that serves.
     turn: Mutex<(Turn, Vec<Waker>)>,
+    /// Where several threads share it: who sees to it that one of them serves.
+    steward: Option<Steward>,
 }
+
+/// A driver that threads share is served by whoever of them has nothing else to do. Should that one get a task that computes for long,
+/// nobody serves, be there a sibling asleep: timers and sockets would wait for the task's end. A thread of the runtime, the
+/// steward, looks once a millisecond whether that is so, and then wakes the sibling. It sleeps itself while nobody works.
+#[derive(Debug, Default)]
+struct Steward {
+    /// How often the driver was served.
+    served: AtomicU64,
+    /// Threads that sleep elsewhere than in the reactor.
+    resting: Mutex<Vec<Arc<Sleeper>>>,
+    /// The steward itself, while it sleeps.
+    asleep: AtomicBool,
+    thread: OnceLock<Thread>,
+}
+
+/// How often the steward looks.
+const ROUND: Duration = Duration::from_millis(1);
+/// After so many rounds in which there was nothing to see to, it sleeps.
+const QUIET: u32 = 10;
 
 const NEVER: u64 = u64::MAX;
 
@@ -41,7 +62,59 @@ impl Driver {
             next_due: AtomicU64::new(NEVER),
             reactor: OnceLock::new(),
             turn: Mutex::new((Turn::new(), Vec::new())),
+            steward: None,
         }
+    }
+
+    /// For several threads, one of which calls [`attend`](Self::attend).
+    pub(crate) fn shared() -> Self {
+        Self { steward: Some(Steward::default()), ..Self::new() }
+    }
+
+    /// The steward's life: until `is_over` says so. It has to be unparked for that.
+    pub(crate) fn attend(&self, is_over: impl Fn() -> bool) {
+        let Some(steward) = &self.steward else { return };
+        let _ = steward.thread.set(std::thread::current());
+        let mut seen = 0;
+        let mut quiet = 0;
+        while !is_over() {
+            let served = steward.served.load(Ordering::Relaxed);
+            let is_held = self.turn.try_lock().is_err();
+            if is_held || !self.is_watching() {
+                quiet += 1;
+            } else if served == seen {
+                // Nobody for a whole round: the one who slept first is likely to be wanted last.
+                quiet = 0;
+                let sleeper = steward.resting().first().cloned();
+                sleeper.iter().for_each(Wake::wake_by_ref);
+            }
+            seen = served;
+            if quiet < QUIET {
+                std::thread::sleep(ROUND);
+            } else {
+                // Who wakes from now on sees the flag; who woke before is seen here, in the next round.
+                steward.asleep.store(true, Ordering::SeqCst);
+                if self.turn.try_lock().is_err() || !self.is_watching() {
+                    std::thread::park();
+                }
+                steward.asleep.store(false, Ordering::SeqCst);
+                quiet = 0;
+            }
+        }
+    }
+
+    /// A thread goes from sleep to work: the steward has to look again.
+    fn call_steward(&self) {
+        if let Some(steward) = &self.steward
+            && steward.asleep.load(Ordering::SeqCst)
+        {
+            steward.thread.get().into_iter().for_each(Thread::unpark);
+        }
+    }
+
+    /// Ends the steward's sleep.
+    pub(crate) fn wake_steward(&self) {
+        self.steward.iter().filter_map(|steward| steward.thread.get()).for_each(Thread::unpark);
     }
 
     /// The driver of this thread, if it is in `block_on`.
@@ -151,6 +224,9 @@ impl Driver {
 
     /// Fires what is due, and wakes.
     fn finish(&self, wakers: &mut Vec<Waker>) {
+        if let Some(steward) = &self.steward {
+            steward.served.fetch_add(1, Ordering::Relaxed);
+        }
         if self.next_due.load(Ordering::Relaxed) != NEVER {
             let now = clock::now();
             let mut timers = self.timers();
@@ -164,7 +240,7 @@ impl Driver {
     ///
     /// # Panics
     /// When epoll fails, which it does only if somebody closed a descriptor that is this crate's.
-    fn sleep(&self, sleeper: &Sleeper) {
+    fn sleep(&self, sleeper: &Arc<Sleeper>) {
         let (next, has_precise) = {
             let timers = self.timers();
             (timers.next_due(), timers.has_precise())
@@ -192,9 +268,16 @@ impl Driver {
         if sleeper.fall_asleep(ASLEEP_IN_REACTOR) {
             let waited = reactor.wait(turn, until, wakers);
             sleeper.is_awake();
+            self.call_steward();
             waited.unwrap_or_else(|error| panic!("epoll failed: {error}; was a descriptor closed that is not yours?"));
         }
         self.finish(wakers);
+    }
+}
+
+impl Steward {
+    fn resting(&self) -> MutexGuard<'_, Vec<Arc<Sleeper>>> {
+        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -223,7 +306,7 @@ impl Sleeper {
     }
 
     /// After a poll that gave no result: serves what is due, and sleeps unless it was woken.
-    pub(crate) fn rest(&self) {
+    pub(crate) fn rest(self: &Arc<Self>) {
         if self.take_wake() {
             return self.driver.serve();
         }
@@ -268,13 +351,21 @@ impl Sleeper {
         }
     }
 
-    fn park(&self, time: Option<Duration>) {
+    fn park(self: &Arc<Self>, time: Option<Duration>) {
+        let steward = self.driver.steward.as_ref();
+        if let Some(steward) = steward {
+            steward.resting().push(self.clone());
+        }
         if self.fall_asleep(ASLEEP) {
             match time {
                 Some(time) => std::thread::park_timeout(time),
                 None => std::thread::park(),
             }
             self.is_awake();
+        }
+        if let Some(steward) = steward {
+            steward.resting().retain(|other| !Arc::ptr_eq(other, self));
+            self.driver.call_steward();
         }
     }
 }

@@ -3,21 +3,22 @@
 //! Tasks point to their home, and wakers may be kept far longer than an executor: on any thread, for any time. A count of references to
 //! the home would cost two atomic operations a task. So homes are never freed. A dropped executor's goes
 //! into a pool, for the next one; there are as many as there ever were executors at once. A waker that comes late finds its task done
-//! before it would touch the home's queues, and all it may read until then is [`is_mine`](Home::is_mine).
+//! before it would touch the home's queues, and all it may read until then is whose it is.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU32};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
+use crate::primitives::{AtomicBool, AtomicU32, Cell, Mutex, MutexGuard, yield_now};
 use crate::task::{TaskRef, arrive, close};
 use crate::thread::token;
+use crate::unhandled::discard;
 
-/// See the module.
+/// See the module. The owner comes first, for the tasks' `Place` may be either.
 #[derive(Default)]
+#[repr(C)]
 pub(crate) struct Home {
     /// The thread it belongs to, 0 in the pool.
     owner: AtomicU32,
@@ -45,13 +46,18 @@ pub(crate) struct Home {
     runners: Mutex<Vec<(u32, Waker)>>,
 }
 
-// SAFETY: the cells are used by the owner's thread alone: every function that touches them says so, and `is_mine` is how callers
-// make sure. The rest is atomic or behind a lock. Tasks in the mailbox are only moved there, and used by the owner.
+// SAFETY: the cells are used by the owner's thread alone: every function that touches them says so, and callers make
+// sure by the owner's token. The rest is atomic or behind a lock. Tasks in the mailbox are only moved there, and used by the owner.
 unsafe impl Sync for Home {}
 // SAFETY: as above; a home changes its owner only through the pool's lock, with empty queues.
 unsafe impl Send for Home {}
 
+#[cfg(not(loom))]
 static POOL: Mutex<Vec<&'static Home>> = Mutex::new(Vec::new());
+#[cfg(loom)]
+loom::lazy_static! {
+    static ref POOL: Mutex<Vec<&'static Home>> = Mutex::new(Vec::new());
+}
 
 impl Home {
     /// A home for this thread.
@@ -73,8 +79,10 @@ impl Home {
         let mut panicked = None;
         let mut attempt = |strangers: &mut dyn FnMut()| {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(strangers)) {
-                // Another one may not even be dropped: that might panic, too.
-                panicked.get_or_insert_with(Vec::new).push(panic);
+                match panicked {
+                    None => panicked = Some(panic),
+                    Some(_) => discard(panic),
+                }
             }
         };
         let mut runners = Some(runners);
@@ -89,28 +97,17 @@ impl Home {
         // Threads that found a task alive a moment ago are on their way to the mailbox.
         while self.owed.get() > 0 {
             if !self.collect() {
-                std::thread::yield_now();
+                yield_now();
             }
         }
         self.owner.store(0, Relaxed);
         POOL.lock().unwrap_or_else(PoisonError::into_inner).push(self);
-        if let Some(mut panics) = panicked {
-            let first = panics.swap_remove(0);
-            std::mem::forget(panics);
-            if std::thread::panicking() {
-                // It would end the process.
-                std::mem::forget(first);
-            } else {
-                resume_unwind(first);
-            }
+        match panicked {
+            // It would end the process.
+            Some(panic) if std::thread::panicking() => discard(panic),
+            Some(panic) => resume_unwind(panic),
+            None => {}
         }
-    }
-
-    /// Whether it belongs to this thread.
-    #[inline]
-    pub(crate) fn is_mine(&self) -> bool {
-        // Relaxed: only this thread writes its own number here, and only this thread's answer can be yes.
-        self.owner.load(Relaxed) == token()
     }
 
     /// Takes a new task in. On the owner's thread.

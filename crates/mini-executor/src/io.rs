@@ -3,7 +3,6 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -252,24 +251,5 @@ where
 
     fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut &*self).poll_close(context)
-    }
-}
-
-impl Async<TcpListener> {
-    /// Listens on an address.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn bind<A: ToSocketAddrs>(address: A) -> io::Result<Self> {
-        Self::new(TcpListener::bind(address)?)
-    }
-
-    /// The next connection, and where it comes from.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub async fn accept(&self) -> io::Result<(Async<TcpStream>, SocketAddr)> {
-        let (stream, from) = self.read_with(TcpListener::accept).await?;
-        Ok((Async::new(stream)?, from))
     }
 }

@@ -11,16 +11,9 @@ use std::pin::pin;
 use std::task::Poll;
 
 use crate::clock;
-use crate::driver::Driver;
 use crate::home::{Home, Runner};
 use crate::task::{Name, Task, make, run};
-
-/// Tasks that are run before others get a turn: the future given to [`run`](LocalExecutor::run), timers, sockets.
-const TURN: u32 = 61;
-/// So many tasks, and the clock is looked at: it costs as much as two of the shortest.
-const LOOK: u32 = 8;
-/// What a turn may take, in nanoseconds, where there are timers or sockets.
-const TURN_NS: u64 = 100_000;
+use crate::worker::{LOOK, TURN, turn_end};
 
 /// Runs tasks on the thread that made it. Tasks need not be `Send`, and may borrow what outlives the executor.
 ///
@@ -143,7 +136,7 @@ impl<'a> LocalExecutor<'a> {
                 return Poll::Ready(result);
             }
             home.collect();
-            let end = Driver::is_current_watching().then(|| clock::now() + TURN_NS);
+            let end = turn_end();
             for number in 1..=TURN {
                 match home.pop() {
                     Some(task) => run(task),

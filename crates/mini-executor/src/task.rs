@@ -5,14 +5,21 @@
 //! | `state` | the two words a task's state is kept in; begin here |
 //! | `header` | what every task has, whatever its future |
 //! | `core` | the allocation: header, future, outcome |
-//! | `local` | what happens to a task: woken, polled, joined, closed, done |
+//! | `local` | what happens to a local executor's task: woken, polled, joined, closed, done |
+//! | `shared_state`, `shared` | the same two for tasks that move between threads |
+//! | `lists` | tasks in a row: those that wait for a worker, and all that there are |
 //! | `packed` | a waker in one word |
 #![allow(unsafe_code)]
 
 mod core;
 mod header;
+mod lists;
 mod local;
+#[cfg(all(test, loom))]
+mod loom_tests;
 mod packed;
+mod shared;
+mod shared_state;
 mod state;
 
 use std::fmt;
@@ -23,10 +30,12 @@ use std::panic::{Location, RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-pub(crate) use core::{Name, make};
+pub(crate) use core::{Name, make, make_shared};
 use header::Outcome;
 pub(crate) use header::TaskRef;
+pub(crate) use lists::{Family, Row};
 pub(crate) use local::{arrive, close, run};
+pub(crate) use shared::Scheduled;
 
 /// A handle to a task that was spawned: a future of its result.
 ///
@@ -53,7 +62,7 @@ pub struct Task<T> {
 }
 
 // SAFETY: the handle reaches the task's flags, count and awaiter, which it does by the protocol for its thread, and the output, which
-// may be sent. The future stays on its executor's thread.
+// may be sent. The future stays with its executor.
 unsafe impl<T: Send> Send for Task<T> {}
 // SAFETY: by reference a handle tells whether the task is done, and where it was spawned: no `T` is reached.
 unsafe impl<T> Sync for Task<T> {}

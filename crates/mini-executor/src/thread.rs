@@ -6,14 +6,16 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-thread_local! {
+use crate::primitives::per_thread;
+
+per_thread! {
     static TOKEN: Cell<u32> = const { Cell::new(0) };
 }
 
 /// This thread's number; never 0.
 #[inline]
 pub(crate) fn token() -> u32 {
-    match TOKEN.get() {
+    match TOKEN.with(Cell::get) {
         0 => assign(),
         token => token,
     }
@@ -26,7 +28,7 @@ fn assign() -> u32 {
     // threads try.
     let token = NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| next.checked_add(1));
     let token = token.expect("four billion threads have been started in this process");
-    TOKEN.set(token);
+    TOKEN.with(|mine| mine.set(token));
     token
 }
 

@@ -88,7 +88,19 @@ pub(crate) fn report(name: Option<&str>, spawned: &'static Location<'static>, pa
         }
     }));
     if let Err(panic) = told {
-        // Its own message has been printed by Rust's hook. Dropping what it threw might panic again.
-        std::mem::forget(panic);
+        // Its own message has been printed by Rust's hook.
+        discard(panic);
     }
+}
+
+/// Drops what was thrown, and what that throws when it is dropped. Never panics.
+pub(crate) fn discard(mut panic: Box<dyn Any + Send>) {
+    // It might go on for ever.
+    for _ in 0..8 {
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(panic))) {
+            Ok(()) => return,
+            Err(next) => panic = next,
+        }
+    }
+    std::mem::forget(panic);
 }

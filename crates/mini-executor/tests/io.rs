@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -215,5 +215,44 @@ fn what_epoll_cannot_watch_is_an_error() -> io::Result<()> {
     // A file is always ready, so nothing ever has to wait; asked to, epoll refuses.
     let refused = block_on(file.read_with(|_| io::Result::<()>::Err(io::ErrorKind::WouldBlock.into())));
     assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+    Ok(())
+}
+
+#[test]
+fn connecting_to_where_nobody_listens_fails() -> io::Result<()> {
+    // A port that was free a moment ago.
+    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let refused = block_on(Async::<TcpStream>::connect(address)).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    let nowhere = std::env::temp_dir().join("mini-executor-no-such-socket");
+    assert!(block_on(Async::<UnixStream>::connect(nowhere)).is_err());
+    Ok(())
+}
+
+#[test]
+fn sockets_of_the_file_system() -> io::Result<()> {
+    const CONNECTIONS: u8 = 100;
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("socket");
+    let listener = Async::<UnixListener>::bind(&path)?;
+    let executor = LocalExecutor::new();
+    let server = executor.spawn(async move {
+        let mut sum = 0_u32;
+        for _ in 0..CONNECTIONS {
+            let (mut stream, _) = listener.accept().await?;
+            let mut number = [0];
+            stream.read_exact(&mut number).await?;
+            sum += u32::from(number[0]);
+        }
+        io::Result::Ok(sum)
+    });
+    let sum = block_on(executor.run(async {
+        for number in 0..CONNECTIONS {
+            let mut stream = Async::<UnixStream>::connect(&path).await?;
+            stream.write_all(&[number]).await?;
+        }
+        server.await
+    }))?;
+    assert_eq!(sum, 99 * 100 / 2);
     Ok(())
 }

@@ -1,23 +1,55 @@
-//! What mini-executor's tasks talk through: its own pipes and sockets; async-channel and async-lock.
+//! What mini-executor's tasks talk through: its own channels, lock, pipes and sockets.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use async_lock::Mutex;
 use bench_harness::protocol::Refusal;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use mini_executor::Async;
+use mini_executor::sync::{Mutex, MutexGuard, mpsc};
 
-use super::smol::AsyncChannel;
-use crate::capability::{Kit, Pipe, Tcp};
+use crate::capability::{Channel, Kit, Lock, Pipe, Tcp};
 
 pub(crate) struct MiniKit;
 
 impl Kit for MiniKit {
-    type Channel = AsyncChannel;
+    type Channel = MiniChannel;
     type Lock = Mutex<u64>;
     type Pipe = MiniPipe;
     type Tcp = Async<TcpStream>;
+}
+
+/// Its `mpsc`.
+pub(crate) struct MiniChannel;
+
+impl Channel for MiniChannel {
+    type Sender = mpsc::Sender<u64>;
+    type Receiver = mpsc::Receiver<u64>;
+
+    fn open(capacity: Option<usize>) -> (Self::Sender, Self::Receiver) {
+        capacity.map_or_else(mpsc::unbounded, mpsc::bounded)
+    }
+
+    async fn send(sender: &mut Self::Sender, message: u64) {
+        // Nobody receives any more only where a workload has ended.
+        let _ = sender.send(message).await;
+    }
+
+    async fn receive(receiver: &mut Self::Receiver) -> Option<u64> {
+        receiver.recv().await
+    }
+}
+
+impl Lock for Mutex<u64> {
+    type Guard<'a> = MutexGuard<'a, u64>;
+
+    fn new(value: u64) -> Self {
+        Self::new(value)
+    }
+
+    async fn lock(&self) -> MutexGuard<'_, u64> {
+        self.lock().await
+    }
 }
 
 /// An end of a pipe, watched by the thread's driver.

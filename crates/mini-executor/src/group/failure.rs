@@ -3,10 +3,11 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::task::Waker;
 
+use crate::primitives::{AtomicBool, AtomicUsize, Mutex, MutexGuard, lock};
 use crate::unhandled::{self, Unhandled};
 
 /// Why a group came to no result: the first error, and what else failed while the rest was cancelled.
@@ -79,7 +80,7 @@ pub enum Cause<E> {
 /// What somebody panicked with.
 pub struct Panicked {
     /// Behind a lock for one reason: what is thrown need not be `Sync`, and an error that is not can't be handed to most code for errors.
-    payload: Mutex<Box<dyn Any + Send>>,
+    payload: std::sync::Mutex<Box<dyn Any + Send>>,
     message: Option<String>,
 }
 
@@ -87,7 +88,7 @@ impl Panicked {
     fn new(spawned: &'static Location<'static>, payload: Box<dyn Any + Send>) -> Self {
         let unhandled = Unhandled { name: None, spawned, payload };
         let message = unhandled.message().map(str::to_owned);
-        Self { payload: Mutex::new(unhandled.payload), message }
+        Self { payload: std::sync::Mutex::new(unhandled.payload), message }
     }
 
     /// The message, if the panic had one: `panic!` makes a string.
@@ -204,11 +205,11 @@ impl<E> Record<E> {
     }
 
     fn failures(&self) -> MutexGuard<'_, Vec<Failure<E>>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.failures)
     }
 
     fn waiter(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.waiter.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiter)
     }
 }
 

@@ -4,11 +4,12 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use super::failure::{Cause, Record, wake};
+use crate::primitives::{AtomicBool, Mutex, MutexGuard, lock};
 use crate::unhandled;
 
 /// A child's future, and what the group has to know of it. Polling it never panics.
@@ -134,7 +135,7 @@ enum Stage<T> {
 
 impl<T> Place<T> {
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn is_polled_by(&self, waker: &Waker) {

@@ -7,9 +7,11 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Wake, Waker};
+
+use crate::primitives::{AtomicBool, Mutex, MutexGuard, lock};
 
 /// Children that are polled before the body, and whoever runs the scope, get a turn.
 const TURN: u32 = 61;
@@ -53,7 +55,7 @@ impl<'env> Set<'env> {
     }
 
     fn members(&self) -> MutexGuard<'_, Members<'env>> {
-        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.members)
     }
 
     /// Takes a future in, and has it polled soon. After [`close`](Self::close) it is dropped at once.
@@ -123,11 +125,11 @@ impl<'env> Set<'env> {
 
 impl Ready {
     fn queue(&self) -> MutexGuard<'_, Option<VecDeque<Arc<Ticket>>>> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 
     fn waiter(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.waiter.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiter)
     }
 
     fn pop(&self) -> Option<Arc<Ticket>> {

@@ -2,19 +2,21 @@
 #![allow(unsafe_code)]
 
 use std::borrow::Cow;
-use std::cell::{Cell, UnsafeCell};
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
 use std::task::{Context, Poll};
 
-use super::header::{Header, Outcome, TaskRef, VTable};
+use super::header::{Afar, Header, Outcome, Place, TaskRef, VTable};
 use super::packed::{Packed, Slot};
-use super::state::local;
+use super::shared::{self, Scheduled};
+use super::state::local as state;
+use super::{local, shared_state};
 use crate::home::Home;
+use crate::hub::Hub;
+use crate::primitives::{AtomicU32, Cell, UnsafeCell};
 use crate::unhandled;
 
 /// The allocation. The header is its front, so that a pointer to one is a pointer to the other.
@@ -48,44 +50,84 @@ impl Name for Cow<'static, str> {
     }
 }
 
-/// Makes a task: queued, with a reference for the executor and one for the handle.
+/// Makes a task of a [`LocalExecutor`](crate::LocalExecutor): queued, with a reference for the executor and one for the handle.
 ///
 /// # Safety
 /// On the home's owner's thread, and the home's executor drops the future before anything ends that it borrows.
+#[inline]
 pub(crate) unsafe fn make<F: Future, N: Name>(
     home: &'static Home,
     spawned: &'static Location<'static>,
     future: F,
     name: N,
 ) -> TaskRef {
-    let core = Box::new(Core {
-        header: Header {
-            vtable: const { &Core::<F, N>::VTABLE },
-            home,
-            next: Cell::new(None),
-            before: Cell::new(None),
-            after: Cell::new(None),
-            spawned,
-            local: Cell::new(local::QUEUED + 2 * local::ONE),
-            shared: AtomicU32::new(0),
-            awaiter: Slot::new(Packed::NOBODY),
-        },
-        stage: UnsafeCell::new(Stage { future: ManuallyDrop::new(future) }),
-        name,
-    });
-    // SAFETY: the whole allocation's pointer; it is freed by `Core::free`, when no reference is left.
-    unsafe { TaskRef::new(NonNull::from(Box::leak(core)).cast()) }
+    let vtable = const { &Core::<F, N>::table(local::AFAR) };
+    Core::make(vtable, Place { home }, [state::QUEUED + 2 * state::ONE, 0], spawned, future, name)
+}
+
+/// Makes a task of an [`Executor`](crate::Executor), with a reference for the executor and one for the handle, and the right to poll it.
+///
+/// # Safety
+/// Future and output are `Send`, and the hub's executor drops the future before anything ends that it borrows.
+#[inline]
+pub(crate) unsafe fn make_shared<F: Future, N: Name>(
+    hub: &'static Hub,
+    spawned: &'static Location<'static>,
+    future: F,
+    name: N,
+) -> (TaskRef, Scheduled) {
+    let vtable = const { &Core::<F, N>::table(shared::AFAR) };
+    let words = [0, shared_state::SCHEDULED + 2 * shared_state::ONE];
+    let task = Core::make(vtable, Place { hub }, words, spawned, future, name);
+    // SAFETY: the word says that it is scheduled, and nobody else knows of it.
+    (task, unsafe { Scheduled::new(task) })
 }
 
 impl<F: Future, N: Name> Core<F, N> {
-    const VTABLE: VTable = VTable {
-        poll: Self::poll,
-        drop_future: Self::drop_future,
-        take_output: Self::take_output,
-        drop_output: Self::drop_output,
-        free: Self::free,
-        name: Self::name,
-    };
+    const fn table(afar: Afar) -> VTable {
+        VTable {
+            afar,
+            poll: Self::poll,
+            drop_future: Self::drop_future,
+            take_output: Self::take_output,
+            drop_output: Self::drop_output,
+            free: Self::free,
+            name: Self::name,
+        }
+    }
+
+    /// The allocation, with its two words of state.
+    #[inline]
+    fn make(
+        vtable: &'static VTable,
+        place: Place,
+        [local, shared]: [u32; 2],
+        spawned: &'static Location<'static>,
+        future: F,
+        name: N,
+    ) -> TaskRef {
+        let core = Box::new(Self {
+            header: Header {
+                vtable,
+                place,
+                next: Cell::new(None),
+                before: Cell::new(None),
+                after: Cell::new(None),
+                spawned,
+                local: Cell::new(local),
+                shared: AtomicU32::new(shared),
+                awaiter: Slot::new(Packed::NOBODY),
+                #[cfg(loom)]
+                is_freed: Cell::new(false),
+            },
+            stage: UnsafeCell::new(Stage { future: ManuallyDrop::new(future) }),
+            name,
+        });
+        #[cfg(all(test, loom))]
+        super::loom_tests::made();
+        // SAFETY: the whole allocation's pointer; it is freed by `Self::free`, when no reference is left.
+        unsafe { TaskRef::new(NonNull::from(Box::leak(core)).cast()) }
+    }
 
     /// What lies behind the header, be it future or outcome.
     ///
@@ -93,7 +135,7 @@ impl<F: Future, N: Name> Core<F, N> {
     /// The task has this type's table, and nobody else uses its stage as long as the result is used.
     unsafe fn stage<'a>(task: TaskRef) -> &'a mut Stage<F> {
         // SAFETY: a header with this table stands in front of such a core; the caller has the stage to itself.
-        unsafe { &mut *UnsafeCell::raw_get(&raw const (*task.cast::<Self>().as_ptr()).stage) }
+        unsafe { &mut *(*task.cast::<Self>().as_ptr()).stage.with_mut(|stage| stage) }
     }
 
     unsafe fn poll(task: TaskRef, context: &mut Context<'_>) -> bool {
@@ -121,7 +163,7 @@ impl<F: Future, N: Name> Core<F, N> {
                 Err(panic)
             }
         };
-        // SAFETY: the place is free, and the task's owner has it until the task is done.
+        // SAFETY: the place is free, and who polled the future has it until the task is done.
         unsafe { Self::stage(task).outcome = ManuallyDrop::new(outcome.map_err(Box::new)) };
         true
     }
@@ -153,7 +195,14 @@ impl<F: Future, N: Name> Core<F, N> {
     unsafe fn free(task: TaskRef) {
         // SAFETY: made by a box of this type; as the table asks, nobody refers to it any more. What was in the stage is gone, and a
         // union drops nothing by itself.
-        drop(unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) });
+        let core = unsafe { Box::from_raw(task.cast::<Self>().as_ptr()) };
+        #[cfg(all(test, loom))]
+        super::loom_tests::freed(core, |core| {
+            core.stage.with_mut(|_| ());
+            &mut core.header
+        });
+        #[cfg(not(all(test, loom)))]
+        drop(core);
     }
 
     unsafe fn name(task: TaskRef) -> Option<NonNull<str>> {

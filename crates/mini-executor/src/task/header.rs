@@ -4,13 +4,13 @@
 #![allow(unsafe_code)]
 
 use std::any::Any;
-use std::cell::Cell;
 use std::panic::Location;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
-use std::task::Context;
+use std::task::{Context, Poll};
 
 use crate::home::Home;
+use crate::hub::Hub;
+use crate::primitives::{AtomicU32, Cell};
 
 /// What a task came to: its output, or what it panicked with. Boxed twice, for a panic is rare and `Box<dyn Any>` is two words long,
 /// which every task would have room for.
@@ -21,12 +21,16 @@ pub(crate) type Outcome<T> = Result<T, Box<Box<dyn Any + Send>>>;
 /// `local`, `next` and the links belong to the owner's thread; once the task is done, nobody writes to them but for the flag of the
 /// output, which is the handle's. `shared` is everybody's. `awaiter` is the owner's, or the handle's under the protocol of
 /// [`shared::JOINING`](super::state::shared::JOINING).
+///
+/// A task of an [`Executor`](crate::Executor) has no owner: who may poll it changes from poll to poll. `shared` says who it is, with
+/// flags of its own ([`shared_state`](super::shared_state)), and `local` lies idle. `next` goes with the right to poll the task, the
+/// links with the lock of the list that it is in.
 #[repr(C)]
 pub(crate) struct Header {
     /// What to do with the future behind.
     pub(super) vtable: &'static VTable,
-    /// The executor's part that tasks point to. Homes are reused, but never freed.
-    pub(super) home: &'static Home,
+    /// The executor's part that tasks point to.
+    pub(super) place: Place,
     /// The task behind this one in the run queue.
     pub(crate) next: Cell<Option<TaskRef>>,
     /// Its neighbours among all tasks of the executor.
@@ -34,16 +38,47 @@ pub(crate) struct Header {
     pub(crate) after: Cell<Option<TaskRef>>,
     /// Where it was spawned.
     pub(crate) spawned: &'static Location<'static>,
-    /// [`state::local`](super::state::local).
+    /// [`state::local`](super::state::local); always 0 for a task without owner.
     pub(super) local: Cell<u32>,
-    /// [`state::shared`](super::state::shared).
+    /// [`state::shared`](super::state::shared) or, for a task without owner, [`shared_state`](super::shared_state).
     pub(super) shared: AtomicU32,
     /// Who awaits the handle: a waker in one word, see [`packed`](super::packed).
     pub(super) awaiter: super::packed::Slot,
+    /// In a model nothing is freed before its end, so that this can be asked. Each use of the task reads it and to free the task is to
+    /// write it: so the model complains also of uses that only happened to come before, with nothing to keep them there.
+    #[cfg(loom)]
+    pub(super) is_freed: Cell<bool>,
 }
 
-/// What depends on the future's type. Each function's `task` is the header of a task with exactly this table.
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Header>() == 64, "the bar for a task's memory counts on it");
+
+/// The part of an executor that its tasks point to; reused, but never freed. Which it is depends on the kind of task. Both begin with the
+/// token of the thread that owns them, so that "is it mine?" can be asked without knowing: a [`Hub`] is nobody's.
+#[derive(Clone, Copy)]
+pub(crate) union Place {
+    pub(super) home: &'static Home,
+    pub(super) hub: &'static Hub,
+    pub(super) owner: &'static AtomicU32,
+}
+
+/// What a handle does on a thread that does not own the task. For a task without owner that is every thread, and so it is here that
+/// the handles of both kinds part: on an owner's thread nothing more has to be looked up.
+pub(super) struct Afar {
+    /// What is there for a handle that is awaited: `true` an outcome to take, `false` none, for the task was cancelled.
+    pub(super) poll_join: fn(TaskRef, &mut Context<'_>) -> Poll<bool>,
+    /// Whether the task came to its end, or was stopped.
+    pub(super) is_done: fn(TaskRef) -> bool,
+    /// Asks for the task's end.
+    pub(super) cancel: fn(TaskRef),
+    /// The handle goes without having taken the outcome, and gives its reference up.
+    pub(super) abandon: unsafe fn(TaskRef),
+}
+
+/// What depends on the future's type and the kind of executor. Each function's `task` is the header of a task with exactly this table.
 pub(super) struct VTable {
+    /// For handles on other threads.
+    pub(super) afar: Afar,
     /// Polls the future; `true` when it came to its end or panicked, and then the outcome lies in its place.
     pub(super) poll: unsafe fn(TaskRef, &mut Context<'_>) -> bool,
     /// Drops the future.
@@ -74,6 +109,11 @@ impl TaskRef {
         self.0.as_ptr().cast_const().cast()
     }
 
+    /// Where it lies.
+    pub(crate) fn address(self) -> usize {
+        self.0.addr().get()
+    }
+
     /// The allocation, for the code that knows the future's type.
     pub(super) fn cast<T>(self) -> NonNull<T> {
         self.0.cast()
@@ -86,7 +126,10 @@ impl std::ops::Deref for TaskRef {
     #[inline]
     fn deref(&self) -> &Header {
         // SAFETY: alive, by the contract of `new`; all that changes in a header is in cells and atomics.
-        unsafe { self.0.as_ref() }
+        let header = unsafe { self.0.as_ref() };
+        #[cfg(loom)]
+        assert!(!header.is_freed.get(), "a task is used after it was freed");
+        header
     }
 }
 

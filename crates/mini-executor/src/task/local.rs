@@ -8,9 +8,11 @@ use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use super::header::TaskRef;
+use super::header::{Afar, TaskRef};
 use super::packed::Packed;
-use super::state::{MOST_HERE, MOST_REFERENCES, local, shared};
+use super::state::{MOST_HERE, assert_countable, local, shared};
+use crate::home::Home;
+use crate::thread::token;
 
 /// The table of a waker whose data is a task's header.
 pub(super) static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake_waker, wake_by_ref, drop_waker);
@@ -48,10 +50,28 @@ unsafe fn drop_waker(data: *const ()) {
     unsafe { drop_reference(task_of(data)) }
 }
 
-/// Whether this thread may use the task's own word.
+/// What handles do where they are not on the owner's thread.
+pub(super) const AFAR: Afar = Afar {
+    poll_join: join_from_afar,
+    is_done: is_done_from_afar,
+    cancel: cancel_from_afar,
+    abandon: abandon_from_afar,
+};
+
+/// Whether this thread may use the task's own word. Never so for a task without owner.
 #[inline]
 fn is_mine(task: TaskRef) -> bool {
-    task.home.is_mine()
+    // SAFETY: every place begins with its owner's token.
+    let owner = unsafe { task.place.owner };
+    // Relaxed: only this thread writes its own number here, and only this thread's answer can be yes.
+    owner.load(Relaxed) == token()
+}
+
+/// The task's home. For tasks of local executors: all that this file's functions are called with, but for those that ask `is_mine` first.
+#[inline]
+fn home(task: TaskRef) -> &'static Home {
+    // SAFETY: a local executor's task was made with a home.
+    unsafe { task.place.home }
 }
 
 /// Has the task polled again.
@@ -72,7 +92,7 @@ fn wake_here(task: TaskRef) {
         task.local.set(word | local::QUEUED);
         // While it runs the note is enough: it is queued after the poll.
         if word & local::RUNNING == 0 {
-            task.home.push(task);
+            home(task).push(task);
         }
     }
 }
@@ -85,16 +105,18 @@ fn wake_from_afar(task: TaskRef, flags: u32) {
     if let Ok(before) = task.shared.fetch_update(AcqRel, Acquire, update) {
         // Until the task arrives there the owner neither frees it nor gives its home up.
         if before & shared::QUEUED == 0 {
-            task.home.post(task);
+            home(task).post(task);
         }
     }
 }
 
 /// A task comes out of the mailbox, on the owner's thread.
 pub(crate) fn arrive(task: TaskRef) {
+    // Out of the mailbox, a task that is done may be freed by another thread at once: what is needed is read before.
+    let home = home(task);
     let before = task.shared.fetch_and(!shared::QUEUED, AcqRel);
     if before & shared::DONE != 0 {
-        task.home.owed.set(task.home.owed.get() - 1);
+        home.owed.set(home.owed.get() - 1);
         if shared::is_unreferenced(before & !shared::QUEUED) {
             free(task);
         }
@@ -117,14 +139,6 @@ fn add_reference(task: TaskRef) {
     } else {
         // Relaxed: a reference is made from one that is held, as in `Arc`.
         assert_countable(shared::count(task.shared.fetch_add(shared::ONE, Relaxed)));
-    }
-}
-
-#[inline]
-fn assert_countable(count: i32) {
-    if count > MOST_REFERENCES {
-        // A panic could be caught, and the count would run over later.
-        std::process::abort();
     }
 }
 
@@ -176,7 +190,7 @@ pub(super) unsafe fn drop_shared_reference(task: TaskRef) {
 }
 
 #[inline]
-fn free(task: TaskRef) {
+pub(super) fn free(task: TaskRef) {
     // SAFETY: the table is the task's own. The task is done and nothing refers to it; its outcome was taken or dropped before
     // the handle's reference was given up, or at the end of the task when the handle had gone.
     unsafe { (task.vtable.free)(task) }
@@ -205,7 +219,7 @@ pub(crate) fn run(task: TaskRef) {
     } else {
         task.local.set(word);
         if word & local::QUEUED != 0 {
-            task.home.push(task);
+            home(task).push(task);
         }
     }
 }
@@ -223,7 +237,7 @@ pub(crate) fn close(task: TaskRef) {
 /// A task is done, on the owner's thread: its count becomes everybody's, and who awaits it is woken. The executor's reference ends.
 fn finish(task: TaskRef) {
     // Once the task is done for all to see, another thread may free it: everything that is needed is read before.
-    let home = task.home;
+    let home = home(task);
     home.remove(task);
     if task.local.get() & local::ABANDONED != 0 {
         drop_output(task);
@@ -270,7 +284,7 @@ fn finish_carefully(task: TaskRef) {
         }
     };
     if before & shared::QUEUED != 0 {
-        task.home.owed.set(task.home.owed.get() + 1);
+        home(task).owed.set(home(task).owed.get() + 1);
     }
     // SAFETY: the handle put it there, and does not touch it any more now that the task is done. Unpacked once, here.
     let awaiter = (before & shared::JOINING == 0).then(|| unsafe { task.awaiter.replace(Packed::NOBODY).unpack() });
@@ -302,7 +316,7 @@ fn drop_output(task: TaskRef) {
 #[inline]
 pub(super) fn poll_join(task: TaskRef, context: &mut Context<'_>) -> Poll<bool> {
     if !is_mine(task) {
-        return join_from_afar(task, context);
+        return (task.vtable.afar.poll_join)(task, context);
     }
     let word = task.local.get();
     if word & local::DONE != 0 {
@@ -356,7 +370,11 @@ fn has_output(task: TaskRef) -> bool {
 /// Whether the task came to its end, or was stopped.
 #[inline]
 pub(super) fn is_done(task: TaskRef) -> bool {
-    if is_mine(task) { task.local.get() & local::DONE != 0 } else { task.shared.load(Acquire) & shared::DONE != 0 }
+    if is_mine(task) { task.local.get() & local::DONE != 0 } else { (task.vtable.afar.is_done)(task) }
+}
+
+fn is_done_from_afar(task: TaskRef) -> bool {
+    task.shared.load(Acquire) & shared::DONE != 0
 }
 
 /// Asks for the task's end; its future is dropped by its executor.
@@ -368,8 +386,12 @@ pub(super) fn cancel(task: TaskRef) {
             wake_here(task);
         }
     } else {
-        wake_from_afar(task, shared::CLOSED);
+        (task.vtable.afar.cancel)(task);
     }
+}
+
+fn cancel_from_afar(task: TaskRef) {
+    wake_from_afar(task, shared::CLOSED);
 }
 
 /// The handle goes, without having taken the outcome, and the task goes on.
@@ -377,16 +399,31 @@ pub(super) fn cancel(task: TaskRef) {
 /// # Safety
 /// The handle's reference is given up: it must not be used afterwards.
 pub(super) unsafe fn abandon(task: TaskRef) {
-    let is_done = if is_mine(task) {
+    if is_mine(task) {
         let word = task.local.get();
         if word & local::DONE == 0 {
             task.local.set(word | local::ABANDONED);
         }
-        word & local::DONE != 0
+        // SAFETY: the caller gives the handle's reference up.
+        unsafe { leave(task, word & local::DONE != 0) }
     } else {
-        let leave = |word: u32| (word & shared::DONE == 0).then_some(word | shared::ABANDONED);
-        task.shared.fetch_update(AcqRel, Acquire, leave).is_err()
-    };
+        // SAFETY: the table is the task's own; the caller gives the handle's reference up.
+        unsafe { (task.vtable.afar.abandon)(task) }
+    }
+}
+
+unsafe fn abandon_from_afar(task: TaskRef) {
+    let mark = |word: u32| (word & shared::DONE == 0).then_some(word | shared::ABANDONED);
+    let is_done = task.shared.fetch_update(AcqRel, Acquire, mark).is_err();
+    // SAFETY: the caller gives the handle's reference up.
+    unsafe { leave(task, is_done) }
+}
+
+/// The handle's last act.
+///
+/// # Safety
+/// The handle's reference is given up: it must not be used afterwards.
+unsafe fn leave(task: TaskRef, is_done: bool) {
     if is_done && has_output(task) {
         // SAFETY: the table is the task's own. There is an outcome, it is the handle's to take, and this is its last act.
         unsafe { (task.vtable.drop_output)(task) }

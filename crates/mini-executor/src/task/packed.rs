@@ -1,21 +1,26 @@
 //! A waker in one word.
 //!
-//! Nearly always a task is awaited by another task of this crate. Such a waker is its task's address and nothing else; any other is put
-//! into a box, and the lowest bit says so. Half the size of a `Waker`, which brings a waiting task from 96 bytes to 80.
+//! Nearly always a task is awaited by another task of this crate. Such a waker is its task's address and nothing else, with a bit that
+//! tells the kind of task; any other is put into a box, and the lowest bit says so. Half the size of a `Waker`, which brings a waiting
+//! task from 96 bytes to 80.
 #![allow(unsafe_code)]
 
 use std::mem::ManuallyDrop;
-use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 
-use super::local;
+use super::{local, shared};
+use crate::primitives::AtomicPtr;
 
 /// Nobody, one of our tasks, or any other waker in a box.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Packed(*const ());
 
+/// A box, with any waker.
 const BOXED: usize = 1;
+/// A task of an [`Executor`](crate::Executor). Without any bit: one of a [`LocalExecutor`](crate::LocalExecutor).
+const SHARED: usize = 2;
+const TAGS: usize = BOXED | SHARED;
 
 impl Packed {
     pub(super) const NOBODY: Self = Self(std::ptr::null());
@@ -29,6 +34,8 @@ impl Packed {
     pub(super) fn new(waker: &Waker) -> Self {
         if std::ptr::eq(waker.vtable(), &raw const local::WAKER) {
             Self(ManuallyDrop::new(waker.clone()).data())
+        } else if std::ptr::eq(waker.vtable(), &raw const shared::WAKER) {
+            Self(ManuallyDrop::new(waker.clone()).data().map_addr(|address| address | SHARED))
         } else {
             Self(Box::into_raw(Box::new(waker.clone())).cast_const().cast::<()>().map_addr(|address| address | BOXED))
         }
@@ -37,11 +44,13 @@ impl Packed {
     /// Whether it would wake the same task.
     #[inline]
     pub(super) fn wakes_the_same_as(self, waker: &Waker) -> bool {
-        if self.is_boxed() {
+        match self.tag() {
+            0 => std::ptr::eq(self.0, waker.data()) && std::ptr::eq(waker.vtable(), &raw const local::WAKER),
+            SHARED => {
+                std::ptr::eq(self.pointer(), waker.data()) && std::ptr::eq(waker.vtable(), &raw const shared::WAKER)
+            }
             // SAFETY: a box that was packed and not yet unpacked, for whoever unpacks one puts `NOBODY` in its place.
-            unsafe { (*self.boxed()).will_wake(waker) }
-        } else {
-            std::ptr::eq(self.0, waker.data()) && std::ptr::eq(waker.vtable(), &raw const local::WAKER)
+            _ => unsafe { (*self.pointer().cast::<Waker>()).will_wake(waker) },
         }
     }
 
@@ -52,24 +61,28 @@ impl Packed {
     #[inline]
     pub(super) unsafe fn unpack(self) -> Option<Waker> {
         if self.is_nobody() {
-            None
-        } else if self.is_boxed() {
-            // SAFETY: it came out of `Box::into_raw`, and the caller unpacks it once.
-            Some(*unsafe { Box::from_raw(self.boxed().cast_mut()) })
-        } else {
-            // SAFETY: the two parts of a waker that was packed, whose reference goes with it, once.
-            Some(unsafe { Waker::new(self.0, &local::WAKER) })
+            return None;
+        }
+        // SAFETY: the two parts of a waker that was packed, whose reference goes with it, once; or what came out of `Box::into_raw`,
+        // and the caller unpacks it once.
+        unsafe {
+            match self.tag() {
+                0 => Some(Waker::new(self.0, &local::WAKER)),
+                SHARED => Some(Waker::new(self.pointer(), &shared::WAKER)),
+                _ => Some(*Box::from_raw(self.pointer().cast_mut().cast::<Waker>())),
+            }
         }
     }
 
     #[inline]
-    fn is_boxed(self) -> bool {
-        self.0.addr() & BOXED != 0
+    fn tag(self) -> usize {
+        self.0.addr() & TAGS
     }
 
+    /// What was packed, without its tag.
     #[inline]
-    fn boxed(self) -> *const Waker {
-        self.0.map_addr(|address| address & !BOXED).cast()
+    fn pointer(self) -> *const () {
+        self.0.map_addr(|address| address & !TAGS)
     }
 }
 
@@ -94,6 +107,12 @@ impl Slot {
         let former = self.get();
         self.0.store(packed.0.cast_mut(), Relaxed);
         former
+    }
+
+    /// Has the model complain if anybody may still use it.
+    #[cfg(all(test, loom))]
+    pub(super) fn end(&mut self) {
+        self.0.with_mut(|_| ());
     }
 }
 

@@ -81,8 +81,18 @@ pub(super) mod shared {
 }
 
 /// As many references as a word may count: far below what 24 bits hold, so that no race of clones runs over before it is noticed.
-pub(super) const MOST_REFERENCES: i32 = 1 << 22;
+const MOST_REFERENCES: i32 = 1 << 22;
+
+/// Ends the process if a count has run past [`MOST_REFERENCES`].
+#[inline]
+pub(super) fn assert_countable(count: i32) {
+    if count > MOST_REFERENCES {
+        // A panic could be caught, and the count would run over later.
+        std::process::abort();
+    }
+}
 
 /// As far from nought as the owner's count may get before it is added to the shared one. A task whose wakers are all cloned here and
 /// dropped there has few references at any time, but counts one more here and one less there with each.
-pub(super) const MOST_HERE: i32 = 1 << 20;
+/// In a model a few, so that it happens.
+pub(super) const MOST_HERE: i32 = if cfg!(loom) { 3 } else { 1 << 20 };

@@ -18,8 +18,8 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::Duration;
 
 use mini_executor::{
-    Cause, LocalExecutor, Task, block_on, group, send_group, set_unhandled_hook, sleep, spawn_blocking, timeout,
-    try_group, try_send_group, yield_now,
+    Cause, LocalExecutor, Runtime, Task, block_on, group, send_group, set_unhandled_hook, sleep, spawn_blocking,
+    timeout, try_group, try_send_group, yield_now,
 };
 
 /// What happened, in order.

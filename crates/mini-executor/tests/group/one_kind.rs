@@ -70,6 +70,44 @@ fn a_send_group_moves_from_thread_to_thread_between_its_polls() {
 }
 
 #[test]
+fn send_groups_run_in_tasks_of_a_runtime_and_join_its_tasks_for_parallel_work() {
+    let runtime = Runtime::new(2).unwrap();
+    let handle = runtime.handle();
+    let mut tasks = Vec::new();
+    for number in 0..50_u32 {
+        let handle = handle.clone();
+        tasks.push(runtime.spawn(async move {
+            let numbers: Vec<u32> = (0..100).map(|index| index + number).collect();
+            send_group(async |group| {
+                let mut parts = Vec::new();
+                for part in numbers.chunks(10) {
+                    parts.push(group.spawn(async move {
+                        yield_now().await;
+                        part.iter().sum::<u32>()
+                    }));
+                }
+                let elsewhere = handle.spawn(async { 1 });
+                let elsewhere = group.spawn(elsewhere);
+                let mut sum = 0;
+                for part in parts {
+                    sum += part.await;
+                }
+                sum + elsewhere.await
+            })
+            .await
+        }));
+    }
+    let sum = runtime.block_on(async {
+        let mut sum = 0;
+        for task in tasks {
+            sum += task.await;
+        }
+        sum
+    });
+    assert_eq!(sum, 50 * 4_950 + 100 * 1_225 + 50);
+}
+
+#[test]
 fn others_spawn_into_a_send_group_and_cancel_its_children_while_it_runs() {
     for _ in 0..200 {
         let spawned = AtomicU32::new(0);

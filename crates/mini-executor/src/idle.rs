@@ -1,0 +1,196 @@
+//! Workers that have nothing to do: who searches, who sleeps, and who is woken.
+//!
+//! A worker whose queue is empty first *searches*: it takes from its siblings. If there is nothing it *sleeps*: its waker lies in a list,
+//! and its thread may do something else or park. Waking a thread costs microseconds, and two searchers get into each other's way; so a
+//! sleeper is woken only if tasks are queued and nobody is searching, and at most half of the workers search at once. A
+//! searcher that finds something wakes the next before it goes to work, if there is more.
+//!
+//! # Why no wake-up is lost
+//! Who queues a task ([`notify`](Idle::notify)) and who goes to sleep ([`Sleeper::sleep`]) do the same two things crosswise:
+//!
+//! | queues a task | goes to sleep |
+//! |---|---|
+//! | 1. writes the queue | 1. writes the counts: one searcher less, one sleeper more |
+//! | 2. fence | 2. fence |
+//! | 3. reads the counts: sleepers, and no searchers? wakes one | 3. reads counts and queues: a task, and no searchers? rises |
+//!
+//! All sequentially consistent fences have one order. If the queuer's comes first, the sleeper sees the task in step 3, and rises;
+//! if the sleeper's comes first, the queuer sees it asleep in step 3, and wakes it. Where either holds back because it sees a
+//! searcher, that searcher has its own fence still before it, and will look at the queues after it: when it goes to
+//! sleep, as above, or when it has found something ([`Sleeper::has_found`]). A task in a worker's own queue needs none of this to be
+//! polled at all, since the worker looks there before it sleeps; it needs it for a sibling to come and help.
+//!
+//! A sleeper may also be polled for another reason than having been woken here: its future may have been. Then it takes itself out of the
+//! list ([`Sleeper::rise`]). Who was woken, and is dropped before it was polled, has the next one woken in its place
+//! ([`Sleeper::retire`]); who was leaked in that moment cannot, and its executor wakes nobody any more until it is dropped itself.
+
+use std::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
+use std::task::Waker;
+
+use crate::primitives::{AtomicU32, Mutex, fence, lock};
+
+/// One searching worker, in the counts' low half.
+const SEARCHER: u32 = 1;
+/// One sleeping worker, in their high half.
+const SLEEPER: u32 = 1 << 16;
+
+const fn searchers(counts: u32) -> u32 {
+    counts % SLEEPER
+}
+
+const fn sleepers(counts: u32) -> u32 {
+    counts / SLEEPER
+}
+
+/// See the module.
+pub(crate) struct Idle {
+    counts: AtomicU32,
+    sleepers: Mutex<Sleepers>,
+}
+
+#[derive(Default)]
+struct Sleepers {
+    /// Tells one sleep from another.
+    last: u64,
+    list: Vec<(u64, Waker)>,
+}
+
+impl Idle {
+    pub(crate) fn new() -> Self {
+        Self { counts: AtomicU32::new(0), sleepers: Mutex::new(Sleepers::default()) }
+    }
+
+    /// Tasks were queued: wakes a sleeper if nobody searches.
+    #[inline]
+    pub(crate) fn notify(&self) {
+        fence(SeqCst);
+        self.hint();
+    }
+
+    /// The same, without the fence: a sleeper that is just closing its eyes may be overlooked. For tasks whose worker is about to poll them
+    /// itself, if only for its siblings' sake.
+    #[inline]
+    pub(crate) fn hint(&self) {
+        let counts = self.counts.load(Relaxed);
+        if searchers(counts) == 0 && sleepers(counts) > 0 {
+            self.wake_one();
+        }
+    }
+
+    #[cold]
+    fn wake_one(&self) {
+        let waker = {
+            let mut sleepers = lock(&self.sleepers);
+            // Two may have come here; the second finds the searcher that the first has made.
+            if searchers(self.counts.load(Relaxed)) > 0 {
+                return;
+            }
+            // The last to have gone to sleep: its cache is the warmest.
+            let Some((_, waker)) = sleepers.list.pop() else { return };
+            // It counts as searching from here on, long before its thread is awake: nobody wakes a second meanwhile.
+            self.counts.fetch_add(SEARCHER.wrapping_sub(SLEEPER), AcqRel);
+            waker
+        };
+        // Outside the lock: a waker may do anything.
+        waker.wake();
+    }
+
+    /// Nobody runs the executor any more: who is still here was leaked, asleep or searching. Their wakers are dropped, which may do
+    /// anything.
+    pub(crate) fn forget_all(&self) {
+        let list = {
+            let mut sleepers = lock(&self.sleepers);
+            self.counts.store(0, Relaxed);
+            std::mem::take(&mut sleepers.list)
+        };
+        drop(list);
+    }
+}
+
+/// One worker's part in it: awake and at work, searching, or asleep.
+pub(crate) struct Sleeper {
+    idle: &'static Idle,
+    is_searching: bool,
+    /// Its number in the list of sleepers.
+    asleep: Option<u64>,
+}
+
+impl Sleeper {
+    pub(crate) fn new(idle: &'static Idle) -> Self {
+        Self { idle, is_searching: false, asleep: None }
+    }
+
+    /// Wakes up, if it was asleep. Who was woken for a task is searching now.
+    #[inline]
+    pub(crate) fn rise(&mut self) {
+        if let Some(number) = self.asleep.take() {
+            self.leave_bed(number);
+        }
+    }
+
+    #[cold]
+    fn leave_bed(&mut self, number: u64) {
+        let mut sleepers = lock(&self.idle.sleepers);
+        if let Some(index) = sleepers.list.iter().position(|(other, _)| *other == number) {
+            let waker = sleepers.list.remove(index);
+            self.idle.counts.fetch_sub(SLEEPER, AcqRel);
+            drop(sleepers);
+            drop(waker);
+        } else {
+            self.is_searching = true;
+        }
+    }
+
+    /// Asks to search, for one of so many workers. `false` where half of them are searching already.
+    pub(crate) fn may_search(&mut self, workers: usize) -> bool {
+        let begin = |counts: u32| (2 * (searchers(counts) as usize) < workers).then_some(counts + SEARCHER);
+        self.is_searching = self.is_searching || self.idle.counts.fetch_update(AcqRel, Relaxed, begin).is_ok();
+        self.is_searching
+    }
+
+    /// A task was found. The last searcher sees to it that somebody comes for what else is queued.
+    #[inline]
+    pub(crate) fn has_found(&mut self, is_any_queued: impl FnOnce() -> bool) {
+        if self.is_searching {
+            self.stop_searching(is_any_queued);
+        }
+    }
+
+    #[cold]
+    fn stop_searching(&mut self, is_any_queued: impl FnOnce() -> bool) {
+        self.is_searching = false;
+        let before = self.idle.counts.fetch_sub(SEARCHER, AcqRel);
+        fence(SeqCst);
+        if searchers(before) == 1 && is_any_queued() {
+            self.idle.hint();
+        }
+    }
+
+    /// Goes to sleep, until `waker` is called. `false`, and awake, where there are tasks after all.
+    pub(crate) fn sleep(&mut self, waker: &Waker, is_any_queued: impl FnOnce() -> bool) -> bool {
+        debug_assert!(self.asleep.is_none());
+        // Before the lock: a waker may do anything.
+        let waker = waker.clone();
+        {
+            let mut sleepers = lock(&self.idle.sleepers);
+            sleepers.last += 1;
+            let number = sleepers.last;
+            sleepers.list.push((number, waker));
+            self.asleep = Some(number);
+            let no_more = SEARCHER * u32::from(std::mem::take(&mut self.is_searching));
+            self.idle.counts.fetch_add(SLEEPER - no_more, AcqRel);
+        }
+        fence(SeqCst);
+        if searchers(self.idle.counts.load(Relaxed)) == 0 && is_any_queued() {
+            self.rise();
+            return false;
+        }
+        true
+    }
+
+    /// Has to do with it no more. Whom it was woken for is passed on.
+    pub(crate) fn retire(&mut self, is_any_queued: impl FnOnce() -> bool) {
+        self.rise();
+        self.has_found(is_any_queued);
+    }
+}

@@ -1,0 +1,128 @@
+//! Sockets: what [`Async`] offers for those of the standard library.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
+use std::path::Path;
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt};
+
+use crate::io::Async;
+
+impl Async<TcpListener> {
+    /// Listens on an address. Names are looked up on the spot, which may block; addresses are not.
+    ///
+    /// # Errors
+    /// When the system refuses: the port is taken, for instance.
+    ///
+    /// ```
+    /// use mini_executor::{Async, LocalExecutor, block_on};
+    /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    /// use std::net::{TcpListener, TcpStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let listener = Async::<TcpListener>::bind("127.0.0.1:0")?;
+    /// let address = listener.get_ref().local_addr()?;
+    /// let executor = LocalExecutor::new();
+    /// let server = executor.spawn(async move {
+    ///     let (mut stream, _) = listener.accept().await?;
+    ///     stream.write_all(b"hello").await
+    /// });
+    /// let received = block_on(executor.run(async {
+    ///     let mut stream = Async::<TcpStream>::connect(address).await?;
+    ///     let mut received = String::new();
+    ///     stream.read_to_string(&mut received).await?;
+    ///     server.await.map(|()| received)
+    /// }))?;
+    /// assert_eq!(received, "hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn bind<A: ToSocketAddrs>(address: A) -> io::Result<Self> {
+        Self::new(TcpListener::bind(address)?)
+    }
+
+    /// The next connection, and where it comes from.
+    ///
+    /// # Errors
+    /// When the system refuses: too many open files, for instance. The connection stays in the queue then.
+    pub async fn accept(&self) -> io::Result<(Async<TcpStream>, SocketAddr)> {
+        let (stream, from) = self.read_with(TcpListener::accept).await?;
+        Ok((Async::new(stream)?, from))
+    }
+}
+
+impl Async<TcpStream> {
+    /// Connects to an address.
+    ///
+    /// # Errors
+    /// When the system refuses, or nobody answers there.
+    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let socket = socket(family)?;
+        let begun = connect(&socket, &address);
+        Self::finish_connecting(begun, TcpStream::from(socket)).await
+    }
+}
+
+impl Async<UnixListener> {
+    /// Listens on a path.
+    ///
+    /// # Errors
+    /// When the system refuses: there is something at that path, for instance.
+    pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<Self> {
+        Self::new(UnixListener::bind(path)?)
+    }
+
+    /// The next connection, and where it comes from.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn accept(&self) -> io::Result<(Async<UnixStream>, UnixAddr)> {
+        let (stream, from) = self.read_with(UnixListener::accept).await?;
+        Ok((Async::new(stream)?, from))
+    }
+}
+
+impl Async<UnixStream> {
+    /// Connects to the listener at a path.
+    ///
+    /// # Errors
+    /// When the system refuses, or nobody listens there.
+    pub async fn connect<P: AsRef<Path>>(path: P) -> io::Result<Self> {
+        let socket = socket(AddressFamily::UNIX)?;
+        let begun = connect(&socket, &SocketAddrUnix::new(path.as_ref())?);
+        Self::finish_connecting(begun, UnixStream::from(socket)).await
+    }
+}
+
+fn socket(family: AddressFamily) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(family, SocketType::STREAM, flags, None)?)
+}
+
+impl<T: std::os::fd::AsFd> Async<T> {
+    /// A connection is made in the background, and the socket becomes writable when that has come to an end.
+    async fn finish_connecting(begun: Result<(), Errno>, stream: T) -> io::Result<Self> {
+        let stream = Self::new(stream)?;
+        match begun {
+            Ok(()) => return Ok(stream),
+            Err(Errno::INPROGRESS) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let mut is_first = true;
+        let outcome = stream
+            .write_with(|socket| {
+                // Nothing can be tried: it is waited for once.
+                if std::mem::take(&mut is_first) {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Ok(sockopt::socket_error(socket)?)
+            })
+            .await?;
+        outcome?;
+        Ok(stream)
+    }
+}

@@ -1,0 +1,301 @@
+//! Everything at once: workers, timers, sockets, calls that block, and an orderly end.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::block_on::block_on_with;
+use crate::blocking::{Blocking, Pool};
+use crate::driver::Driver;
+use crate::executor::Executor;
+use crate::sync::Notify;
+use crate::task::Task;
+
+/// How long the workers have to come to the end of a poll when the runtime ends.
+const LAST_POLLS: Duration = Duration::from_millis(100);
+
+/// An executor with threads that run it, timers and sockets that they share, and a pool for calls that block.
+///
+/// Timers and sockets are served by whichever worker has nothing else to do; if all that have woken are busy, a sleeping one
+/// is woken for them within about a millisecond. Dropping the runtime ends it without waiting for tasks: see
+/// [`shutdown`](Self::shutdown) for an end that is told of.
+///
+/// ```
+/// use mini_executor::{Runtime, sleep};
+/// use std::time::Duration;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let runtime = Runtime::new(2)?;
+/// let slow = runtime.spawn(async {
+///     sleep(Duration::from_millis(2)).await;
+///     20
+/// });
+/// let blocking = runtime.spawn_blocking(|| 22);
+/// assert_eq!(runtime.block_on(async { slow.await + blocking.await }), 42);
+/// let report = runtime.shutdown(Duration::from_secs(1));
+/// assert_eq!((report.cancelled, report.stuck.len()), (0, 0));
+/// # Ok(())
+/// # }
+/// ```
+pub struct Runtime {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    steward: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    executor: Executor<'static>,
+    driver: Arc<Driver>,
+    pool: Arc<Pool>,
+    is_over: AtomicBool,
+    over: Notify,
+    /// Nobody runs tasks any more.
+    is_closed: AtomicBool,
+}
+
+impl Shared {
+    /// Until the runtime ends.
+    async fn until_over(&self) {
+        loop {
+            let over = self.over.notified();
+            if self.is_over.load(Ordering::Acquire) {
+                return;
+            }
+            over.await;
+        }
+    }
+}
+
+impl Runtime {
+    /// Starts so many workers. As many as there are CPUs is a good number: `std::thread::available_parallelism` tells it.
+    ///
+    /// # Errors
+    /// When `workers` is 0, and when the system refuses a thread.
+    pub fn new(workers: usize) -> io::Result<Self> {
+        if workers == 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a runtime needs a worker: with none, no task would ever run. For tasks on this thread alone take LocalExecutor",
+            ));
+        }
+        let shared = Arc::new(Shared {
+            executor: Executor::new(),
+            driver: Arc::new(Driver::shared()),
+            pool: Arc::default(),
+            is_over: AtomicBool::new(false),
+            over: Notify::new(),
+            is_closed: AtomicBool::new(false),
+        });
+        let mut runtime = Self { shared, workers: Vec::new(), steward: None };
+        // Should one be refused, those that were made end with the runtime.
+        for number in 0..workers {
+            let shared = runtime.shared.clone();
+            let work = move || block_on_with(shared.driver.clone(), shared.executor.run(shared.until_over()));
+            runtime.workers.push(std::thread::Builder::new().name(format!("mini-{number}")).spawn(work)?);
+        }
+        let shared = runtime.shared.clone();
+        let attend = move || shared.driver.attend(|| shared.is_over.load(Ordering::Acquire));
+        runtime.steward = Some(std::thread::Builder::new().name("mini-steward".to_owned()).spawn(attend)?);
+        Ok(runtime)
+    }
+
+    /// Spawns a task.
+    #[track_caller]
+    pub fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Task<T> {
+        self.shared.executor.spawn_with(future, (), Location::caller())
+    }
+
+    /// Spawns a task with a name, by which reports tell it.
+    #[track_caller]
+    pub fn spawn_named<T: Send + 'static>(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Task<T> {
+        self.shared.executor.spawn_with(future, name.into(), Location::caller())
+    }
+
+    /// Runs a call on a thread where it may block, as [`spawn_blocking`](crate::spawn_blocking) does, but in this runtime's pool.
+    #[track_caller]
+    pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
+        self.shared.pool.spawn(call, Location::caller())
+    }
+
+    /// Polls `future` on this thread until it has its result. Timers and sockets it awaits are the runtime's.
+    ///
+    /// # Panics
+    /// Inside a task, or another `block_on`.
+    #[track_caller]
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        block_on_with(self.shared.driver.clone(), future)
+    }
+
+    /// A handle with which tasks spawn tasks.
+    pub fn handle(&self) -> Handle {
+        Handle { shared: self.shared.clone() }
+    }
+
+    /// Ends the runtime: waits up to `deadline` for its tasks and for calls that block, then drops the futures of those that are left.
+    /// What could not be ended is told: a call or a task that computes or waits in the kernel cannot be stopped from outside.
+    /// Its thread goes on, and ends when it comes to an end by itself.
+    pub fn shutdown(mut self, deadline: Duration) -> Report {
+        let end = Instant::now() + deadline;
+        let begun = self.shared.executor.len();
+        let has_work = || !self.shared.executor.is_empty() || !self.shared.pool.running().is_empty();
+        while has_work() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1).min(deadline));
+        }
+        let cancelled = self.shared.executor.len();
+        let stuck = self.end();
+        Report { finished: begun.saturating_sub(cancelled), cancelled, stuck }
+    }
+
+    /// Stops the workers, and drops what tasks are left if all of them have stopped.
+    fn end(&mut self) -> Vec<Stuck> {
+        self.shared.is_over.store(true, Ordering::Release);
+        self.shared.over.notify_waiters();
+        self.shared.driver.wake_steward();
+        self.shared.pool.close();
+        let running = self.shared.pool.running();
+        let mut stuck: Vec<Stuck> = running
+            .iter()
+            .map(|call| Stuck { what: StuckIn::Call { spawned: call.spawned }, since: Some(call.since) })
+            .collect();
+        let last = Instant::now() + LAST_POLLS;
+        for worker in self.workers.drain(..) {
+            while !worker.is_finished() && Instant::now() < last {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if worker.is_finished() {
+                // A worker does not panic: tasks' panics are caught.
+                let _ = worker.join();
+            } else {
+                let name = worker.thread().name().unwrap_or_default().to_owned();
+                stuck.push(Stuck { what: StuckIn::Task { worker: name }, since: None });
+            }
+        }
+        if !stuck.iter().any(|stuck| matches!(stuck.what, StuckIn::Task { .. })) {
+            // Here and not with the executor, which tasks may keep alive themselves, by a handle.
+            self.shared.executor.close_all();
+            self.shared.is_closed.store(true, Ordering::Release);
+        }
+        if let Some(steward) = self.steward.take() {
+            self.shared.driver.wake_steward();
+            let _ = steward.join();
+        }
+        stuck
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        if !self.workers.is_empty() {
+            self.end();
+        }
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime")
+            .field("workers", &self.workers.len())
+            .field("tasks", &self.shared.executor.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Spawns tasks on a [`Runtime`], from wherever it was sent to. Tasks that are spawned after the runtime's end are dropped at once.
+///
+/// ```
+/// use mini_executor::Runtime;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let runtime = Runtime::new(1)?;
+/// let handle = runtime.handle();
+/// let outer = runtime.spawn(async move { handle.spawn(async { "inner" }).await });
+/// assert_eq!(runtime.block_on(outer), "inner");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl Handle {
+    /// As [`Runtime::spawn`].
+    #[track_caller]
+    pub fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Task<T> {
+        let task = self.shared.executor.spawn_with(future, (), Location::caller());
+        if self.shared.is_closed.load(Ordering::Acquire) {
+            self.shared.executor.close_all();
+        }
+        task
+    }
+
+    /// As [`Runtime::spawn_blocking`].
+    #[track_caller]
+    pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
+        self.shared.pool.spawn(call, Location::caller())
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").finish_non_exhaustive()
+    }
+}
+
+/// How a runtime ended.
+#[derive(Debug)]
+pub struct Report {
+    /// Tasks that came to their end while it was waited for them.
+    pub finished: usize,
+    /// Tasks whose futures were dropped instead.
+    pub cancelled: usize,
+    /// What could not be ended.
+    pub stuck: Vec<Stuck>,
+}
+
+/// Something that goes on after its runtime's end.
+#[derive(Debug, Clone)]
+pub struct Stuck {
+    /// What it is.
+    pub what: StuckIn,
+    /// Since when, as far as that is known.
+    pub since: Option<Instant>,
+}
+
+/// What can be stuck.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StuckIn {
+    /// A call that blocks.
+    Call {
+        /// Where it was handed over.
+        spawned: &'static Location<'static>,
+    },
+    /// A task's poll that does not come to an end.
+    Task {
+        /// The name of the thread that polls it.
+        worker: String,
+    },
+}
+
+impl fmt::Display for Stuck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.what {
+            StuckIn::Call { spawned } => write!(f, "a call that blocks, spawned at {spawned}")?,
+            StuckIn::Task { worker } => write!(f, "a task on {worker} that does not come to the end of its poll")?,
+        }
+        match self.since {
+            Some(since) => write!(f, ", for {:.1?}", since.elapsed()),
+            None => Ok(()),
+        }
+    }
+}

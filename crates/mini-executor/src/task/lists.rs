@@ -1,0 +1,119 @@
+//! Tasks in a row: those that wait for a worker, and all that an executor has.
+//!
+//! Both lists go through the tasks' own headers: a task is in at most one of each kind, and nothing has to be allocated for it.
+#![allow(unsafe_code)]
+
+use std::task::Poll;
+
+use super::header::TaskRef;
+use super::shared::Scheduled;
+
+/// Tasks to be polled, first come, first served. They are linked by `next`, which goes with the right to poll them.
+#[derive(Default)]
+pub(crate) struct Row {
+    first: Option<TaskRef>,
+    last: Option<TaskRef>,
+    length: usize,
+}
+
+// SAFETY: it is made of rights to poll, which are `Send`.
+unsafe impl Send for Row {}
+
+impl Row {
+    pub(crate) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Puts a task at the end.
+    #[inline]
+    pub(crate) fn push(&mut self, task: Scheduled) {
+        let task = task.into_task();
+        debug_assert!(task.next.get().is_none());
+        match self.last.replace(task) {
+            Some(last) => last.next.set(Some(task)),
+            None => self.first = Some(task),
+        }
+        self.length += 1;
+    }
+
+    /// Puts all of another row at the end, which is empty then.
+    pub(crate) fn append(&mut self, row: &mut Self) {
+        let Some(first) = row.first.take() else { return };
+        match self.last {
+            Some(last) => last.next.set(Some(first)),
+            None => self.first = Some(first),
+        }
+        self.last = row.last.take();
+        self.length += std::mem::take(&mut row.length);
+    }
+
+    /// The first task.
+    #[inline]
+    pub(crate) fn pop(&mut self) -> Option<Scheduled> {
+        let first = self.first?;
+        self.first = first.next.take();
+        if self.first.is_none() {
+            self.last = None;
+        }
+        self.length -= 1;
+        // SAFETY: its right came here with it.
+        Some(unsafe { Scheduled::new(first) })
+    }
+}
+
+/// All tasks without owner that are not done, to be found when their executor is dropped. They are linked by `before` and
+/// `after`, which go with the lock that the list is behind.
+#[derive(Default)]
+pub(crate) struct Family {
+    first: Option<TaskRef>,
+    len: usize,
+}
+
+// SAFETY: of its tasks it uses the links, which belong to whoever has the list, and the state, which is atomic.
+unsafe impl Send for Family {}
+
+impl Family {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// How many they are.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Takes a new task in.
+    #[inline]
+    pub(crate) fn add(&mut self, task: TaskRef) {
+        self.len += 1;
+        let first = self.first.replace(task);
+        task.after.set(first);
+        if let Some(first) = first {
+            first.before.set(Some(task));
+        }
+    }
+
+    /// Lets a task go that is in this list.
+    #[inline]
+    pub(crate) fn remove(&mut self, task: TaskRef) {
+        self.len -= 1;
+        let (before, after) = (task.before.take(), task.after.take());
+        match before {
+            Some(before) => before.after.set(after),
+            None => self.first = after,
+        }
+        if let Some(after) = after {
+            after.before.set(before);
+        }
+    }
+
+    /// Takes the right to poll a task, in order to close it; the task stays in the list until it is done. `Pending` where somebody else
+    /// has the right to the first: it is in a queue, or on its way into one. `None` where there are no tasks.
+    pub(crate) fn claim(&self) -> Poll<Option<Scheduled>> {
+        match self.first {
+            // Behind the lock no task in the list is freed: it leaves the list before it is done.
+            Some(first) => Scheduled::claim(first).map_or(Poll::Pending, |task| Poll::Ready(Some(task))),
+            None => Poll::Ready(None),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! What happens to a task of an [`Executor`](crate::Executor): woken, polled, joined, closed, done. On any thread.
+//!
+//! See [`shared_state`](super::shared_state) for what each flag means.
+#![allow(unsafe_code)]
+
+use std::mem::ManuallyDrop;
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+use super::header::{Afar, TaskRef};
+use super::local::{drop_shared_reference, free};
+use super::packed::Packed;
+use super::shared_state::{ABANDONED, AWAITED, BEGIN, CLOSED, DONE, ONE, OUTPUT, RUNNING, SCHEDULED, is_idle};
+use super::state::{assert_countable, shared};
+use crate::hub::Hub;
+
+/// The right to poll a task: there is one, or none, for each. Who has it polls the task, or closes it, or passes the right on. It
+/// must not be lost, for nobody else would ever poll the task.
+#[must_use = "a task whose right to be polled is lost is never polled again"]
+pub(crate) struct Scheduled(TaskRef);
+
+// SAFETY: future and output of such a task are `Send`, by the contract of `make_shared`; of the rest of the header only `next` comes with
+// the right, and it is handed on through queues, which order the accesses.
+unsafe impl Send for Scheduled {}
+
+impl Scheduled {
+    /// # Safety
+    /// A task without owner; [`SCHEDULED`] is set, and the caller has the right that goes with it.
+    pub(super) const unsafe fn new(task: TaskRef) -> Self {
+        Self(task)
+    }
+
+    /// The task alone, for a list that keeps the right.
+    pub(super) fn into_task(self) -> TaskRef {
+        self.0
+    }
+
+    /// The right as a pointer, for queues that keep it in atomic words.
+    #[inline]
+    pub(crate) fn into_raw(self) -> *mut () {
+        self.0.as_ptr().cast_mut()
+    }
+
+    /// # Safety
+    /// From [`into_raw`](Self::into_raw), once for each.
+    #[inline]
+    pub(crate) unsafe fn from_raw(raw: *mut ()) -> Self {
+        // SAFETY: it was a task, which is not freed before it is done, nor done while somebody has the right to poll it.
+        Self(unsafe { TaskRef::new(NonNull::new_unchecked(raw).cast()) })
+    }
+
+    /// Takes the right to a task that nobody has it to, and has the task closed when it is next polled. `None` where somebody has.
+    pub(super) fn claim(task: TaskRef) -> Option<Self> {
+        let claim = |word: u32| is_idle(word).then_some(word | SCHEDULED | CLOSED);
+        task.shared.fetch_update(AcqRel, Acquire, claim).is_ok().then_some(Self(task))
+    }
+
+    /// Polls the task. It goes back into a queue if it was woken meanwhile. A panic ends the task and no more: it is the outcome.
+    #[inline]
+    pub(crate) fn run(self) {
+        let task = self.0;
+        // One addition moves the right from the one flag to the other. Acquire: what was done before any of the wakes.
+        let before = task.shared.fetch_add(BEGIN, AcqRel);
+        debug_assert_eq!(before & (SCHEDULED | RUNNING | DONE), SCHEDULED);
+        if before & CLOSED != 0 {
+            return close(task);
+        }
+        // The executor's reference lasts as long as the poll: the waker that is lent to it needs none of its own.
+        // SAFETY: the data is a header, as the table asks; it is never dropped, so no reference is given up.
+        let waker = ManuallyDrop::new(unsafe { Waker::new(task.as_ptr(), &WAKER) });
+        // SAFETY: the table is the task's own; there is a future, for the task is not done, and the right to poll it is ours.
+        if unsafe { (task.vtable.poll)(task, &mut Context::from_waker(&waker)) } {
+            return finish(task, OUTPUT);
+        }
+        // Release: the next who polls it, on whatever thread, sees what this poll did. If it was not woken meanwhile the right is
+        // gone with this step, and the task may be freed at any moment.
+        let before = task.shared.fetch_sub(RUNNING, AcqRel);
+        if before & CLOSED != 0 {
+            close(task);
+        } else if before & SCHEDULED != 0 {
+            hub(task).reschedule(self);
+        }
+    }
+
+    /// Drops the task's future, instead of polling it.
+    pub(crate) fn close(self) {
+        close(self.0);
+    }
+}
+
+/// The task's hub. For tasks without owner: all that this file's functions are called with.
+#[inline]
+fn hub(task: TaskRef) -> &'static Hub {
+    // SAFETY: `make_shared` made the task with a hub.
+    unsafe { task.place.hub }
+}
+
+/// With the right to poll it, be it [`SCHEDULED`] or [`RUNNING`]: while one is set a wake, even by the future's own destructors, does not
+/// give the right to anybody else.
+fn close(task: TaskRef) {
+    // SAFETY: the table is the task's own; the task is not done, so there is a future, and the right to it is ours.
+    unsafe { (task.vtable.drop_future)(task) };
+    finish(task, 0);
+}
+
+/// The future is gone: the task is done, who awaits it is woken, and the executor's reference ends. With the right to poll it.
+fn finish(task: TaskRef, mut output: u32) {
+    // Before it is done for all to see: who has joined every task finds the executor empty.
+    hub(task).remove(task);
+    let mut word = task.shared.load(Acquire);
+    loop {
+        if word & ABANDONED != 0 && output != 0 {
+            output = 0;
+            // SAFETY: the table is the task's own; there is an outcome, and until the task is done it is ours.
+            unsafe { (task.vtable.drop_output)(task) }
+        }
+        let mut after = (word & !(SCHEDULED | RUNNING)) | DONE | output;
+        if word & AWAITED == 0 {
+            // The executor's reference may end by the same step.
+            after -= ONE;
+        }
+        // Release: the outcome, for who takes it; acquire: the awaiter.
+        match task.shared.compare_exchange_weak(word, after, AcqRel, Acquire) {
+            Ok(_) if word & AWAITED != 0 => break,
+            Ok(_) if shared::count(after) == 0 => return free(task),
+            Ok(_) => return,
+            Err(changed) => word = changed,
+        }
+    }
+    let awaiter = task.awaiter.replace(Packed::NOBODY);
+    // SAFETY: the executor's reference, which kept the task until its awaiter was taken; its last use.
+    unsafe { drop_shared_reference(task) }
+    // SAFETY: the handle packed it, and left it to who ends the task. It was taken out of there, once.
+    if let Some(awaiter) = unsafe { awaiter.unpack() } {
+        awaiter.wake();
+    }
+}
+
+/// The table of a waker whose data is the header of a task without owner.
+pub(super) static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake_waker, wake_by_ref, drop_waker);
+
+/// A task as the pointer of its waker.
+///
+/// # Safety
+/// `data` is the data of a waker with [`WAKER`], which holds a reference as long as the result is used.
+#[inline]
+unsafe fn task_of(data: *const ()) -> TaskRef {
+    // SAFETY: the data of such a waker is the address of a header, which its reference keeps alive.
+    unsafe { TaskRef::new(NonNull::new_unchecked(data.cast_mut().cast())) }
+}
+
+unsafe fn clone_waker(data: *const ()) -> RawWaker {
+    // SAFETY: by the contract of wakers, `data` is of one that is alive.
+    let task = unsafe { task_of(data) };
+    // Relaxed: a reference is made from one that is held, as in `Arc`.
+    assert_countable(shared::count(task.shared.fetch_add(ONE, Relaxed)));
+    RawWaker::new(data, &WAKER)
+}
+
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: as above.
+    wake(unsafe { task_of(data) }, SCHEDULED, 0);
+}
+
+unsafe fn wake_waker(data: *const ()) {
+    // SAFETY: as above; the reference is this function's now.
+    let task = unsafe { task_of(data) };
+    // It is given up by the same step. Until the task is done it is never the last: there is the executor's.
+    if !wake(task, SCHEDULED, ONE) {
+        // SAFETY: the waker's reference; the last use of it.
+        unsafe { drop_shared_reference(task) }
+    }
+}
+
+unsafe fn drop_waker(data: *const ()) {
+    // SAFETY: as above; the reference is this function's now, and this is its last use.
+    unsafe { drop_shared_reference(task_of(data)) }
+}
+
+/// Sets `flags`, of which [`SCHEDULED`] is one, and gives `references` up; puts the task into a queue if it was idle. `false` and
+/// nothing at all where the task is done.
+#[inline]
+fn wake(task: TaskRef, flags: u32, references: u32) -> bool {
+    let mut word = task.shared.load(Relaxed);
+    loop {
+        if word & DONE != 0 {
+            return false;
+        }
+        // Written even where nothing changes: what this thread did before has to be seen by the poll that comes, which acquires the last
+        // value written. Reading a `SCHEDULED` alone would not tell the poll anything.
+        match task.shared.compare_exchange_weak(word, (word | flags) - references, AcqRel, Relaxed) {
+            Ok(_) => break,
+            Err(changed) => word = changed,
+        }
+    }
+    if is_idle(word) {
+        // Ours: until somebody takes it out of its queue the task is not done, so it is there, whatever became of our reference.
+        hub(task).schedule(Scheduled(task));
+    }
+    true
+}
+
+/// What handles do, wherever they are.
+pub(super) const AFAR: Afar = Afar { poll_join, is_done, cancel, abandon };
+
+/// Puts a waker into the task's awaiter, which is the handle's while [`AWAITED`] is not set.
+fn await_with(task: TaskRef, waker: &Waker) {
+    if !task.awaiter.get().wakes_the_same_as(waker) {
+        // Cloned before anything is changed: that is a stranger's code, and may panic.
+        let former = task.awaiter.replace(Packed::new(waker));
+        // SAFETY: it stood in the task, and is now nowhere else.
+        drop(unsafe { former.unpack() });
+    }
+}
+
+fn poll_join(task: TaskRef, context: &mut Context<'_>) -> Poll<bool> {
+    let mut word = task.shared.load(Acquire);
+    if word & (DONE | AWAITED) == AWAITED {
+        // Awaited before: the awaiter comes back to the handle, unless the task is done and it is being woken.
+        word = task.shared.fetch_and(!AWAITED, AcqRel);
+    }
+    if word & DONE != 0 {
+        return Poll::Ready(word & OUTPUT != 0);
+    }
+    await_with(task, context.waker());
+    let leave = |word: u32| (word & DONE == 0).then_some(word | AWAITED);
+    match task.shared.fetch_update(AcqRel, Acquire, leave) {
+        Ok(_) => Poll::Pending,
+        Err(word) => {
+            // SAFETY: done meanwhile, without a look at the awaiter: it is the handle's. Taken out of there, once.
+            drop(unsafe { task.awaiter.replace(Packed::NOBODY).unpack() });
+            Poll::Ready(word & OUTPUT != 0)
+        }
+    }
+}
+
+fn is_done(task: TaskRef) -> bool {
+    task.shared.load(Acquire) & DONE != 0
+}
+
+fn cancel(task: TaskRef) {
+    wake(task, SCHEDULED | CLOSED, 0);
+}
+
+/// # Safety
+/// The handle's reference is given up.
+unsafe fn abandon(task: TaskRef) {
+    let leave = |word: u32| (word & DONE == 0).then_some((word | ABANDONED) - ONE);
+    // Where the task is not done the reference goes by the same step: it is not the last, for the executor's is there.
+    if let Err(word) = task.shared.fetch_update(AcqRel, Acquire, leave) {
+        if word & OUTPUT != 0 {
+            // SAFETY: the table is the task's own. There is an outcome, it is the handle's to take, and this is its last act.
+            unsafe { (task.vtable.drop_output)(task) }
+        }
+        // SAFETY: the handle's reference; its last use.
+        unsafe { drop_shared_reference(task) }
+    }
+}

@@ -1,0 +1,203 @@
+//! Everything at once.
+
+use std::future::{pending, poll_fn};
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use mini_executor::{Async, Runtime, StuckIn, interval, sleep, yield_now};
+
+const MS: Duration = Duration::from_millis(1);
+
+#[test]
+fn no_workers_are_refused_and_the_remedy_is_named() {
+    let refused = Runtime::new(0).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::InvalidInput);
+    assert!(refused.to_string().contains("LocalExecutor"));
+}
+
+#[test]
+fn tasks_timers_sockets_and_calls_work_together() -> io::Result<()> {
+    let runtime = Runtime::new(2)?;
+    let listener = Async::<TcpListener>::bind("127.0.0.1:0")?;
+    let address = listener.get_ref().local_addr()?;
+    let handle = runtime.handle();
+    let server = runtime.spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await?;
+            let serve = async move {
+                let mut buffer = [0; 100];
+                loop {
+                    let count = stream.read(&mut buffer).await?;
+                    if count == 0 {
+                        return io::Result::Ok(());
+                    }
+                    sleep(MS).await;
+                    stream.write_all(&buffer[..count]).await?;
+                }
+            };
+            handle.spawn(serve).detach();
+        }
+        #[expect(unreachable_code, reason = "says what `?` returns")]
+        io::Result::Ok(())
+    });
+    let clients: Vec<_> = (0..10_u8)
+        .map(|number| {
+            runtime.spawn_blocking(move || {
+                let mut stream = TcpStream::connect(address)?;
+                for _ in 0..10 {
+                    stream.write_all(&[number; 10])?;
+                    let mut answer = [0; 10];
+                    stream.read_exact(&mut answer)?;
+                    assert_eq!(answer, [number; 10]);
+                }
+                io::Result::Ok(())
+            })
+        })
+        .collect();
+    runtime.block_on(async {
+        for client in clients {
+            client.await?;
+        }
+        io::Result::Ok(())
+    })?;
+    assert!(!server.is_finished());
+    Ok(())
+}
+
+/// The bar is 6 ms. Here, where other tests may compute, it is that the ticker does not wait for the hog's end.
+#[test]
+fn a_ticker_goes_on_beside_a_task_that_computes() -> io::Result<()> {
+    let runtime = Runtime::new(2)?;
+    let ticker = runtime.spawn(async {
+        let begin = Instant::now();
+        let mut ticks = interval(5 * MS);
+        let mut worst = Duration::ZERO;
+        for number in 1..=60 {
+            ticks.tick().await;
+            worst = worst.max(begin.elapsed().saturating_sub(number * 5 * MS));
+        }
+        worst
+    });
+    let hog = runtime.spawn(async {
+        sleep(12 * MS).await;
+        let begin = Instant::now();
+        while begin.elapsed() < 250 * MS {
+            std::hint::spin_loop();
+        }
+    });
+    let worst = runtime.block_on(async {
+        hog.await;
+        ticker.await
+    });
+    assert!(worst < 200 * MS, "{worst:?} late");
+    Ok(())
+}
+
+#[test]
+fn a_shutdown_waits_for_tasks_and_counts_them() -> io::Result<()> {
+    let runtime = Runtime::new(2)?;
+    for number in 0..10 {
+        runtime.spawn(async move { sleep(number * MS).await }).detach();
+    }
+    let report = runtime.shutdown(Duration::from_secs(20));
+    assert_eq!((report.cancelled, report.stuck.len()), (0, 0));
+    assert!(report.finished <= 10);
+    Ok(())
+}
+
+#[test]
+fn what_is_left_at_the_deadline_is_dropped_even_if_it_holds_a_handle() -> io::Result<()> {
+    struct Dropped(Arc<AtomicU32>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let drops = Arc::new(AtomicU32::new(0));
+    let runtime = Runtime::new(2)?;
+    for _ in 0..5 {
+        let (guard, handle) = (Dropped(drops.clone()), runtime.handle());
+        runtime
+            .spawn(async move {
+                let _kept = (guard, handle);
+                pending::<()>().await;
+            })
+            .detach();
+    }
+    let handle = runtime.handle();
+    let report = runtime.shutdown(5 * MS);
+    assert_eq!((report.cancelled, report.stuck.len()), (5, 0));
+    assert_eq!(drops.load(Ordering::Relaxed), 5);
+    let late = handle.spawn(async {});
+    assert!(late.is_finished(), "a task that nobody would run");
+    Ok(())
+}
+
+#[test]
+fn what_is_stuck_is_told() -> io::Result<()> {
+    let runtime = Runtime::new(2)?;
+    let (release, held) = mpsc::channel::<()>();
+    let line = line!() + 1;
+    runtime.spawn_blocking(move || held.recv().is_ok()).detach();
+    let goes_on = Arc::new(AtomicBool::new(true));
+    let flag = goes_on.clone();
+    let (begun, has_begun) = mpsc::channel();
+    runtime
+        .spawn(async move {
+            begun.send(()).unwrap();
+            while flag.load(Ordering::Relaxed) {
+                std::thread::sleep(MS);
+            }
+        })
+        .detach();
+    has_begun.recv().unwrap();
+    let report = runtime.shutdown(20 * MS);
+    let told: Vec<String> = report.stuck.iter().map(ToString::to_string).collect();
+    assert_eq!(report.stuck.len(), 2, "{told:?}");
+    assert!(matches!(report.stuck[0].what, StuckIn::Call { spawned } if spawned.line() == line));
+    assert!(matches!(&report.stuck[1].what, StuckIn::Task { worker } if worker.starts_with("mini-")), "{told:?}");
+    goes_on.store(false, Ordering::Relaxed);
+    drop(release);
+    Ok(())
+}
+
+#[test]
+fn a_dropped_runtime_ends_its_threads() -> io::Result<()> {
+    let kept = Arc::new(());
+    let inside = kept.clone();
+    let runtime = Runtime::new(2)?;
+    runtime
+        .spawn(async move {
+            let kept = inside;
+            while Arc::strong_count(&kept) > 0 {
+                yield_now().await;
+            }
+        })
+        .detach();
+    drop(runtime);
+    assert_eq!(Arc::strong_count(&kept), 1);
+    Ok(())
+}
+
+#[test]
+fn a_future_given_to_block_on_stays_on_its_thread() -> io::Result<()> {
+    let runtime = Runtime::new(1)?;
+    let here = std::thread::current().id();
+    let mut polls = 0;
+    runtime.block_on(poll_fn(|context| {
+        assert_eq!(std::thread::current().id(), here);
+        polls += 1;
+        if polls == 3 {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }));
+    Ok(())
+}

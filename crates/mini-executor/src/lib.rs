@@ -1,15 +1,45 @@
-//! An async executor that is small enough to read in an evening.
+//! An async executor that is small enough to read in an evening, as fast as a queue by hand, and that tells what it hides elsewhere:
+//! whose panic nobody heard, what could not be ended.
 //!
 //! ```
-//! use mini_executor::{LocalExecutor, block_on, yield_now};
+//! use mini_executor::{LocalExecutor, block_on, sleep, yield_now};
+//! use std::time::Duration;
 //!
+//! let words = ["tasks", "may", "borrow"];
 //! let executor = LocalExecutor::new();
-//! let task = executor.spawn(async {
-//!     yield_now().await;
-//!     "done"
+//! let lengths: Vec<_> = words.iter().map(|word| executor.spawn(async move { word.len() })).collect();
+//! let sum = executor.run(async {
+//!     sleep(Duration::from_millis(1)).await;
+//!     let mut sum = 0;
+//!     for length in lengths {
+//!         yield_now().await;
+//!         sum += length.await;
+//!     }
+//!     sum
 //! });
-//! assert_eq!(block_on(executor.run(task)), "done");
+//! assert_eq!(block_on(sum), 14);
 //! ```
+//!
+//! # What there is
+//! | for | take |
+//! |---|---|
+//! | tasks on one thread, which may borrow and need not be `Send` | [`LocalExecutor`] in [`block_on`] |
+//! | tasks on several threads of your own | [`Executor`] |
+//! | threads, timers, sockets and an orderly end at once | [`Runtime`] |
+//! | time | [`sleep`], [`interval`], [`timeout`]; [`Sleep::slack`] where thousands may be late |
+//! | sockets and pipes | [`Async`], with `futures-io`'s traits and (feature `tokio-io`) tokio's |
+//! | calls that block | [`spawn_blocking`] |
+//! | channels and locks, for tasks of any runtime | [`sync`] |
+//!
+//! # What it is not
+//! It runs on Linux alone: epoll, eventfd and timerfd are used directly. It has no files (nothing can wait for them but a thread),
+//! no signals and no processes. A task that computes for long without awaiting holds its thread here as everywhere; what it does not do
+//! is to keep timers and sockets from being served by another thread of the same [`Runtime`].
+//!
+//! # Where to begin reading
+//! With `task/state.rs`: a task's state, and why it is kept in two words. Then `task/header.rs`, `task/core.rs`, `task/local.rs`; `home.rs`,
+//! the run queue; `local.rs`; `driver.rs`, what a thread does when no task is ready; `timers.rs` and `reactor.rs`. What several threads need
+//! stands apart: `task/shared.rs`, `queue.rs`, `idle.rs`, `hub.rs`, `worker.rs`.
 
 mod block_on;
 mod blocking;

@@ -46,6 +46,7 @@ mod blocking;
 mod clock;
 mod driver;
 mod executor;
+mod group;
 mod home;
 mod hub;
 mod idle;
@@ -76,6 +77,9 @@ mod yield_now;
 pub use block_on::block_on;
 pub use blocking::{Blocking, spawn_blocking};
 pub use executor::Executor;
+pub use group::{
+    Cause, Child, Failure, GroupError, Panicked, SendTaskGroup, TaskGroup, group, send_group, try_group, try_send_group,
+};
 pub use io::Async;
 pub use local::LocalExecutor;
 pub use runtime::{Handle, Report, Runtime, Stuck, StuckIn};

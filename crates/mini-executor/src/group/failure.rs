@@ -1,0 +1,221 @@
+//! How a group fails: what a caller is told, and where it is kept until then.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::task::Waker;
+
+use crate::primitives::{AtomicBool, AtomicUsize, Mutex, MutexGuard, lock};
+use crate::unhandled::{self, Unhandled};
+
+/// Why a group came to no result: the first error, and what else failed while the rest was cancelled.
+///
+/// There is none for a group whose first failure was a panic: that goes on in whoever awaits the group.
+///
+/// ```
+/// use mini_executor::{block_on, try_group};
+/// use std::error::Error;
+///
+/// let outcome = block_on(try_group(async |group| {
+///     group.try_spawn(async { "many".parse::<u32>() });
+///     Ok(())
+/// }));
+/// let error = outcome.unwrap_err();
+/// assert_eq!(error.first, "many".parse::<u32>().unwrap_err());
+/// assert!(error.to_string().starts_with("a group failed: its member of "), "{error}");
+/// assert_eq!(error.source().unwrap().to_string(), "invalid digit found in string");
+/// ```
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct GroupError<E> {
+    /// The error that ended the group.
+    pub first: E,
+    /// Where the child that returned it was spawned; if it was the body, where the group was made.
+    pub spawned: &'static Location<'static>,
+    /// What failed after it, in order. No child takes another step after the first failure: these are mostly panics of destructors.
+    pub others: Vec<Failure<E>>,
+}
+
+impl<E> fmt::Display for GroupError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a group failed: its member of {} returned an error", self.spawned)?;
+        for other in &self.others {
+            write!(f, "; then that of {} ", other.spawned)?;
+            match &other.cause {
+                Cause::Error(_) => f.write_str("did, too")?,
+                Cause::Panic(panic) => write!(f, "panicked: {}", panic.message().unwrap_or("(no message)"))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for GroupError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.first)
+    }
+}
+
+/// One failure among those that followed the first: see [`GroupError::others`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Failure<E> {
+    /// Where the child was spawned; if it was the body, where the group was made.
+    pub spawned: &'static Location<'static>,
+    /// What it did.
+    pub cause: Cause<E>,
+}
+
+/// The two ways to fail.
+#[derive(Debug)]
+pub enum Cause<E> {
+    /// It returned an error.
+    Error(E),
+    /// It panicked.
+    Panic(Panicked),
+}
+
+/// What somebody panicked with.
+pub struct Panicked {
+    /// Behind a lock for one reason: what is thrown need not be `Sync`, and an error that is not can't be handed to most code for errors.
+    payload: std::sync::Mutex<Box<dyn Any + Send>>,
+    message: Option<String>,
+}
+
+impl Panicked {
+    fn new(spawned: &'static Location<'static>, payload: Box<dyn Any + Send>) -> Self {
+        let unhandled = Unhandled { name: None, spawned, payload };
+        let message = unhandled.message().map(str::to_owned);
+        Self { payload: std::sync::Mutex::new(unhandled.payload), message }
+    }
+
+    /// The message, if the panic had one: `panic!` makes a string.
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+
+    /// What was thrown, for [`resume_unwind`].
+    pub fn into_payload(self) -> Box<dyn Any + Send> {
+        self.payload.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Panicked").field("message", &self.message).finish_non_exhaustive()
+    }
+}
+
+/// A group's state: what its members and its scope tell each other.
+pub(super) struct Record<E> {
+    has_failed: AtomicBool,
+    /// Children whose future was not dropped yet.
+    living: AtomicUsize,
+    failures: Mutex<Vec<Failure<E>>>,
+    /// Who awaits the group.
+    waiter: Mutex<Option<Waker>>,
+}
+
+impl<E> Record<E> {
+    pub(super) fn new() -> Self {
+        Self {
+            has_failed: AtomicBool::new(false),
+            living: AtomicUsize::new(0),
+            failures: Mutex::new(Vec::new()),
+            waiter: Mutex::new(None),
+        }
+    }
+
+    /// Whether everybody is to stop.
+    pub(super) fn has_failed(&self) -> bool {
+        // Relaxed: who sees it too late takes one more step.
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
+    /// Somebody failed. The first to do so ends the group.
+    pub(super) fn fail(&self, spawned: &'static Location<'static>, cause: Cause<E>) {
+        self.failures().push(Failure { spawned, cause });
+        if !self.has_failed.swap(true, Ordering::Relaxed) {
+            self.wake(spawned);
+        }
+    }
+
+    /// The same for what was thrown.
+    pub(super) fn fail_by(&self, spawned: &'static Location<'static>, panic: Box<dyn Any + Send>) {
+        self.fail(spawned, Cause::Panic(Panicked::new(spawned, panic)));
+    }
+
+    /// A child comes.
+    pub(super) fn enter(&self) {
+        self.living.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A child is gone, and its destructors have run.
+    pub(super) fn leave(&self, spawned: &'static Location<'static>) {
+        // Release: who sees that nobody is left sees what they did, too.
+        if self.living.fetch_sub(1, Ordering::Release) == 1 {
+            self.wake(spawned);
+        }
+    }
+
+    /// Whether no child is left.
+    pub(super) fn is_deserted(&self) -> bool {
+        self.living.load(Ordering::Acquire) == 0
+    }
+
+    /// Has `waker` woken when somebody fails, or the last child is gone.
+    pub(super) fn wait(&self, waker: &Waker) {
+        let is_known = self.waiter().as_ref().is_some_and(|known| known.will_wake(waker));
+        if !is_known {
+            // Cloned and dropped outside the lock: a waker may do anything.
+            let waker = waker.clone();
+            let former = self.waiter().replace(waker);
+            drop(former);
+        }
+    }
+
+    fn wake(&self, spawned: &'static Location<'static>) {
+        let waiter = self.waiter().take();
+        if let Some(waiter) = waiter {
+            wake(waiter, spawned);
+        }
+    }
+
+    /// What the group came to. A panic that was the first failure goes on here.
+    pub(super) fn conclude(&self) -> Result<(), GroupError<E>> {
+        let mut failures = std::mem::take(&mut *self.failures());
+        if failures.is_empty() {
+            return Ok(());
+        }
+        let Failure { spawned, cause } = failures.remove(0);
+        match cause {
+            Cause::Error(first) => Err(GroupError { first, spawned, others: failures }),
+            Cause::Panic(panic) => {
+                for Failure { spawned, cause } in failures {
+                    // Only one panic can go on.
+                    if let Cause::Panic(another) = cause {
+                        unhandled::report(None, spawned, another.into_payload());
+                    }
+                }
+                resume_unwind(panic.into_payload())
+            }
+        }
+    }
+
+    fn failures(&self) -> MutexGuard<'_, Vec<Failure<E>>> {
+        lock(&self.failures)
+    }
+
+    fn waiter(&self) -> MutexGuard<'_, Option<Waker>> {
+        lock(&self.waiter)
+    }
+}
+
+/// Wakes from a place that has to go on, be the waker a stranger's that panics.
+pub(super) fn wake(waker: Waker, spawned: &'static Location<'static>) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+        unhandled::report(None, spawned, panic);
+    }
+}

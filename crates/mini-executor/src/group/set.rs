@@ -1,0 +1,174 @@
+//! Futures that are polled by one other, and may move to another thread with it: each as often as it was woken.
+//!
+//! [`LocalExecutor`](crate::LocalExecutor) does the same for one thread, with tasks of one allocation and plain flags. This one has to
+//! follow its scope from thread to thread, and is made of safe parts: a future in a box, a ticket that stands in a queue when it is
+//! woken, and locks around both. A wake takes two locks and an atomic flag, where the other's takes none.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::primitives::{AtomicBool, Mutex, MutexGuard, lock};
+
+/// Children that are polled before the body, and whoever runs the scope, get a turn.
+const TURN: u32 = 61;
+
+type Boxed<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
+
+/// See the module.
+pub(super) struct Set<'env> {
+    members: Mutex<Members<'env>>,
+    ready: Arc<Ready>,
+}
+
+struct Members<'env> {
+    /// `None` for a place that is free, or whose future is being polled.
+    places: Vec<Option<Boxed<'env>>>,
+    free: Vec<usize>,
+    /// The scope has ended: nobody polls what would come now.
+    is_closed: bool,
+}
+
+/// What wakers reach: it lives as long as any of them.
+struct Ready {
+    /// `None` once the set is closed: a ticket that came in late would keep the queue, and so itself, for ever.
+    queue: Mutex<Option<VecDeque<Arc<Ticket>>>>,
+    /// Who polls the set.
+    waiter: Mutex<Option<Waker>>,
+}
+
+/// What wakes one future. The place may belong to another one by the time it is used: that is then polled once in vain.
+struct Ticket {
+    place: usize,
+    is_queued: AtomicBool,
+    ready: Arc<Ready>,
+}
+
+impl<'env> Set<'env> {
+    pub(super) fn new() -> Self {
+        let members = Members { places: Vec::new(), free: Vec::new(), is_closed: false };
+        let ready = Ready { queue: Mutex::new(Some(VecDeque::new())), waiter: Mutex::default() };
+        Self { members: Mutex::new(members), ready: Arc::new(ready) }
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members<'env>> {
+        lock(&self.members)
+    }
+
+    /// Takes a future in, and has it polled soon. After [`close`](Self::close) it is dropped at once.
+    pub(super) fn add(&self, future: impl Future<Output = ()> + Send + 'env) {
+        let future = Box::pin(future);
+        let mut members = self.members();
+        if members.is_closed {
+            // Without the lock: it is a stranger's.
+            drop(members);
+            drop(future);
+            return;
+        }
+        let place = members.free.pop().unwrap_or(members.places.len());
+        if place == members.places.len() {
+            members.places.push(Some(future));
+        } else {
+            members.places[place] = Some(future);
+        }
+        drop(members);
+        Ticket { place, is_queued: AtomicBool::new(false), ready: self.ready.clone() }.into_waker().wake();
+    }
+
+    /// Polls `wait`, and in between who was woken, until `wait` is ready.
+    pub(super) async fn run(&self, mut wait: impl FnMut(&mut Context<'_>) -> Poll<()> + Send) {
+        poll_fn(|context| {
+            self.ready.wait(context.waker());
+            if wait(context).is_ready() {
+                return Poll::Ready(());
+            }
+            for _ in 0..TURN {
+                let Some(ticket) = self.ready.pop() else { return Poll::Pending };
+                self.poll(ticket);
+            }
+            // There may be more, but others are to have their turn.
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+    }
+
+    fn poll(&self, ticket: Arc<Ticket>) {
+        let place = ticket.place;
+        let Some(mut future) = self.members().places[place].take() else { return };
+        // Before the poll: a wake from here on is for the next one. Acquire: what the one before has done is seen by this one.
+        ticket.is_queued.swap(false, Ordering::AcqRel);
+        let waker = Waker::from(ticket);
+        if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            self.members().places[place] = Some(future);
+        } else {
+            drop(future);
+            self.members().free.push(place);
+        }
+    }
+
+    /// Drops all that is left, and whatever comes.
+    pub(super) fn close(&self) {
+        let mut members = self.members();
+        members.is_closed = true;
+        let places = std::mem::take(&mut members.places);
+        drop(members);
+        // Each of them is dropped without its lock: tickets may be the last to hold what they wake.
+        let tickets = self.ready.queue().take();
+        let waiter = self.ready.waiter().take();
+        drop((places, tickets, waiter));
+    }
+}
+
+impl Ready {
+    fn queue(&self) -> MutexGuard<'_, Option<VecDeque<Arc<Ticket>>>> {
+        lock(&self.queue)
+    }
+
+    fn waiter(&self) -> MutexGuard<'_, Option<Waker>> {
+        lock(&self.waiter)
+    }
+
+    fn pop(&self) -> Option<Arc<Ticket>> {
+        self.queue().as_mut()?.pop_front()
+    }
+
+    fn wait(&self, waker: &Waker) {
+        let is_known = self.waiter().as_ref().is_some_and(|known| known.will_wake(waker));
+        if !is_known {
+            // Cloned and dropped outside the lock: a waker may do anything.
+            let waker = waker.clone();
+            let former = self.waiter().replace(waker);
+            drop(former);
+        }
+    }
+}
+
+impl Ticket {
+    fn into_waker(self) -> Waker {
+        Waker::from(Arc::new(self))
+    }
+}
+
+impl Wake for Ticket {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.is_queued.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        match &mut *self.ready.queue() {
+            Some(queue) => queue.push_back(self.clone()),
+            None => return,
+        }
+        let waiter = self.ready.waiter().take();
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+    }
+}

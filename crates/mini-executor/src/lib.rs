@@ -24,6 +24,7 @@ mod task;
 mod thread;
 mod timers;
 mod unhandled;
+pub mod watchdog;
 mod yield_now;
 
 pub use block_on::block_on;
@@ -33,4 +34,5 @@ pub use local::LocalExecutor;
 pub use sleep::{Interval, Sleep, TimedOut, interval, sleep, sleep_until, timeout};
 pub use task::{FallibleTask, Task};
 pub use unhandled::{Unhandled, set_unhandled_hook};
+pub use watchdog::{Hang, set_hang_hook, set_hang_signal, set_hang_threshold};
 pub use yield_now::{YieldNow, yield_now};

@@ -12,6 +12,7 @@
 //! | `kernel` | what the kernel says about a thread: computing, in which system call, not scheduled |
 //! | `signal` | asks the thread itself: the task's name, registers, a copy of its stack |
 //! | `stack` | makes names and lines of that copy |
+//! | `reporter` | the thread that makes the reports, for that takes time |
 //! | `hang` | the report, and the hook it goes to |
 //!
 //! # How it works
@@ -24,7 +25,7 @@
 //! When a poll has lasted too long, the watchdog first asks the kernel (`/proc/self/task`) what the thread is doing. Then it sends the
 //! thread a signal, whose handler copies what only that thread may safely read: name and place of the task, which lives at least
 //! as long as its poll; registers; at most 64 KiB of stack. The handler allocates nothing and takes no lock. The watchdog waits for it
-//! up to 200 ms, and unwinds the copy at leisure. It reports a poll once, and again each time its duration has doubled.
+//! up to 200 ms, and hands all to a second thread, which unwinds the copy at leisure. It reports a poll once, and again each time its duration has doubled.
 //!
 //! # What it costs
 //! Two stores and one load a poll, all to one word of the thread's own. One store would do for a task that never leaves its
@@ -39,7 +40,7 @@
 //! A turn of `block_on` costs a store more, and a look whether the watchdog sleeps. The watchdog looks at each thread in `block_on` with
 //! a lock and a load, a hundred times a second at 100 ms. While all threads sleep it does so, too, and the first
 //! thread that runs something wakes it, with one system call. For a report it reads the program's symbols, from
-//! its files, which takes longer the larger they are: more than a second in a debug build. Without the feature `stacks` it does not,
+//! its files, which takes longer the larger they are: up to a second in a debug build, on a thread that starts with the first hang. Without the feature `stacks` it does not,
 //! and five crates less are built.
 //!
 //! # What it may change in a program
@@ -58,6 +59,7 @@
 
 mod hang;
 mod kernel;
+mod reporter;
 mod sampler;
 mod signal;
 #[cfg(all(feature = "stacks", any(target_arch = "x86_64", target_arch = "aarch64")))]

@@ -79,11 +79,17 @@ fn said() -> Vec<Said> {
     said_of(None, 0)
 }
 
-/// The first report of this thread, which is to be about that task.
+/// The first report of that task, of this thread. Late ones of another task of this test may come before.
 fn first(name: &str) -> Said {
-    let said = said_of(None, 1);
-    assert_eq!(said.first().and_then(|said| said.name.as_deref()), Some(name), "{said:#?}");
-    said[0].clone()
+    let mut reports = 1;
+    loop {
+        let said = said_of(None, reports);
+        if let Some(said) = said.iter().find(|said| said.name.as_deref() == Some(name)) {
+            return said.clone();
+        }
+        assert!(said.len() >= reports, "{name} was not reported: {said:#?}");
+        reports = said.len() + 1;
+    }
 }
 
 #[inline(never)]

@@ -27,8 +27,7 @@ pub struct Hang<'a> {
     pub name: Option<&'a str>,
     /// Where the task was spawned, or `block_on` called. `None` if the thread did not answer.
     pub spawned: Option<&'static Location<'static>>,
-    /// For how long it has been polled, at least: what the watchdog does not see it does not count, nor the time in which it makes
-    /// reports.
+    /// For how long it has been polled, at least: what the watchdog has not seen it does not count.
     pub lasted: Duration,
     /// Whether this poll was reported before.
     pub is_repeated: bool,
@@ -137,8 +136,9 @@ type Hook = Arc<dyn Fn(&Hang<'_>) + Send + Sync>;
 
 static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
 
-/// Has `hook` called for each hang that is found, in place of the lines on stderr. It runs on the watchdog's thread, which looks at
-/// nothing meanwhile. A hook that panics is called for the next hang all the same.
+/// Has `hook` called for each hang that is found, in place of the lines on stderr. It runs on a thread of the
+/// watchdog's, one call at a time; while it lasts the watchdog looks on, and keeps up to 16 reports. A hook that panics is called for
+/// the next hang all the same.
 ///
 /// ```
 /// mini_executor::set_hang_hook(|hang| eprintln!("{hang}"));

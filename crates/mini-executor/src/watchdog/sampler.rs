@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-use super::hang::{Hang, Polled, report};
+use super::hang::Polled;
 use super::kernel::{Activity, Usage};
-use super::signal::{self, Captured};
+use super::reporter::{self, Found};
+use super::signal;
 use super::watch::{self, Watch, Word};
 
 /// How often in a threshold the watchdog looks.
@@ -203,7 +204,7 @@ impl Observed {
         }
     }
 
-    /// Finds out what the thread does, and reports it.
+    /// Finds out what the thread does, and has it reported.
     fn explain(&self) {
         // The thread does not end while this is held.
         let who = self.watch.who();
@@ -221,31 +222,16 @@ impl Observed {
         if is_over {
             return;
         }
-        let polled = if self.word.is_block_on() { Polled::BlockOn } else { Polled::Task };
-        let stack = captured.as_ref().map_or_else(|_| Vec::new(), frames);
-        report(&Hang {
-            polled,
-            name: captured.as_ref().ok().and_then(|captured| captured.name.as_deref()),
-            spawned: captured.as_ref().ok().and_then(|captured| captured.spawned),
+        reporter::send(Found {
+            polled: if self.word.is_block_on() { Polled::BlockOn } else { Polled::Task },
             lasted: self.unchanged,
             is_repeated: self.reports > 0,
-            thread: thread.name(),
+            thread,
             thread_id,
             activity,
-            stack: &stack,
-            silence: captured.as_ref().err().copied(),
+            captured,
         });
     }
-}
-
-#[cfg(all(feature = "stacks", any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn frames(captured: &Captured) -> Vec<super::Frame> {
-    super::stack::frames(captured)
-}
-
-#[cfg(not(all(feature = "stacks", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-fn frames(_: &Captured) -> Vec<super::Frame> {
-    Vec::new()
 }
 
 #[cfg(test)]

@@ -76,9 +76,9 @@ fn resolve(address: FrameAddress, frames: &mut Vec<Frame>) -> bool {
     let mut is_executor = false;
     backtrace::resolve(std::ptr::without_provenance_mut::<c_void>(looked_up as usize), |symbol| {
         let function = symbol.name().map(|name| format!("{name:#}"));
-        is_executor |= function.as_deref().is_some_and(is_executors);
+        let file = symbol.filename().map(|file| file.display().to_string());
+        is_executor |= is_executors(function.as_deref(), file.as_deref());
         if !is_executor {
-            let file = symbol.filename().map(|file| file.display().to_string());
             frames.push(Frame { address: address.address(), function, file, line: symbol.lineno() });
         }
     });
@@ -88,9 +88,15 @@ fn resolve(address: FrameAddress, frames: &mut Vec<Frame>) -> bool {
     !is_executor
 }
 
-/// Whether that is the function that polls a task, or drops its future, or the loop of `block_on`.
-fn is_executors(function: &str) -> bool {
-    function.contains("mini_executor::task::core::Core<") || function.starts_with("mini_executor::block_on::")
+/// Whether that is the function that polls a task, or drops its future, or the loop of `block_on`. By its file as well: where
+/// functions were inlined and debug information is short, their names come without the modules' names.
+fn is_executors(function: Option<&str>, file: Option<&str>) -> bool {
+    // Where this crate's sources are, as the compiler was told.
+    let sources = file!().strip_suffix("watchdog/stack.rs");
+    let within = file.and_then(|file| file.rsplit_once(sources?)).map(|(_, within)| within);
+    within.is_some_and(|within| within.starts_with("task/") || within == "block_on.rs")
+        || function.is_some_and(|name| name.starts_with("mini_executor::task::core::Core<"))
+        || function.is_some_and(|name| name.starts_with("mini_executor::task::local::"))
 }
 
 /// A file's code in memory.
@@ -153,6 +159,15 @@ impl<'a> Mapping<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_executor_is_known_by_name_and_by_file() {
+        assert!(is_executors(Some("mini_executor::task::local::run"), None));
+        let beside = |name: &str| format!("/build/{}", file!().replace("watchdog/stack.rs", name));
+        assert!(is_executors(Some("poll<()>"), Some(&beside("task/core.rs"))));
+        assert!(!is_executors(Some("poll<()>"), Some(&beside("sleep.rs"))));
+        assert!(!is_executors(Some("app::task::run"), Some("/app/src/task/core.rs")));
+    }
 
     #[test]
     fn lines_of_maps_are_understood() {

@@ -5,6 +5,8 @@
 //! at all threads that run tasks, and tells the [hook](set_hang_hook) of every poll that lasts longer than a
 //! [threshold](set_hang_threshold), 100 ms unless it is set.
 //!
+//! `cargo run -p mini-executor --example hang` shows what it says.
+//!
 //! | file | its one subject |
 //! |---|---|
 //! | `watch` | the word in which a thread says what it polls; begin here |
@@ -50,6 +52,9 @@
 //! `poll`, `select`, `epoll_wait`, `nanosleep`, `clock_nanosleep`, `sigtimedwait`, `semtimedop`, `msgrcv`, `io_getevents`, and
 //! reading, writing, accepting and connecting on a socket with a time-out of its own (`SO_RCVTIMEO`, `SO_SNDTIMEO`). They fail with `EINTR`,
 //! which Rust's own library handles where it calls them: [`std::thread::sleep`] sleeps on.
+//!
+//! The handler reads the whole stack, unused parts included, which `AddressSanitizer` takes for a mistake: run it with
+//! `MINI_EXECUTOR_HANG_MS=0`.
 //!
 //! # What it does not see
 //! A poll that is over before the watchdog comes to look at it is not reported: thresholds are kept with a tenth of their

@@ -299,6 +299,38 @@ fn the_watchdog_wakes_when_a_thread_does() {
     first("before");
 }
 
+/// How often the watchdog has gone to sleep, by the kernel's count.
+fn sleeps_of_the_watchdog() -> u64 {
+    let mut sleeps = None;
+    for thread in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
+        let read = |file| std::fs::read_to_string(thread.path().join(file)).unwrap_or_default();
+        if read("comm").trim() == "mini-watchdog" {
+            let status = read("status");
+            let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+            sleeps = line.and_then(|count| count.trim().parse().ok());
+        }
+    }
+    sleeps.expect("the watchdog's thread was not found")
+}
+
+#[test]
+fn the_watchdog_sleeps_while_everybody_does() {
+    let _alone = alone();
+    block_on(sleep(LONG));
+    let slept = block_on(async {
+        // Long enough for it to notice.
+        sleep(LONG).await;
+        spawn_blocking(|| {
+            let before = sleeps_of_the_watchdog();
+            std::thread::sleep(2 * LONG);
+            sleeps_of_the_watchdog() - before
+        })
+        .await
+    });
+    // Awake, it would have looked 80 times.
+    assert!(slept < 20, "{slept}");
+}
+
 #[test]
 fn a_poll_that_panics_in_block_on_is_over() {
     let _alone = alone();

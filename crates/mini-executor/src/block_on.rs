@@ -2,11 +2,13 @@
 
 use std::cell::Cell;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::driver::{Driver, Sleeper};
+use crate::watchdog;
 
 thread_local! {
     /// This thread's timers and descriptors. Kept from one call to the next: making an epoll instance takes system calls.
@@ -37,10 +39,13 @@ pub(crate) fn block_on_with<T>(driver: Arc<Driver>, future: impl Future<Output =
     let waker = Waker::from(sleeper.clone());
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
+    let _watched = watchdog::Entry::new(Location::caller());
     loop {
+        let poll = watchdog::Entry::begin_poll();
         if let Poll::Ready(result) = future.as_mut().poll(&mut context) {
             return result;
         }
+        poll.end();
         sleeper.rest();
     }
 }

@@ -71,6 +71,7 @@ mod timers;
 #[cfg(feature = "tokio-io")]
 mod tokio_io;
 mod unhandled;
+pub mod watchdog;
 mod worker;
 mod yield_now;
 
@@ -88,4 +89,5 @@ pub use task::{FallibleTask, Task};
 #[cfg(feature = "tokio-io")]
 pub use tokio_io::TokioIo;
 pub use unhandled::{Unhandled, set_unhandled_hook};
+pub use watchdog::{Hang, set_hang_hook, set_hang_signal, set_hang_threshold};
 pub use yield_now::{YieldNow, yield_now};

@@ -105,6 +105,13 @@ impl TaskRef {
         Self(header)
     }
 
+    /// # Safety
+    /// `pointer` is what [`as_ptr`](Self::as_ptr) gave, and the task is alive as long as this or a copy of it is used.
+    pub(crate) unsafe fn from_ptr(pointer: *const ()) -> Self {
+        // SAFETY: the pointer of a header, which is not null.
+        Self(unsafe { NonNull::new_unchecked(pointer.cast_mut().cast()) })
+    }
+
     pub(super) fn as_ptr(self) -> *const () {
         self.0.as_ptr().cast_const().cast()
     }

@@ -13,6 +13,7 @@ use super::packed::Packed;
 use super::state::{MOST_HERE, assert_countable, local, shared};
 use crate::home::Home;
 use crate::thread::token;
+use crate::watchdog;
 
 /// The table of a waker whose data is a task's header.
 pub(super) static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake_waker, wake_by_ref, drop_waker);
@@ -207,8 +208,10 @@ pub(crate) fn run(task: TaskRef) {
     // The executor's reference lasts as long as the poll: the waker that is lent to it needs none of its own.
     // SAFETY: the data is a header, as the table asks; it is never dropped, so no reference is given up.
     let waker = ManuallyDrop::new(unsafe { Waker::new(task.as_ptr(), &WAKER) });
+    let poll = watchdog::begin(task.as_ptr());
     // SAFETY: the table is the task's own; there is a future, for the task is not done, and nobody else is polling it.
     let ended = unsafe { (task.vtable.poll)(task, &mut Context::from_waker(&waker)) };
+    poll.end();
     let word = task.local.get() & !local::RUNNING;
     if ended {
         task.local.set(word | local::DONE | local::OUTPUT);
@@ -225,11 +228,15 @@ pub(crate) fn run(task: TaskRef) {
 }
 
 /// Drops the future of a task that will not be polled again, on the owner's thread.
+// Inlined into `run` it would have that save more registers, for each poll.
+#[inline(never)]
 pub(crate) fn close(task: TaskRef) {
     // Nobody queues it meanwhile, be it woken by its own destructors.
     task.local.set(task.local.get() | local::QUEUED | local::RUNNING);
+    let drop = watchdog::begin(task.as_ptr());
     // SAFETY: the table is the task's own; the task is not done, so there is a future, and it is not being polled.
     unsafe { (task.vtable.drop_future)(task) };
+    drop.end();
     task.local.set((task.local.get() & !(local::QUEUED | local::RUNNING)) | local::DONE);
     finish(task);
 }

@@ -14,6 +14,7 @@ use super::packed::Packed;
 use super::shared_state::{ABANDONED, AWAITED, BEGIN, CLOSED, DONE, ONE, OUTPUT, RUNNING, SCHEDULED, is_idle};
 use super::state::{assert_countable, shared};
 use crate::hub::Hub;
+use crate::watchdog;
 
 /// The right to poll a task: there is one, or none, for each. Who has it polls the task, or closes it, or passes the right on. It
 /// must not be lost, for nobody else would ever poll the task.
@@ -69,8 +70,11 @@ impl Scheduled {
         // The executor's reference lasts as long as the poll: the waker that is lent to it needs none of its own.
         // SAFETY: the data is a header, as the table asks; it is never dropped, so no reference is given up.
         let waker = ManuallyDrop::new(unsafe { Waker::new(task.as_ptr(), &WAKER) });
+        let poll = watchdog::begin(task.as_ptr());
         // SAFETY: the table is the task's own; there is a future, for the task is not done, and the right to poll it is ours.
-        if unsafe { (task.vtable.poll)(task, &mut Context::from_waker(&waker)) } {
+        let ended = unsafe { (task.vtable.poll)(task, &mut Context::from_waker(&waker)) };
+        poll.end();
+        if ended {
             return finish(task, OUTPUT);
         }
         // Release: the next who polls it, on whatever thread, sees what this poll did. If it was not woken meanwhile the right is
@@ -99,8 +103,10 @@ fn hub(task: TaskRef) -> &'static Hub {
 /// With the right to poll it, be it [`SCHEDULED`] or [`RUNNING`]: while one is set a wake, even by the future's own destructors, does not
 /// give the right to anybody else.
 fn close(task: TaskRef) {
+    let drop = watchdog::begin(task.as_ptr());
     // SAFETY: the table is the task's own; the task is not done, so there is a future, and the right to it is ours.
     unsafe { (task.vtable.drop_future)(task) };
+    drop.end();
     finish(task, 0);
 }
 

@@ -1,0 +1,181 @@
+//! Makes functions and lines of a copied stack.
+//!
+//! Optimized code keeps no chain of frames: how a function's caller is found stands in the program's unwind tables, the ones that
+//! panics use. framehop follows them through the copy; the `backtrace` crate reads symbols and line tables. Both happen on the
+//! watchdog's thread and may allocate. The tables are read from the files that the program was loaded from, anew for each
+//! report: libraries come and go, and hangs are rare.
+
+use std::ffi::c_void;
+use std::fs::File;
+use std::ops::Range;
+
+use framehop::{
+    CacheNative, ExplicitModuleSectionInfo, FrameAddress, MayAllocateDuringUnwind, Module, UnwindRegsNative, Unwinder,
+    UnwinderNative,
+};
+use object::elf::PF_X;
+use object::read::ReadCache;
+use object::{Object, ObjectSection, ObjectSegment, SegmentFlags};
+
+use super::Frame;
+use super::signal::{Captured, Registers};
+
+/// Frames at most: a recursion without end fills the copy with them.
+const MOST_FRAMES: usize = 128;
+
+/// The functions on a stack, the innermost first, up to the executor's own.
+pub(super) fn frames(captured: &Captured) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    for address in unwind(captured) {
+        if frames.len() >= MOST_FRAMES || !resolve(address, &mut frames) {
+            break;
+        }
+    }
+    frames
+}
+
+fn unwind(captured: &Captured) -> Vec<FrameAddress> {
+    let mut unwinder = UnwinderNative::<Vec<u8>, MayAllocateDuringUnwind>::new();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    for module in maps.lines().filter_map(Mapping::parse).filter_map(Mapping::module) {
+        unwinder.add_module(module);
+    }
+    let start = captured.registers.stack;
+    let mut read_stack = |address: u64| {
+        let offset = address.checked_sub(start).filter(|offset| offset.is_multiple_of(8)).ok_or(())?;
+        captured.stack.get((offset / 8) as usize).copied().ok_or(())
+    };
+    let mut cache = CacheNative::<MayAllocateDuringUnwind>::new();
+    let registers = native(&captured.registers);
+    let mut found = unwinder.iter_frames(captured.registers.instruction, registers, &mut cache, &mut read_stack);
+    let mut addresses = Vec::new();
+    // An error is an end like any other: of the copy, or of what the tables know.
+    while addresses.len() < MOST_FRAMES
+        && let Ok(Some(address)) = found.next()
+    {
+        addresses.push(address);
+    }
+    addresses
+}
+
+#[cfg(target_arch = "x86_64")]
+fn native(registers: &Registers) -> UnwindRegsNative {
+    UnwindRegsNative::new(registers.instruction, registers.stack, registers.frame)
+}
+
+#[cfg(target_arch = "aarch64")]
+fn native(registers: &Registers) -> UnwindRegsNative {
+    UnwindRegsNative::new(registers.link, registers.stack, registers.frame)
+}
+
+/// Adds what lies at an address, functions inlined there included; `false` if that is the executor.
+fn resolve(address: FrameAddress, frames: &mut Vec<Frame>) -> bool {
+    // `backtrace` takes one off, for it thinks of every address as returned to.
+    let looked_up = address.address_for_lookup() + 1;
+    let known = frames.len();
+    let mut is_executor = false;
+    backtrace::resolve(std::ptr::without_provenance_mut::<c_void>(looked_up as usize), |symbol| {
+        let function = symbol.name().map(|name| format!("{name:#}"));
+        let file = symbol.filename().map(|file| file.display().to_string());
+        is_executor |= is_executors(function.as_deref(), file.as_deref());
+        if !is_executor {
+            frames.push(Frame { address: address.address(), function, file, line: symbol.lineno() });
+        }
+    });
+    if frames.len() == known && !is_executor {
+        frames.push(Frame { address: address.address(), function: None, file: None, line: None });
+    }
+    !is_executor
+}
+
+/// Whether that is the function that polls a task, or drops its future, or the loop of `block_on`. By its file as well: where
+/// functions were inlined and debug information is short, their names come without the modules' names.
+fn is_executors(function: Option<&str>, file: Option<&str>) -> bool {
+    // Where this crate's sources are, as the compiler was told.
+    let sources = file!().strip_suffix("watchdog/stack.rs");
+    let within = file.and_then(|file| file.rsplit_once(sources?)).map(|(_, within)| within);
+    within.is_some_and(|within| within.starts_with("task/") || within == "block_on.rs")
+        || function.is_some_and(|name| name.starts_with("mini_executor::task::core::Core<"))
+        || function.is_some_and(|name| name.starts_with("mini_executor::task::local::"))
+}
+
+/// A file's code in memory.
+#[derive(Debug, PartialEq, Eq)]
+struct Mapping<'a> {
+    addresses: Range<u64>,
+    /// In the file.
+    offset: u64,
+    path: &'a str,
+}
+
+impl<'a> Mapping<'a> {
+    /// From a line of `/proc/self/maps`, if it is code of a file: addresses, permissions, offset, device, inode, path.
+    fn parse(line: &'a str) -> Option<Self> {
+        let mut columns = line.splitn(6, ' ');
+        let (start, end) = columns.next()?.split_once('-')?;
+        let number = |text| u64::from_str_radix(text, 16).ok();
+        let addresses = number(start)?..number(end)?;
+        columns.next().filter(|permissions| permissions.contains('x'))?;
+        let offset = number(columns.next()?)?;
+        let path = columns.nth(2)?.trim_start();
+        path.starts_with('/').then_some(Self { addresses, offset, path })
+    }
+
+    /// Its unwind tables. `None` if the file is not there any more, or is no program.
+    fn module(self) -> Option<Module<Vec<u8>>> {
+        let file = ReadCache::new(File::open(self.path).ok()?);
+        let object = object::File::parse(&file).ok()?;
+        // Memory is mapped by pages, and the segment begins somewhere in one, behind the end of another segment.
+        let segment = object.segments().find(|segment| {
+            let is_code = matches!(segment.flags(), SegmentFlags::Elf { p_flags, .. } if p_flags.0 & PF_X.0 != 0);
+            let (offset, size) = segment.file_range();
+            is_code && offset < self.offset + (self.addresses.end - self.addresses.start) && offset + size > self.offset
+        })?;
+        let bias = self.addresses.start.wrapping_add(segment.file_range().0).wrapping_sub(self.offset);
+        let base = bias.wrapping_sub(segment.address());
+        let section = |name: &str| {
+            let section = object.section_by_name(name)?;
+            let data = section.data().ok()?.to_vec();
+            Some((section.address()..section.address() + section.size(), data))
+        };
+        let range =
+            |name: &str| object.section_by_name(name).map(|found| found.address()..found.address() + found.size());
+        let (eh_frame_svma, eh_frame) = section(".eh_frame").unzip();
+        let (eh_frame_hdr_svma, eh_frame_hdr) = section(".eh_frame_hdr").unzip();
+        let sections = ExplicitModuleSectionInfo {
+            base_svma: 0,
+            text_svma: range(".text"),
+            got_svma: range(".got"),
+            eh_frame_svma,
+            eh_frame,
+            eh_frame_hdr_svma,
+            eh_frame_hdr,
+            ..ExplicitModuleSectionInfo::default()
+        };
+        Some(Module::new(self.path.to_owned(), self.addresses, base, sections))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executor_is_known_by_name_and_by_file() {
+        assert!(is_executors(Some("mini_executor::task::local::run"), None));
+        let beside = |name: &str| format!("/build/{}", file!().replace("watchdog/stack.rs", name));
+        assert!(is_executors(Some("poll<()>"), Some(&beside("task/core.rs"))));
+        assert!(!is_executors(Some("poll<()>"), Some(&beside("sleep.rs"))));
+        assert!(!is_executors(Some("app::task::run"), Some("/app/src/task/core.rs")));
+    }
+
+    #[test]
+    fn lines_of_maps_are_understood() {
+        let line = "7f46e9683000-7f46e97e0000 r-xp 00028000 fd:00 1234                       /usr/lib/a b.so";
+        let expected =
+            Mapping { addresses: 0x7f46_e968_3000..0x7f46_e97e_0000, offset: 0x28000, path: "/usr/lib/a b.so" };
+        assert_eq!(Mapping::parse(line), Some(expected));
+        assert_eq!(Mapping::parse("7f46e9683000-7f46e97e0000 rw-p 00028000 fd:00 1234   /usr/lib/a.so"), None);
+        assert_eq!(Mapping::parse("7ffd80ffd000-7ffd80fff000 r-xp 00000000 00:00 0      [vdso]"), None);
+    }
+}

@@ -266,11 +266,30 @@ impl<T> Child<T> {
     }
 
     /// Whether it came to its end.
+    ///
+    /// ```
+    /// use mini_executor::{block_on, group, yield_now};
+    ///
+    /// block_on(group(async |group| {
+    ///     let child = group.spawn(async {});
+    ///     assert!(!child.is_finished());
+    ///     while !child.is_finished() {
+    ///         yield_now().await;
+    ///     }
+    /// }));
+    /// ```
     pub fn is_finished(&self) -> bool {
         !self.place.state().is_living()
     }
 
     /// Where it was spawned.
+    ///
+    /// ```
+    /// use mini_executor::{block_on, group};
+    ///
+    /// let line = block_on(group(async |group| group.spawn(async {}).spawned().line()));
+    /// assert!(line > 0);
+    /// ```
     pub fn spawned(&self) -> &'static Location<'static> {
         self.place.spawned
     }

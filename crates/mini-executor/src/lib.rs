@@ -29,6 +29,7 @@
 //! | time | [`sleep`], [`interval`], [`timeout`]; [`Sleep::slack`] where thousands may be late |
 //! | sockets and pipes | [`Async`], with `futures-io`'s traits and (feature `tokio-io`) tokio's |
 //! | calls that block | [`spawn_blocking`] |
+//! | children that borrow, and end with their scope | [`group`](group()), [`send_group`] |
 //! | channels and locks, for tasks of any runtime | [`sync`] |
 //!
 //! # What it is not
@@ -37,13 +38,14 @@
 //! is to keep timers and sockets from being served by another thread of the same [`Runtime`].
 //!
 //! # Where to begin reading
-//! With `task/state.rs`: a task's state, and why it is kept in two words. Then `task/header.rs`, `task/core.rs`, `task/local.rs`; `home.rs`,
+//! With the pages in [`docs`], or at once with `task/state.rs`: a task's state, and why it is kept in two words. Then `task/header.rs`, `task/core.rs`, `task/local.rs`; `home.rs`,
 //! the run queue; `local.rs`; `driver.rs`, what a thread does when no task is ready; `timers.rs` and `reactor.rs`. What several threads need
 //! stands apart: `task/shared.rs`, `queue.rs`, `idle.rs`, `hub.rs`, `worker.rs`.
 
 mod block_on;
 mod blocking;
 mod clock;
+pub mod docs;
 mod driver;
 mod executor;
 mod group;

@@ -59,6 +59,30 @@ impl<E: std::error::Error + 'static> std::error::Error for GroupError<E> {
 }
 
 /// One failure among those that followed the first: see [`GroupError::others`].
+///
+/// ```
+/// use mini_executor::{Cause, block_on, try_group, yield_now};
+///
+/// struct Careless;
+/// impl Drop for Careless {
+///     fn drop(&mut self) {
+///         panic!("in a destructor");
+///     }
+/// }
+///
+/// let outcome: Result<(), _> = block_on(try_group(async |group| {
+///     group.spawn(async {
+///         let _careless = Careless;
+///         std::future::pending::<()>().await;
+///     });
+///     yield_now().await;
+///     Err("refused")
+/// }));
+/// let error = outcome.unwrap_err();
+/// let [other] = &error.others[..] else { unreachable!() };
+/// let Cause::Panic(panic) = &other.cause else { unreachable!() };
+/// assert_eq!((error.first, panic.message()), ("refused", Some("in a destructor")));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Failure<E> {
@@ -68,7 +92,7 @@ pub struct Failure<E> {
     pub cause: Cause<E>,
 }
 
-/// The two ways to fail.
+/// The two ways to fail. For an example see [`Failure`].
 #[derive(Debug)]
 pub enum Cause<E> {
     /// It returned an error.
@@ -77,7 +101,7 @@ pub enum Cause<E> {
     Panic(Panicked),
 }
 
-/// What somebody panicked with.
+/// What somebody panicked with. For an example see [`Failure`].
 pub struct Panicked {
     /// Behind a lock for one reason: what is thrown need not be `Sync`, and an error that is not can't be handed to most code for errors.
     payload: std::sync::Mutex<Box<dyn Any + Send>>,

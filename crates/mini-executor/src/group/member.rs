@@ -1,4 +1,11 @@
 //! A child of a group, seen from both ends: the future that the group polls, and the handle.
+//!
+//! The member stands between the child's future and whatever polls it. It catches what the future throws, be it polled or dropped, and
+//! notes it as the group's failure; it keeps the future from being polled once the group has failed; and its own drop, which is
+//! the last that is seen of a child, tells the group that there is one less.
+//!
+//! A child that failed has no result, and its handle has nothing to give. Whoever joins it inside the group waits, and is dropped
+//! with the rest. So no code is needed for joining a child that failed, and none can be wrong.
 
 use std::fmt;
 use std::future::Future;
@@ -138,6 +145,7 @@ impl<T> Place<T> {
         lock(&self.state)
     }
 
+    /// Notes whom to wake, should the handle ask for the end.
     fn is_polled_by(&self, waker: &Waker) {
         // As every waker here: cloned and dropped outside the lock, for it may be a stranger's.
         let is_known = self.state().member.as_ref().is_some_and(|known| known.will_wake(waker));
@@ -258,11 +266,30 @@ impl<T> Child<T> {
     }
 
     /// Whether it came to its end.
+    ///
+    /// ```
+    /// use mini_executor::{block_on, group, yield_now};
+    ///
+    /// block_on(group(async |group| {
+    ///     let child = group.spawn(async {});
+    ///     assert!(!child.is_finished());
+    ///     while !child.is_finished() {
+    ///         yield_now().await;
+    ///     }
+    /// }));
+    /// ```
     pub fn is_finished(&self) -> bool {
         !self.place.state().is_living()
     }
 
     /// Where it was spawned.
+    ///
+    /// ```
+    /// use mini_executor::{block_on, group};
+    ///
+    /// let line = block_on(group(async |group| group.spawn(async {}).spawned().line()));
+    /// assert!(line > 0);
+    /// ```
     pub fn spawned(&self) -> &'static Location<'static> {
         self.place.spawned
     }

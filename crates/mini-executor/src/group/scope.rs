@@ -1,4 +1,12 @@
 //! The part of a group that is the same wherever its children are kept: the body, and how it all ends.
+//!
+//! A group ends in one of three ways:
+//!
+//! - *All is well*: the body has its result, and then the last child is gone. Nothing is left to drop.
+//! - *Somebody failed*: the body's turn comes, for the failure has woken it, and it is not polled any more. Body and children are
+//!   dropped here, before anybody is told; what their destructors throw is listed. Then the first failure goes out.
+//! - *The future is dropped*, before it was ready: body and children are dropped as its locals are. There is nobody to tell, and what
+//!   destructors throw goes to the [hook](crate::set_unhandled_hook).
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};

@@ -126,12 +126,28 @@ pub struct SendTaskGroup<'env, E = Infallible> {
 
 impl<'env, E: Send + 'env> SendTaskGroup<'env, E> {
     /// Spawns a child: see [`TaskGroup::spawn`](crate::TaskGroup::spawn).
+    ///
+    /// ```
+    /// use mini_executor::{block_on, send_group};
+    ///
+    /// let answer = block_on(send_group(async |group| group.spawn(async { 6 * 7 }).await));
+    /// assert_eq!(answer, 42);
+    /// ```
     #[track_caller]
     pub fn spawn<T: Send + 'env>(&self, future: impl Future<Output = T> + Send + 'env) -> Child<T> {
         self.spawn_with(future, Ok)
     }
 
     /// Spawns a child that may return an error: see [`TaskGroup::try_spawn`](crate::TaskGroup::try_spawn).
+    ///
+    /// ```
+    /// use mini_executor::{block_on, try_send_group};
+    ///
+    /// let length = block_on(try_send_group(async |group| {
+    ///     Ok::<_, std::io::Error>(group.try_spawn(async { std::fs::read("Cargo.toml") }).await.len())
+    /// }));
+    /// assert!(length.unwrap() > 0);
+    /// ```
     #[track_caller]
     pub fn try_spawn<T: Send + 'env>(&self, future: impl Future<Output = Result<T, E>> + Send + 'env) -> Child<T> {
         self.spawn_with(future, std::convert::identity)

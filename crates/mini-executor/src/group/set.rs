@@ -3,6 +3,12 @@
 //! [`LocalExecutor`](crate::LocalExecutor) does the same for one thread, with tasks of one allocation and plain flags. This one has to
 //! follow its scope from thread to thread, and is made of safe parts: a future in a box, a ticket that stands in a queue when it is
 //! woken, and locks around both. A wake takes two locks and an atomic flag, where the other's takes none.
+//!
+//! Lifetimes hold it together. What wakers reach ([`Ready`]) owns no future and may live as long as anybody likes; the futures are in the
+//! set, which has the lifetime of what they borrow. A waker that is kept for too long finds the queue closed, and that is all.
+//!
+//! No lock is held while a future is polled or dropped, or a waker called: a child may spawn into the set that polls it, and a
+//! destructor may wake its siblings.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -11,10 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Wake, Waker};
 
+use crate::clock;
 use crate::primitives::{AtomicBool, Mutex, MutexGuard, lock};
-
-/// Children that are polled before the body, and whoever runs the scope, get a turn.
-const TURN: u32 = 61;
+use crate::worker::{LOOK, TURN, turn_end};
 
 type Boxed<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
 
@@ -85,9 +90,14 @@ impl<'env> Set<'env> {
             if wait(context).is_ready() {
                 return Poll::Ready(());
             }
-            for _ in 0..TURN {
+            // The same turns as a local executor's.
+            let end = turn_end();
+            for number in 1..=TURN {
                 let Some(ticket) = self.ready.pop() else { return Poll::Pending };
                 self.poll(ticket);
+                if number % LOOK == 0 && end.is_some_and(|end| clock::now() > end) {
+                    break;
+                }
             }
             // There may be more, but others are to have their turn.
             context.waker().wake_by_ref();

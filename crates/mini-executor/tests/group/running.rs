@@ -147,6 +147,32 @@ macro_rules! properties {
             }
 
             #[test]
+            fn timers_are_served_while_children_yield_and_compute() {
+                let late = block_on($group(async |group| {
+                    let spinners: Vec<_> = (0..100)
+                        .map(|_| {
+                            group.spawn(async {
+                                loop {
+                                    let begin = Instant::now();
+                                    while begin.elapsed() < Duration::from_micros(20) {}
+                                    yield_now().await;
+                                }
+                            })
+                        })
+                        .collect();
+                    let due = Instant::now() + Duration::from_millis(5);
+                    sleep_until(due).await;
+                    let late = due.elapsed();
+                    for spinner in spinners {
+                        assert_eq!(spinner.cancel().await, None::<()>);
+                    }
+                    late
+                }));
+                // A turn is over after 160 us; the bound leaves room for a machine that others use.
+                assert!(late < Duration::from_millis(100), "{late:?}");
+            }
+
+            #[test]
             fn ten_thousand_children() {
                 let count = AtomicU32::new(0);
                 let sum: u64 = block_on($group(async |group| {

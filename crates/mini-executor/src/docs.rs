@@ -1,0 +1,29 @@
+//! How it works inside: pages to read beside the code. There is nothing here to call.
+//!
+//! | page | what it answers |
+//! |---|---|
+//! | [`how_it_works`] | what happens between `spawn` and a result; the files in the order to read them |
+//! | [`task_states`] | what the bits in a task's header mean, and who may change them |
+//! | [`timers`] | how a thread sleeps until exactly then, and why a timer may ask not to be exact |
+//! | [`left_out`] | what this crate does not do, and what to do instead |
+//!
+//! **Numbers** without another source are medians of one 2-core virtual machine, taken from other runtimes before this crate was written
+//! (tokio 1.54, async-executor 1.14, async-io 2.6, monoio 0.2, glommio 0.9). They say why something is as it is; they are not
+//! this crate's results. Those come from your own machine: `cargo xtask compare-runtimes`, and on each page the part of
+//! it that belongs there.
+
+pub mod how_it_works {
+    #![doc = include_str!("docs/how_it_works.md")]
+}
+
+pub mod task_states {
+    #![doc = include_str!("docs/task_states.md")]
+}
+
+pub mod timers {
+    #![doc = include_str!("docs/timers.md")]
+}
+
+pub mod left_out {
+    #![doc = include_str!("docs/left_out.md")]
+}

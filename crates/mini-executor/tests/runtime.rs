@@ -70,32 +70,29 @@ fn tasks_timers_sockets_and_calls_work_together() -> io::Result<()> {
     Ok(())
 }
 
-/// The bar is 6 ms. Here, where other tests may compute, it is that the ticker does not wait for the hog's end.
+/// The hog computes until the ticker has gone on beside it; it would compute for ever if the ticker waited for its end.
 #[test]
 fn a_ticker_goes_on_beside_a_task_that_computes() -> io::Result<()> {
     let runtime = Runtime::new(2)?;
-    let ticker = runtime.spawn(async {
-        let begin = Instant::now();
-        let mut ticks = interval(5 * MS);
-        let mut worst = Duration::ZERO;
-        for number in 1..=60 {
-            ticks.tick().await;
-            worst = worst.max(begin.elapsed().saturating_sub(number * 5 * MS));
+    let ticks = Arc::new(AtomicU32::new(0));
+    let count = ticks.clone();
+    let ticker = runtime.spawn(async move {
+        let mut interval = interval(5 * MS);
+        loop {
+            interval.tick().await;
+            count.fetch_add(1, Ordering::Relaxed);
         }
-        worst
     });
-    let hog = runtime.spawn(async {
+    let hog = runtime.spawn(async move {
         sleep(12 * MS).await;
-        let begin = Instant::now();
-        while begin.elapsed() < 250 * MS {
+        let (begin, before) = (Instant::now(), ticks.load(Ordering::Relaxed));
+        while ticks.load(Ordering::Relaxed) < before + 5 {
+            assert!(begin.elapsed() < Duration::from_secs(30), "nobody serves the ticker");
             std::hint::spin_loop();
         }
     });
-    let worst = runtime.block_on(async {
-        hog.await;
-        ticker.await
-    });
-    assert!(worst < 200 * MS, "{worst:?} late");
+    runtime.block_on(hog);
+    runtime.block_on(ticker.cancel());
     Ok(())
 }
 

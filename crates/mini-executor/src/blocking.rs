@@ -173,7 +173,7 @@ impl Pool {
             state.asleep += 1;
             let (woken, waited) = self
                 .called
-                .wait_timeout_while(state, IDLE, |state| state.queue.is_empty())
+                .wait_timeout_while(state, IDLE, |state| state.queue.is_empty() && !state.is_closed)
                 .unwrap_or_else(PoisonError::into_inner);
             state = woken;
             state.asleep -= 1;
@@ -348,5 +348,25 @@ impl<T> fmt::Debug for Blocking<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spawned = self.slot.as_ref().map(|slot| slot.spawned.to_string());
         f.debug_struct("Blocking").field("spawned", &spawned).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_pool_does_not_keep_its_idle_threads() {
+        let pool: Arc<Pool> = Arc::default();
+        let begin = Instant::now();
+        crate::block_on(pool.spawn(|| (), Location::caller()));
+        while pool.state().asleep == 0 {
+            std::thread::yield_now();
+        }
+        pool.close();
+        while Arc::strong_count(&pool) > 1 {
+            std::thread::yield_now();
+        }
+        assert!(begin.elapsed() < IDLE, "it left for having been idle, and not for the end");
     }
 }

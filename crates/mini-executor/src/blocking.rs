@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crate::strangers::wake;
 use crate::unhandled;
 
 /// Threads at most.
@@ -243,7 +244,7 @@ impl<T> Drop for Promise<T> {
             let former = std::mem::replace(&mut *place, Place::Cancelled);
             drop(place);
             if let Place::Awaited(waker) = former {
-                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+                wake(waker, self.0.spawned);
             }
         }
     }
@@ -268,8 +269,7 @@ impl<T> Slot<T> {
         let former = std::mem::replace(&mut *place, Place::Done(done));
         drop(place);
         if let Place::Awaited(waker) = former {
-            // A stranger's, and the pool's thread is to survive it.
-            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            wake(waker, self.spawned);
         }
     }
 

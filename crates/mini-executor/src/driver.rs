@@ -5,7 +5,6 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::task::{Wake, Waker};
@@ -13,6 +12,7 @@ use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crate::reactor::{Reactor, Turn, Until};
+use crate::strangers::ToTheLast;
 use crate::thread::token;
 use crate::timers::{Key, Timers};
 use crate::{blocking, clock};
@@ -256,11 +256,9 @@ impl Driver {
         let mut wakers = std::mem::take(wakers);
         drop(held);
         // Without a lock, and to the last: a waker may be a stranger's, and panic.
-        let mut first_panic = None;
+        let mut strangers = ToTheLast::default();
         for waker in wakers.drain(..) {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                first_panic.get_or_insert(panic);
-            }
+            strangers.call(|| waker.wake());
         }
         // The room is used again.
         if let Some(mut held) = self.take_turn()
@@ -268,9 +266,7 @@ impl Driver {
         {
             held.1 = wakers;
         }
-        if let Some(panic) = first_panic {
-            resume_unwind(panic);
-        }
+        strangers.end();
     }
 
     /// Serves, and before that sleeps until there is something to serve or `sleeper` is woken.

@@ -6,15 +6,13 @@
 //! before it would touch the home's queues, and all it may read until then is whose it is.
 #![allow(unsafe_code)]
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::task::Waker;
 
-use crate::primitives::{AtomicBool, AtomicU32, Cell, Mutex, MutexGuard, yield_now};
+use crate::primitives::{AtomicBool, AtomicU32, Cell, Mutex, MutexGuard, lock, yield_now};
+use crate::strangers::ToTheLast;
 use crate::task::{TaskRef, arrive, close};
 use crate::thread::token;
-use crate::unhandled::discard;
 
 /// See the module. The owner comes first, for the tasks' `Place` may be either.
 #[derive(Default)]
@@ -62,7 +60,7 @@ loom::lazy_static! {
 impl Home {
     /// A home for this thread.
     pub(crate) fn claim() -> &'static Self {
-        let pooled = POOL.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let pooled = lock(&POOL).pop();
         let home = pooled.unwrap_or_else(|| Box::leak(Box::default()));
         home.asleep.set(true);
         home.is_called.set(false);
@@ -76,23 +74,14 @@ impl Home {
         self.asleep.set(false);
         let runners = std::mem::take(&mut *self.runners());
         // Wakers are strangers' code and may panic. The other futures are dropped all the same, and the first panic goes on at the end.
-        let mut panicked = None;
-        let mut attempt = |strangers: &mut dyn FnMut()| {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(strangers)) {
-                match panicked {
-                    None => panicked = Some(panic),
-                    Some(_) => discard(panic),
-                }
-            }
-        };
-        let mut runners = Some(runners);
-        attempt(&mut || drop(runners.take()));
+        let mut strangers = ToTheLast::default();
+        strangers.call(|| drop(runners));
         // Destructors may wake and cancel: until nothing is left.
         loop {
             while self.pop().is_some() {}
             let Some(task) = self.tasks.get() else { break };
             // Whoever waits for it is woken.
-            attempt(&mut || close(task));
+            strangers.call(|| close(task));
         }
         // Threads that found a task alive a moment ago are on their way to the mailbox.
         while self.owed.get() > 0 {
@@ -101,13 +90,8 @@ impl Home {
             }
         }
         self.owner.store(0, Relaxed);
-        POOL.lock().unwrap_or_else(PoisonError::into_inner).push(self);
-        match panicked {
-            // It would end the process.
-            Some(panic) if std::thread::panicking() => discard(panic),
-            Some(panic) => resume_unwind(panic),
-            None => {}
-        }
+        lock(&POOL).push(self);
+        strangers.end();
     }
 
     /// Takes a new task in. On the owner's thread.
@@ -165,7 +149,7 @@ impl Home {
 
     /// Puts a task into the mailbox. On any thread but the owner's.
     pub(crate) fn post(&self, task: TaskRef) {
-        self.mail.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        lock(&self.mail).push(task);
         self.has_mail.store(true, Release);
         self.wake_runners();
     }
@@ -179,7 +163,7 @@ impl Home {
     #[cold]
     fn collect_mail(&self) -> bool {
         self.has_mail.store(false, Relaxed);
-        let mail = std::mem::take(&mut *self.mail.lock().unwrap_or_else(PoisonError::into_inner));
+        let mail = std::mem::take(&mut *lock(&self.mail));
         let any = !mail.is_empty();
         // Runners are woken when the last has arrived, not by each: a waker may panic, and the rest would be lost.
         let asleep = self.asleep.replace(false);
@@ -194,7 +178,7 @@ impl Home {
     }
 
     fn runners(&self) -> MutexGuard<'_, Vec<(u32, Waker)>> {
-        self.runners.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.runners)
     }
 
     /// Wakes all who run the executor: each comes back for more. Were it only one, it might never be polled again.

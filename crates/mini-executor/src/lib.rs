@@ -66,6 +66,7 @@ mod runtime;
 mod sleep;
 #[cfg(tsan)]
 mod spin;
+mod strangers;
 pub mod sync;
 mod task;
 mod thread;

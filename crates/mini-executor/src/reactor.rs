@@ -241,17 +241,22 @@ impl Source {
 
     /// Has `waker` woken when the interest is reported. Tells whether it was meanwhile, and then nobody is woken.
     pub(crate) fn wait(&self, interest: Interest, waker: &Waker) -> bool {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Cloned and dropped without the lock: a waker may do anything.
+        let waker = waker.clone();
+        let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         // Looked at under the lock under which reports take wakers: it is either here already, or comes later and finds the waker.
         if self.ready(interest).is_some() {
+            drop(all);
             return true;
         }
-        let waiting = &mut waiting[interest as usize];
-        match &mut waiting.first {
-            none @ None => *none = Some(waker.clone()),
-            Some(first) if first.will_wake(waker) => {}
-            Some(_) if waiting.others.iter().any(|other| other.will_wake(waker)) => {}
-            Some(_) => waiting.others.push(waker.clone()),
+        let waiting = &mut all[interest as usize];
+        let is_known = waiting.first.iter().chain(&waiting.others).any(|known| known.will_wake(&waker));
+        if is_known {
+            drop(all);
+        } else if waiting.first.is_none() {
+            waiting.first = Some(waker);
+        } else {
+            waiting.others.push(waker);
         }
         false
     }

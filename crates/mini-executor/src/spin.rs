@@ -33,6 +33,11 @@ impl<T> Mutex<T> {
         }
         Ok(MutexGuard(self))
     }
+
+    #[allow(dead_code)]
+    pub(crate) fn into_inner(self) -> LockResult<T> {
+        Ok(self.value.into_inner())
+    }
 }
 
 impl<T> Deref for MutexGuard<'_, T> {

@@ -7,7 +7,9 @@
 use std::any::Any;
 use std::fmt;
 use std::panic::Location;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
+
+use crate::strangers::Hook;
 
 /// A panic of a task that nobody joins.
 pub struct Unhandled<'a> {
@@ -48,9 +50,7 @@ impl fmt::Debug for Unhandled<'_> {
     }
 }
 
-type Hook = Arc<dyn Fn(Unhandled<'_>) + Send + Sync>;
-
-static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
+static HOOK: Hook<dyn Fn(Unhandled<'_>) + Send + Sync> = Hook::new();
 
 /// Has `hook` called for each panic of a task that nobody joins, in place of the line on stderr. It runs where the panic was found: on
 /// the thread that ran the task, or that dropped its handle. A hook that panics is not called again for that.
@@ -71,36 +71,14 @@ static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
 /// assert_eq!(LOST.load(Ordering::Relaxed), 1);
 /// ```
 pub fn set_unhandled_hook(hook: impl Fn(Unhandled<'_>) + Send + Sync + 'static) {
-    let former = HOOK.write().unwrap_or_else(PoisonError::into_inner).replace(Arc::new(hook));
-    // Only here, where the lock is not held: its destructors may do anything.
-    drop(former);
+    HOOK.set(Arc::new(hook));
 }
 
 /// Tells the hook. Never panics: it is called from destructors.
 pub(crate) fn report(name: Option<&str>, spawned: &'static Location<'static>, payload: Box<dyn Any + Send>) {
     let unhandled = Unhandled { name, spawned, payload };
-    let told = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        // Called outside the lock: a hook may do anything, replace itself for one.
-        let hook = HOOK.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match hook {
-            Some(hook) => hook(unhandled),
-            None => eprintln!("{unhandled}"),
-        }
-    }));
-    if let Err(panic) = told {
-        // Its own message has been printed by Rust's hook.
-        discard(panic);
-    }
-}
-
-/// Drops what was thrown, and what that throws when it is dropped. Never panics.
-pub(crate) fn discard(mut panic: Box<dyn Any + Send>) {
-    // It might go on for ever.
-    for _ in 0..8 {
-        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(panic))) {
-            Ok(()) => return,
-            Err(next) => panic = next,
-        }
-    }
-    std::mem::forget(panic);
+    HOOK.call(|hook| match hook {
+        Some(hook) => hook(unhandled),
+        None => eprintln!("{unhandled}"),
+    });
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 
-use mini_executor::{LocalExecutor, Task, block_on, set_unhandled_hook, yield_now};
+use mini_executor::{LocalExecutor, Task, block_on, yield_now};
 
 /// Counts how often it is dropped, and panics each time.
 struct Grenade(Arc<AtomicU32>);
@@ -297,35 +297,6 @@ fn a_runner_whose_waker_wakes_tasks_when_it_is_dropped() {
     }
     drop(executor);
     drop(task);
-}
-
-#[test]
-fn a_hook_may_replace_itself_and_have_destructors_that_report() {
-    thread_local! {
-        static EXECUTOR: LocalExecutor<'static> = const { LocalExecutor::new() };
-    }
-    fn fail(message: &'static str) {
-        EXECUTOR.with(|executor| {
-            executor.spawn(async move { panic_any(message) }).detach();
-            executor.try_tick();
-        });
-    }
-    struct Reports;
-    impl Drop for Reports {
-        fn drop(&mut self) {
-            fail("from a destructor");
-        }
-    }
-    static HEARD: AtomicU32 = AtomicU32::new(0);
-    let reports = Reports;
-    set_unhandled_hook(move |_| {
-        let _ = &reports;
-        set_unhandled_hook(|panic| {
-            HEARD.fetch_add(u32::from(panic.message() == Some("from a destructor")), Ordering::Relaxed);
-        });
-    });
-    fail("first");
-    assert_eq!(HEARD.load(Ordering::Relaxed), 1);
 }
 
 #[test]

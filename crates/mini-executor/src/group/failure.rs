@@ -2,12 +2,13 @@
 
 use std::any::Any;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::panic::{Location, resume_unwind};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
 
 use crate::primitives::{AtomicBool, AtomicUsize, Mutex, MutexGuard, lock};
+use crate::strangers::{WakerSlot, wake};
 use crate::unhandled::{self, Unhandled};
 
 /// Why a group came to no result: the first error, and what else failed while the rest was cancelled.
@@ -139,7 +140,7 @@ pub(super) struct Record<E> {
     living: AtomicUsize,
     failures: Mutex<Vec<Failure<E>>>,
     /// Who awaits the group.
-    waiter: Mutex<Option<Waker>>,
+    waiter: WakerSlot,
 }
 
 impl<E> Record<E> {
@@ -148,7 +149,7 @@ impl<E> Record<E> {
             has_failed: AtomicBool::new(false),
             living: AtomicUsize::new(0),
             failures: Mutex::new(Vec::new()),
-            waiter: Mutex::new(None),
+            waiter: WakerSlot::default(),
         }
     }
 
@@ -191,18 +192,11 @@ impl<E> Record<E> {
 
     /// Has `waker` woken when somebody fails, or the last child is gone.
     pub(super) fn wait(&self, waker: &Waker) {
-        let is_known = self.waiter().as_ref().is_some_and(|known| known.will_wake(waker));
-        if !is_known {
-            // Cloned and dropped outside the lock: a waker may do anything.
-            let waker = waker.clone();
-            let former = self.waiter().replace(waker);
-            drop(former);
-        }
+        self.waiter.set(waker);
     }
 
     fn wake(&self, spawned: &'static Location<'static>) {
-        let waiter = self.waiter().take();
-        if let Some(waiter) = waiter {
+        if let Some(waiter) = self.waiter.take() {
             wake(waiter, spawned);
         }
     }
@@ -230,16 +224,5 @@ impl<E> Record<E> {
 
     fn failures(&self) -> MutexGuard<'_, Vec<Failure<E>>> {
         lock(&self.failures)
-    }
-
-    fn waiter(&self) -> MutexGuard<'_, Option<Waker>> {
-        lock(&self.waiter)
-    }
-}
-
-/// Wakes from a place that has to go on, be the waker a stranger's that panics.
-pub(super) fn wake(waker: Waker, spawned: &'static Location<'static>) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-        unhandled::report(None, spawned, panic);
     }
 }

@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use super::failure::{Cause, Record, wake};
+use super::failure::{Cause, Record};
 use crate::primitives::{AtomicBool, Mutex, MutexGuard, lock};
+use crate::strangers::{WakerSlot, wake};
 use crate::unhandled;
 
 /// A child's future, and what the group has to know of it. Polling it never panics.
@@ -37,8 +38,13 @@ impl<F: Future, T, E> Member<F, T, E> {
         spawned: &'static Location<'static>,
     ) -> (Self, Child<T>) {
         record.enter();
-        let state = State { stage: Stage::Living, joiner: None, member: None, is_abandoned: false };
-        let place = Arc::new(Place { spawned, is_cancelled: AtomicBool::new(false), state: Mutex::new(state) });
+        let state = State { stage: Stage::Living, joiner: None, is_abandoned: false };
+        let place = Arc::new(Place {
+            spawned,
+            is_cancelled: AtomicBool::new(false),
+            member: WakerSlot::default(),
+            state: Mutex::new(state),
+        });
         let future = Some(Box::pin(future));
         (Self { future, judge, place: place.clone(), record: record.clone() }, Child { place })
     }
@@ -72,7 +78,7 @@ impl<F: Future, T, E> Future for Member<F, T, E> {
             return Poll::Pending;
         }
         // In this order: who cancels it on another thread finds the waker, or is found here.
-        this.place.is_polled_by(context.waker());
+        this.place.member.set(context.waker());
         if this.place.is_cancelled.load(Ordering::Acquire) {
             this.end(None);
             return Poll::Ready(());
@@ -120,6 +126,8 @@ struct Place<T> {
     spawned: &'static Location<'static>,
     /// The handle asks for the end.
     is_cancelled: AtomicBool,
+    /// Wakes the member, for whoever cancels it.
+    member: WakerSlot,
     state: Mutex<State<T>>,
 }
 
@@ -127,8 +135,6 @@ struct State<T> {
     stage: Stage<T>,
     /// Who awaits the handle.
     joiner: Option<Waker>,
-    /// The member's own, for whoever cancels it.
-    member: Option<Waker>,
     /// The handle was dropped.
     is_abandoned: bool,
 }
@@ -145,17 +151,6 @@ impl<T> Place<T> {
         lock(&self.state)
     }
 
-    /// Notes whom to wake, should the handle ask for the end.
-    fn is_polled_by(&self, waker: &Waker) {
-        // As every waker here: cloned and dropped outside the lock, for it may be a stranger's.
-        let is_known = self.state().member.as_ref().is_some_and(|known| known.will_wake(waker));
-        if !is_known {
-            let waker = waker.clone();
-            let former = self.state().member.replace(waker);
-            drop(former);
-        }
-    }
-
     /// The member is gone. An output that nobody will come for is given back.
     fn end(&self, output: Option<T>) -> Option<T> {
         let mut state = self.state();
@@ -165,9 +160,9 @@ impl<T> Place<T> {
             None => (Stage::Ended, None),
         };
         state.stage = stage;
-        let (joiner, member) = (state.joiner.take(), state.member.take());
+        let joiner = state.joiner.take();
         drop(state);
-        drop(member);
+        drop(self.member.take());
         if let Some(joiner) = joiner {
             wake(joiner, self.spawned);
         }
@@ -258,8 +253,7 @@ impl<T> Child<T> {
     pub fn cancel(self) -> impl Future<Output = Option<T>> {
         self.place.is_cancelled.store(true, Ordering::Release);
         // One that was never polled is about to be.
-        let member = self.place.state().member.take();
-        if let Some(member) = member {
+        if let Some(member) = self.place.member.take() {
             member.wake();
         }
         async move { std::future::poll_fn(|context| self.place.poll(context)).await }

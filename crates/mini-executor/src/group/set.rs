@@ -19,6 +19,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use crate::clock;
 use crate::primitives::{AtomicBool, Mutex, MutexGuard, lock};
+use crate::strangers::WakerSlot;
 use crate::worker::{LOOK, TURN, turn_end};
 
 type Boxed<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
@@ -42,7 +43,7 @@ struct Ready {
     /// `None` once the set is closed: a ticket that came in late would keep the queue, and so itself, for ever.
     queue: Mutex<Option<VecDeque<Arc<Ticket>>>>,
     /// Who polls the set.
-    waiter: Mutex<Option<Waker>>,
+    waiter: WakerSlot,
 }
 
 /// What wakes one future. The place may belong to another one by the time it is used: that is then polled once in vain.
@@ -55,7 +56,7 @@ struct Ticket {
 impl<'env> Set<'env> {
     pub(super) fn new() -> Self {
         let members = Members { places: Vec::new(), free: Vec::new(), is_closed: false };
-        let ready = Ready { queue: Mutex::new(Some(VecDeque::new())), waiter: Mutex::default() };
+        let ready = Ready { queue: Mutex::new(Some(VecDeque::new())), waiter: WakerSlot::default() };
         Self { members: Mutex::new(members), ready: Arc::new(ready) }
     }
 
@@ -86,7 +87,7 @@ impl<'env> Set<'env> {
     /// Polls `wait`, and in between who was woken, until `wait` is ready.
     pub(super) async fn run(&self, mut wait: impl FnMut(&mut Context<'_>) -> Poll<()> + Send) {
         poll_fn(|context| {
-            self.ready.wait(context.waker());
+            self.ready.waiter.set(context.waker());
             if wait(context).is_ready() {
                 return Poll::Ready(());
             }
@@ -128,7 +129,7 @@ impl<'env> Set<'env> {
         drop(members);
         // Each of them is dropped without its lock: tickets may be the last to hold what they wake.
         let tickets = self.ready.queue().take();
-        let waiter = self.ready.waiter().take();
+        let waiter = self.ready.waiter.take();
         drop((places, tickets, waiter));
     }
 }
@@ -138,22 +139,8 @@ impl Ready {
         lock(&self.queue)
     }
 
-    fn waiter(&self) -> MutexGuard<'_, Option<Waker>> {
-        lock(&self.waiter)
-    }
-
     fn pop(&self) -> Option<Arc<Ticket>> {
         self.queue().as_mut()?.pop_front()
-    }
-
-    fn wait(&self, waker: &Waker) {
-        let is_known = self.waiter().as_ref().is_some_and(|known| known.will_wake(waker));
-        if !is_known {
-            // Cloned and dropped outside the lock: a waker may do anything.
-            let waker = waker.clone();
-            let former = self.waiter().replace(waker);
-            drop(former);
-        }
     }
 }
 
@@ -176,8 +163,7 @@ impl Wake for Ticket {
             Some(queue) => queue.push_back(self.clone()),
             None => return,
         }
-        let waiter = self.ready.waiter().take();
-        if let Some(waiter) = waiter {
+        if let Some(waiter) = self.ready.waiter.take() {
             waiter.wake();
         }
     }

@@ -7,18 +7,12 @@
 //!
 //! Built with `--cfg loom` these are loom's, and `tests/sync_loom.rs` goes through every order of what threads do.
 
-#[cfg(loom)]
-pub(super) use loom::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicUsize, Ordering},
-};
-#[cfg(not(loom))]
-pub(super) use std::sync::{
-    Mutex, MutexGuard,
-    atomic::{AtomicUsize, Ordering},
-};
+pub(super) use std::sync::atomic::Ordering;
 
 use std::sync::PoisonError;
+
+use crate::primitives::lock;
+pub(super) use crate::primitives::{AtomicUsize, Mutex, MutexGuard};
 
 /// A lock that knows no poison: nothing of ours can panic halfway through a change.
 pub(super) struct Lock<T>(Mutex<T>);
@@ -36,7 +30,7 @@ impl<T> Lock<T> {
 
     #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// The value, when nobody else has the lock any more.

@@ -1,11 +1,12 @@
 //! The report of a hang, and where it goes.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::panic::Location;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Activity;
+use crate::strangers::Hook;
 
 /// A poll that lasts too long: everything else on its thread waits for it.
 ///
@@ -132,9 +133,7 @@ impl fmt::Display for Hang<'_> {
     }
 }
 
-type Hook = Arc<dyn Fn(&Hang<'_>) + Send + Sync>;
-
-static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
+static HOOK: Hook<dyn Fn(&Hang<'_>) + Send + Sync> = Hook::new();
 
 /// Has `hook` called for each hang that is found, in place of the lines on stderr. It runs on a thread of the
 /// watchdog's, one call at a time; while it lasts the watchdog looks on, and keeps up to 16 reports. A hook that panics is called for
@@ -144,25 +143,15 @@ static HOOK: RwLock<Option<Hook>> = RwLock::new(None);
 /// mini_executor::set_hang_hook(|hang| eprintln!("{hang}"));
 /// ```
 pub fn set_hang_hook(hook: impl Fn(&Hang<'_>) + Send + Sync + 'static) {
-    let former = HOOK.write().unwrap_or_else(PoisonError::into_inner).replace(Arc::new(hook));
-    // Only here, where the lock is not held: its destructors may do anything.
-    drop(former);
+    HOOK.set(Arc::new(hook));
 }
 
 /// Tells the hook. Never panics: the watchdog goes on.
 pub(super) fn report(hang: &Hang<'_>) {
-    let told = catch_unwind(AssertUnwindSafe(|| {
-        // Called outside the lock: a hook may replace itself.
-        let hook = HOOK.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match hook {
-            Some(hook) => hook(hang),
-            None => print(&format!("{hang}\n")),
-        }
-    }));
-    if let Err(panic) = told {
-        // Dropping what it threw might panic again.
-        std::mem::forget(panic);
-    }
+    HOOK.call(|hook| match hook {
+        Some(hook) => hook(hang),
+        None => print(&format!("{hang}\n")),
+    });
 }
 
 /// Writes to stderr, past the lock that `eprintln` takes: the thread that hangs may hold it.

@@ -7,7 +7,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use crate::driver::{Driver, Sleeper};
+use crate::driver::Driver;
+use crate::sleeper::Sleeper;
 use crate::watchdog;
 
 thread_local! {

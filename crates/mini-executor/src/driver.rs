@@ -5,17 +5,17 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
-use std::task::{Wake, Waker};
-use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::task::Waker;
+use std::time::Duration;
 
+use crate::clock;
 use crate::reactor::{Reactor, Turn, Until};
+use crate::sleeper::Sleeper;
+use crate::steward::Steward;
 use crate::strangers::ToTheLast;
-use crate::thread::token;
 use crate::timers::{Key, Timers};
-use crate::{blocking, clock};
 
 /// Timers and descriptors of one or several threads.
 #[derive(Debug)]
@@ -26,29 +26,15 @@ pub(crate) struct Driver {
     /// Made when it is first needed: a thread that waits for tasks alone needs none.
     reactor: OnceLock<Reactor>,
     /// Held by the thread that serves.
-    turn: Mutex<(Turn, Vec<Waker>)>,
+    turn: Mutex<Turn>,
+    /// Whether a thread holds it. To ask the lock would be to hold it for a moment, and a thread that then wants to serve would find it
+    /// taken, and go to sleep.
+    is_being_served: AtomicBool,
+    /// Room for wakers, which is used again. Empty.
+    room: Mutex<Vec<Waker>>,
     /// Where several threads share it: who sees to it that one of them serves.
     steward: Option<Steward>,
 }
-
-/// A driver that threads share is served by whoever of them has nothing else to do. Should that one get a task that computes for long,
-/// nobody serves, be there a sibling asleep: timers and sockets would wait for the task's end. A thread of the runtime, the
-/// steward, looks once a millisecond whether that is so, and then wakes the sibling. It sleeps itself while nobody works.
-#[derive(Debug, Default)]
-struct Steward {
-    /// How often the driver was served.
-    served: AtomicU64,
-    /// Threads that sleep elsewhere than in the reactor.
-    resting: Mutex<Vec<Arc<Sleeper>>>,
-    /// The steward itself, while it sleeps.
-    asleep: AtomicBool,
-    thread: OnceLock<Thread>,
-}
-
-/// How often the steward looks.
-const ROUND: Duration = Duration::from_millis(1);
-/// After so many rounds in which there was nothing to see to, it sleeps.
-const QUIET: u32 = 10;
 
 const NEVER: u64 = u64::MAX;
 
@@ -62,60 +48,16 @@ impl Driver {
             timers: Mutex::new(Timers::new()),
             next_due: AtomicU64::new(NEVER),
             reactor: OnceLock::new(),
-            turn: Mutex::new((Turn::new(), Vec::new())),
+            turn: Mutex::new(Turn::new()),
+            is_being_served: AtomicBool::new(false),
+            room: Mutex::new(Vec::new()),
             steward: None,
         }
     }
 
-    /// For several threads, one of which calls [`attend`](Self::attend).
+    /// For several threads, which have a [steward](Self::steward).
     pub(crate) fn shared() -> Self {
         Self { steward: Some(Steward::default()), ..Self::new() }
-    }
-
-    /// The steward's life: until `is_over` says so. It has to be unparked for that.
-    pub(crate) fn attend(&self, is_over: impl Fn() -> bool) {
-        let Some(steward) = &self.steward else { return };
-        let _ = steward.thread.set(std::thread::current());
-        let mut seen = 0;
-        let mut quiet = 0;
-        while !is_over() {
-            let served = steward.served.load(Ordering::Relaxed);
-            let is_held = self.take_turn().is_none();
-            if is_held || !self.is_watching() {
-                quiet += 1;
-            } else if served == seen {
-                // Nobody for a whole round: the one who slept first is likely to be wanted last.
-                quiet = 0;
-                let sleeper = steward.resting().first().cloned();
-                sleeper.iter().for_each(Wake::wake_by_ref);
-            }
-            seen = served;
-            if quiet < QUIET {
-                std::thread::sleep(ROUND);
-            } else {
-                // Who wakes from now on sees the flag; who woke before is seen here, in the next round.
-                steward.asleep.store(true, Ordering::SeqCst);
-                if self.take_turn().is_none() || !self.is_watching() {
-                    std::thread::park();
-                }
-                steward.asleep.store(false, Ordering::SeqCst);
-                quiet = 0;
-            }
-        }
-    }
-
-    /// A thread goes from sleep to work: the steward has to look again.
-    fn call_steward(&self) {
-        if let Some(steward) = &self.steward
-            && steward.asleep.load(Ordering::SeqCst)
-        {
-            steward.thread.get().into_iter().for_each(Thread::unpark);
-        }
-    }
-
-    /// Ends the steward's sleep.
-    pub(crate) fn wake_steward(&self) {
-        self.steward.iter().filter_map(|steward| steward.thread.get()).for_each(Thread::unpark);
     }
 
     /// The driver of this thread, if it is in `block_on`.
@@ -154,6 +96,10 @@ impl Driver {
         self.timers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn room(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn note(&self, timers: &Timers) {
         self.next_due.store(timers.next_due().unwrap_or(NEVER), Ordering::Relaxed);
     }
@@ -165,12 +111,10 @@ impl Driver {
         let (key, is_next) = timers.arm(due, is_precise, waker);
         self.note(&timers);
         drop(timers);
-        if is_next
-            && let Some(reactor) = self.reactor.get()
-            && self.take_turn().is_none()
-        {
-            // Another thread waits, for longer than this.
-            reactor.notify();
+        if is_next && self.is_being_served() {
+            // Another thread waits, for longer than this. It says so before it looks when the next timer is due: so either this is seen
+            // here, or the timer there.
+            self.notify();
         }
         key
     }
@@ -196,6 +140,11 @@ impl Driver {
         drop(waker);
     }
 
+    /// Ends the sleep of the thread that serves.
+    pub(crate) fn notify(&self) {
+        self.reactor.get().into_iter().for_each(Reactor::notify);
+    }
+
     /// The reactor, made if there is none yet.
     pub(crate) fn reactor(&self) -> io::Result<&Reactor> {
         if let Some(reactor) = self.reactor.get() {
@@ -204,6 +153,16 @@ impl Driver {
         // Should two threads come here at once, one of the two is dropped.
         let made = Reactor::new()?;
         Ok(self.reactor.get_or_init(|| made))
+    }
+
+    /// Who sees to it that it is served, where several threads share it.
+    pub(crate) fn steward(&self) -> Option<&Steward> {
+        self.steward.as_ref()
+    }
+
+    /// Whether a thread is at it, be it asleep.
+    pub(crate) fn is_being_served(&self) -> bool {
+        self.is_being_served.load(Ordering::Relaxed)
     }
 
     /// Whether there is anything that tasks may have to be interrupted for.
@@ -218,54 +177,47 @@ impl Driver {
         }
         // Another thread is at it.
         let Some(mut held) = self.take_turn() else { return };
-        let (turn, wakers) = &mut *held;
+        let mut wakers = std::mem::take(&mut *self.room());
         if let Some(reactor) = self.reactor.get()
             && reactor.is_watching()
         {
             // An error of epoll itself (a closed descriptor) would be a bug of this crate; sleeping reports it.
-            let _ = reactor.wait(turn, Until::Now, wakers);
+            let _ = reactor.wait(&mut held.turn, Until::Now, &mut wakers);
         }
-        self.finish(held);
+        self.finish(held, wakers);
     }
 
     /// The right to serve, if nobody has it.
-    fn take_turn(&self) -> Option<MutexGuard<'_, (Turn, Vec<Waker>)>> {
-        match self.turn.try_lock() {
-            Ok(turn) => Some(turn),
+    fn take_turn(&self) -> Option<Held<'_>> {
+        let turn = match self.turn.try_lock() {
+            Ok(turn) => turn,
             // Half done is nothing in there.
-            Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        }
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        self.is_being_served.store(true, Ordering::Relaxed);
+        Some(Held { turn, driver: self })
     }
 
     /// Fires what is due, and wakes.
-    fn finish(&self, mut held: MutexGuard<'_, (Turn, Vec<Waker>)>) {
-        if let Some(steward) = &self.steward {
-            steward.served.fetch_add(1, Ordering::Relaxed);
-        }
-        let wakers = &mut held.1;
+    fn finish(&self, held: Held<'_>, mut wakers: Vec<Waker>) {
         if self.next_due.load(Ordering::Relaxed) != NEVER {
             let now = clock::now();
             let mut timers = self.timers();
-            timers.fire(now, wakers);
+            timers.fire(now, &mut wakers);
             self.note(&timers);
         }
-        if wakers.is_empty() {
-            return;
-        }
-        let mut wakers = std::mem::take(wakers);
         drop(held);
+        if let Some(steward) = &self.steward {
+            steward.has_served();
+            steward.call();
+        }
         // Without a lock, and to the last: a waker may be a stranger's, and panic.
         let mut strangers = ToTheLast::default();
         for waker in wakers.drain(..) {
             strangers.call(|| waker.wake());
         }
-        // The room is used again.
-        if let Some(mut held) = self.take_turn()
-            && held.1.capacity() == 0
-        {
-            held.1 = wakers;
-        }
+        *self.room() = wakers;
         strangers.end();
     }
 
@@ -273,155 +225,48 @@ impl Driver {
     ///
     /// # Panics
     /// When epoll fails, which it does only if somebody closed a descriptor that is this crate's.
-    fn sleep(&self, sleeper: &Arc<Sleeper>) {
+    pub(crate) fn sleep(&self, sleeper: &Arc<Sleeper>) {
+        // Another thread serves, and will wake what this one waits for.
+        let Some(mut held) = self.take_turn() else { return sleeper.park(None) };
+        // Only now: who arms a timer that is due earlier, and finds the turn held, notifies. Had it come between the two, nobody would.
         let (next, has_precise) = {
             let timers = self.timers();
             (timers.next_due(), timers.has_precise())
         };
-        let reactor = if has_precise { self.reactor().ok() } else { self.reactor.get() };
-        let watches = has_precise || reactor.is_some_and(Reactor::is_watching);
         let remaining = next.map(|due| (due, clock::now()));
-        if let Some((due, now)) = remaining
-            && due <= now
-        {
-            return self.serve();
-        }
-        let Some(reactor) = reactor.filter(|_| watches) else {
-            sleeper.park(remaining.map(|(due, now)| Duration::from_nanos(due - now)));
+        let reactor = if has_precise { self.reactor().ok() } else { self.reactor.get() };
+        let Some(reactor) = reactor.filter(|reactor| has_precise || reactor.is_watching()) else {
+            drop(held);
+            match remaining {
+                Some((due, now)) if due <= now => {}
+                remaining => sleeper.park(remaining.map(|(due, now)| Duration::from_nanos(due - now))),
+            }
             return self.serve();
         };
-        // Another thread serves, and will wake what this one waits for.
-        let Some(mut held) = self.take_turn() else { return sleeper.park(None) };
-        let (turn, wakers) = &mut *held;
+        let mut wakers = std::mem::take(&mut *self.room());
         let until = match remaining {
             None => Until::Ever,
+            Some((due, now)) if due <= now => Until::Now,
             Some((due, now)) if has_precise => Until::Exactly { now, due },
             Some((due, now)) => Until::About(due - now),
         };
-        if sleeper.fall_asleep(ASLEEP_IN_REACTOR) {
-            let waited = reactor.wait(turn, until, wakers);
+        if sleeper.fall_asleep_in_reactor() {
+            let waited = reactor.wait(&mut held.turn, until, &mut wakers);
             sleeper.is_awake();
-            self.call_steward();
             waited.unwrap_or_else(|error| panic!("epoll failed: {error}; was a descriptor closed that is not yours?"));
         }
-        self.finish(held);
+        self.finish(held, wakers);
     }
 }
 
-impl Steward {
-    fn resting(&self) -> MutexGuard<'_, Vec<Arc<Sleeper>>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// The right to serve.
+struct Held<'a> {
+    turn: MutexGuard<'a, Turn>,
+    driver: &'a Driver,
 }
 
-/// A thread in `block_on`, as what wakes it.
-#[derive(Debug)]
-pub(crate) struct Sleeper {
-    driver: Arc<Driver>,
-    owner: u32,
-    thread: Thread,
-    state: AtomicU8,
-}
-
-/// It runs, and nobody has woken it since it last looked.
-const AWAKE: u8 = 0;
-/// Somebody has.
-const WOKEN: u8 = 1;
-/// It sleeps, and is unparked.
-const ASLEEP: u8 = 2;
-/// It sleeps in its driver's reactor, and is notified.
-const ASLEEP_IN_REACTOR: u8 = 3;
-
-impl Sleeper {
-    /// This thread.
-    pub(crate) fn new(driver: Arc<Driver>) -> Self {
-        Self { driver, owner: token(), thread: std::thread::current(), state: AtomicU8::new(AWAKE) }
-    }
-
-    /// After a poll that gave no result: serves what is due, and sleeps unless it was woken.
-    pub(crate) fn rest(self: &Arc<Self>) {
-        if self.take_wake() {
-            return self.driver.serve();
-        }
-        if blocking::is_any_outstanding() && self.look_out() {
-            return;
-        }
-        while !self.take_wake() {
-            self.driver.sleep(self);
-        }
-    }
-
-    /// A call that blocks may end any moment, and being woken takes longer than most calls: looks out for it without giving the CPU
-    /// away. Tells whether it came.
-    fn look_out(&self) -> bool {
-        if !blocking::may_look_out() {
-            return false;
-        }
-        let begin = Instant::now();
-        while begin.elapsed() < blocking::LOOK_OUT {
-            if self.take_wake() {
-                return true;
-            }
-            std::hint::spin_loop();
-        }
-        false
-    }
-
-    fn take_wake(&self) -> bool {
-        // Looked at first: writing costs more.
-        self.state.load(Ordering::Relaxed) == WOKEN && self.state.swap(AWAKE, Ordering::Acquire) == WOKEN
-    }
-
-    /// Tells whether to sleep; not if it was woken meanwhile.
-    fn fall_asleep(&self, how: u8) -> bool {
-        self.state.compare_exchange(AWAKE, how, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
-
-    /// Sleep ended, for whatever reason; a wake stays to be seen.
-    fn is_awake(&self) {
-        for how in [ASLEEP, ASLEEP_IN_REACTOR] {
-            let _ = self.state.compare_exchange(how, AWAKE, Ordering::Relaxed, Ordering::Relaxed);
-        }
-    }
-
-    fn park(self: &Arc<Self>, time: Option<Duration>) {
-        let steward = self.driver.steward.as_ref();
-        if let Some(steward) = steward {
-            steward.resting().push(self.clone());
-        }
-        if self.fall_asleep(ASLEEP) {
-            match time {
-                Some(time) => std::thread::park_timeout(time),
-                None => std::thread::park(),
-            }
-            self.is_awake();
-        }
-        if let Some(steward) = steward {
-            steward.resting().retain(|other| !Arc::ptr_eq(other, self));
-            self.driver.call_steward();
-        }
-    }
-}
-
-impl Wake for Sleeper {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.owner == token() {
-            // Itself it need not rouse. Exchanged, not stored: that would hide what another thread did before it woke this one.
-            let _ = self.state.compare_exchange(AWAKE, WOKEN, Ordering::Relaxed, Ordering::Relaxed);
-            return;
-        }
-        match self.state.swap(WOKEN, Ordering::Release) {
-            ASLEEP => self.thread.unpark(),
-            ASLEEP_IN_REACTOR => {
-                if let Some(reactor) = self.driver.reactor.get() {
-                    reactor.notify();
-                }
-            }
-            _ => {}
-        }
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.driver.is_being_served.store(false, Ordering::Relaxed);
     }
 }

@@ -64,8 +64,10 @@ mod queue;
 mod reactor;
 mod runtime;
 mod sleep;
+mod sleeper;
 #[cfg(tsan)]
 mod spin;
+mod steward;
 mod strangers;
 pub mod sync;
 mod task;

@@ -14,6 +14,7 @@ use crate::block_on::block_on_with;
 use crate::blocking::{Blocking, Pool};
 use crate::driver::Driver;
 use crate::executor::Executor;
+use crate::steward::Steward;
 use crate::sync::Notify;
 use crate::task::Task;
 
@@ -100,7 +101,11 @@ impl Runtime {
             runtime.workers.push(std::thread::Builder::new().name(format!("mini-{number}")).spawn(work)?);
         }
         let shared = runtime.shared.clone();
-        let attend = move || shared.driver.attend(|| shared.is_over.load(Ordering::Acquire));
+        let attend = move || {
+            if let Some(steward) = shared.driver.steward() {
+                steward.attend(&shared.driver, || shared.is_over.load(Ordering::Acquire));
+            }
+        };
         runtime.steward = Some(std::thread::Builder::new().name("mini-steward".to_owned()).spawn(attend)?);
         Ok(runtime)
     }
@@ -160,7 +165,7 @@ impl Runtime {
     fn end(&mut self) -> Vec<Stuck> {
         self.shared.is_over.store(true, Ordering::Release);
         self.shared.over.notify_waiters();
-        self.shared.driver.wake_steward();
+        self.shared.driver.steward().into_iter().for_each(Steward::wake);
         self.shared.pool.close();
         let running = self.shared.pool.running();
         let mut stuck: Vec<Stuck> = running
@@ -186,7 +191,7 @@ impl Runtime {
             self.shared.is_closed.store(true, Ordering::Release);
         }
         if let Some(steward) = self.steward.take() {
-            self.shared.driver.wake_steward();
+            self.shared.driver.steward().into_iter().for_each(Steward::wake);
             let _ = steward.join();
         }
         stuck

@@ -5,7 +5,8 @@
 //! | `state` | the two words a task's state is kept in; begin here |
 //! | `header` | what every task has, whatever its future |
 //! | `core` | the allocation: header, future, outcome |
-//! | `local` | what happens to a local executor's task: woken, polled, joined, closed, done |
+//! | `local` | what happens to a local executor's task: woken, polled, closed, done |
+//! | `join` | what its handle does: await, cancel, leave it alone |
 //! | `shared_state`, `shared` | the same two for tasks that move between threads |
 //! | `lists` | tasks in a row: those that wait for a worker, and all that there are |
 //! | `packed` | a waker in one word |
@@ -13,6 +14,7 @@
 
 mod core;
 mod header;
+mod join;
 mod lists;
 mod local;
 #[cfg(all(test, loom))]
@@ -82,7 +84,7 @@ impl<T> Task<T> {
         if !self.has_ended {
             let this = ManuallyDrop::new(self);
             // SAFETY: the handle's reference; the handle is not used again.
-            unsafe { local::abandon(this.inner) }
+            unsafe { join::abandon(this.inner) }
         }
     }
 
@@ -91,13 +93,13 @@ impl<T> Task<T> {
     /// # Panics
     /// As the task did, if it panicked before.
     pub async fn cancel(self) -> Option<T> {
-        local::cancel(self.inner);
+        join::cancel(self.inner);
         self.fallible().await
     }
 
     /// Whether the task came to its end, panicked, or was stopped.
     pub fn is_finished(&self) -> bool {
-        self.has_ended || local::is_done(self.inner)
+        self.has_ended || join::is_done(self.inner)
     }
 
     /// A future that gives `None` where awaiting the handle would panic because the task was cancelled.
@@ -127,7 +129,7 @@ impl<T> Task<T> {
     #[inline]
     fn poll_outcome(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
         assert!(!self.has_ended, "a task's handle was polled after it had given its result");
-        let Poll::Ready(has_output) = local::poll_join(self.inner, context) else { return Poll::Pending };
+        let Poll::Ready(has_output) = join::poll_join(self.inner, context) else { return Poll::Pending };
         self.has_ended = true;
         if !has_output {
             return Poll::Ready(None);
@@ -157,9 +159,9 @@ impl<T> Drop for Task<T> {
             // SAFETY: the handle's reference, of a task that is done; the handle is not used again.
             unsafe { local::drop_shared_reference(self.inner) }
         } else {
-            local::cancel(self.inner);
+            join::cancel(self.inner);
             // SAFETY: the handle's reference; the handle is not used again.
-            unsafe { local::abandon(self.inner) }
+            unsafe { join::abandon(self.inner) }
         }
     }
 }

@@ -13,7 +13,7 @@ use super::header::{Afar, Header, Outcome, Place, TaskRef, VTable};
 use super::packed::{Packed, Slot};
 use super::shared::{self, Scheduled};
 use super::state::local as state;
-use super::{local, shared_state};
+use super::{join, shared_state};
 use crate::home::Home;
 use crate::hub::Hub;
 use crate::primitives::{AtomicU32, Cell, UnsafeCell};
@@ -61,7 +61,7 @@ pub(crate) unsafe fn make<F: Future, N: Name>(
     future: F,
     name: N,
 ) -> TaskRef {
-    let vtable = const { &Core::<F, N>::table(local::AFAR) };
+    let vtable = const { &Core::<F, N>::table(join::AFAR) };
     Core::make(vtable, Place { home }, [state::QUEUED + 2 * state::ONE, 0], spawned, future, name)
 }
 

@@ -1,4 +1,4 @@
-//! What happens to a task of a [`LocalExecutor`](crate::LocalExecutor): woken, polled, joined, closed, done.
+//! What happens to a task of a [`LocalExecutor`](crate::LocalExecutor): woken, polled, closed, done.
 //!
 //! Every function comes in two: for the owner's thread, where words are read and written plainly, and for any other. See
 //! [`state`](super::state) for why, and for what each flag means.
@@ -6,9 +6,9 @@
 
 use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
-use super::header::{Afar, TaskRef};
+use super::header::TaskRef;
 use super::packed::Packed;
 use super::state::{MOST_HERE, assert_countable, local, shared};
 use crate::home::Home;
@@ -51,17 +51,9 @@ unsafe fn drop_waker(data: *const ()) {
     unsafe { drop_reference(task_of(data)) }
 }
 
-/// What handles do where they are not on the owner's thread.
-pub(super) const AFAR: Afar = Afar {
-    poll_join: join_from_afar,
-    is_done: is_done_from_afar,
-    cancel: cancel_from_afar,
-    abandon: abandon_from_afar,
-};
-
 /// Whether this thread may use the task's own word. Never so for a task without owner.
 #[inline]
-fn is_mine(task: TaskRef) -> bool {
+pub(super) fn is_mine(task: TaskRef) -> bool {
     // SAFETY: every place begins with its owner's token.
     let owner = unsafe { task.place.owner };
     // Relaxed: only this thread writes its own number here, and only this thread's answer can be yes.
@@ -87,7 +79,7 @@ fn wake(task: TaskRef) {
 
 /// On the owner's thread.
 #[inline]
-fn wake_here(task: TaskRef) {
+pub(super) fn wake_here(task: TaskRef) {
     let word = task.local.get();
     if word & (local::QUEUED | local::DONE) == 0 {
         task.local.set(word | local::QUEUED);
@@ -100,7 +92,7 @@ fn wake_here(task: TaskRef) {
 
 /// On any other: puts the task into the owner's mailbox, with `flags` beside it.
 #[cold]
-fn wake_from_afar(task: TaskRef, flags: u32) {
+pub(super) fn wake_from_afar(task: TaskRef, flags: u32) {
     let update = |word: u32| (word & shared::DONE == 0).then_some(word | shared::QUEUED | flags);
     // Written even where nothing changes: what this thread did before has to be seen by the poll that comes.
     if let Ok(before) = task.shared.fetch_update(AcqRel, Acquire, update) {
@@ -317,124 +309,4 @@ fn drop_output(task: TaskRef) {
         // SAFETY: the table is the task's own, and the flag says that there is an outcome.
         unsafe { (task.vtable.drop_output)(task) }
     }
-}
-
-/// What is there for a handle that is awaited: `true` an outcome to take, `false` none, for the task was cancelled.
-#[inline]
-pub(super) fn poll_join(task: TaskRef, context: &mut Context<'_>) -> Poll<bool> {
-    if !is_mine(task) {
-        return (task.vtable.afar.poll_join)(task, context);
-    }
-    let word = task.local.get();
-    if word & local::DONE != 0 {
-        return Poll::Ready(word & local::OUTPUT != 0);
-    }
-    if !task.awaiter.get().wakes_the_same_as(context.waker()) {
-        let awaiter = Packed::new(context.waker());
-        // To clone a stranger's waker is to run a stranger's code, which may have run the executor, and the task to its end.
-        let word = task.local.get();
-        let is_done = word & local::DONE != 0;
-        let unused = if is_done { awaiter } else { task.awaiter.replace(awaiter) };
-        // SAFETY: ours and never shown to anybody, or it stood in the task and is now nowhere else.
-        drop(unsafe { unused.unpack() });
-        if is_done {
-            return Poll::Ready(word & local::OUTPUT != 0);
-        }
-    }
-    Poll::Pending
-}
-
-#[cold]
-fn join_from_afar(task: TaskRef, context: &mut Context<'_>) -> Poll<bool> {
-    if task.shared.load(Acquire) & shared::DONE != 0 {
-        return Poll::Ready(has_output(task));
-    }
-    // Before anything is announced: a stranger's waker may panic when it is cloned, and the announcement would stay for ever.
-    let awaiter = Packed::new(context.waker());
-    let announce = |word: u32| (word & shared::DONE == 0).then_some(word | shared::JOINED | shared::JOINING);
-    let (former, is_done) = if task.shared.fetch_update(AcqRel, Acquire, announce).is_ok() {
-        let former = task.awaiter.replace(awaiter);
-        let is_done = task.shared.fetch_and(!shared::JOINING, AcqRel) & shared::DONE != 0;
-        if is_done {
-            // Done meanwhile, and so the owner left the waker to us.
-            task.awaiter.replace(Packed::NOBODY);
-        }
-        (former, is_done)
-    } else {
-        (Packed::NOBODY, true)
-    };
-    // SAFETY: what stood in the task before, and what does not stand there now. Both are unpacked before either is dropped, which
-    // may panic.
-    drop(unsafe { (former.unpack(), is_done.then(|| awaiter.unpack())) });
-    if is_done { Poll::Ready(has_output(task)) } else { Poll::Pending }
-}
-
-/// Whether a done task has an outcome. For its handle.
-fn has_output(task: TaskRef) -> bool {
-    task.local.get() & local::OUTPUT != 0
-}
-
-/// Whether the task came to its end, or was stopped.
-#[inline]
-pub(super) fn is_done(task: TaskRef) -> bool {
-    if is_mine(task) { task.local.get() & local::DONE != 0 } else { (task.vtable.afar.is_done)(task) }
-}
-
-fn is_done_from_afar(task: TaskRef) -> bool {
-    task.shared.load(Acquire) & shared::DONE != 0
-}
-
-/// Asks for the task's end; its future is dropped by its executor.
-#[inline]
-pub(super) fn cancel(task: TaskRef) {
-    if is_mine(task) {
-        if task.local.get() & local::DONE == 0 {
-            task.local.set(task.local.get() | local::CLOSED);
-            wake_here(task);
-        }
-    } else {
-        (task.vtable.afar.cancel)(task);
-    }
-}
-
-fn cancel_from_afar(task: TaskRef) {
-    wake_from_afar(task, shared::CLOSED);
-}
-
-/// The handle goes, without having taken the outcome, and the task goes on.
-///
-/// # Safety
-/// The handle's reference is given up: it must not be used afterwards.
-pub(super) unsafe fn abandon(task: TaskRef) {
-    if is_mine(task) {
-        let word = task.local.get();
-        if word & local::DONE == 0 {
-            task.local.set(word | local::ABANDONED);
-        }
-        // SAFETY: the caller gives the handle's reference up.
-        unsafe { leave(task, word & local::DONE != 0) }
-    } else {
-        // SAFETY: the table is the task's own; the caller gives the handle's reference up.
-        unsafe { (task.vtable.afar.abandon)(task) }
-    }
-}
-
-unsafe fn abandon_from_afar(task: TaskRef) {
-    let mark = |word: u32| (word & shared::DONE == 0).then_some(word | shared::ABANDONED);
-    let is_done = task.shared.fetch_update(AcqRel, Acquire, mark).is_err();
-    // SAFETY: the caller gives the handle's reference up.
-    unsafe { leave(task, is_done) }
-}
-
-/// The handle's last act.
-///
-/// # Safety
-/// The handle's reference is given up: it must not be used afterwards.
-unsafe fn leave(task: TaskRef, is_done: bool) {
-    if is_done && has_output(task) {
-        // SAFETY: the table is the task's own. There is an outcome, it is the handle's to take, and this is its last act.
-        unsafe { (task.vtable.drop_output)(task) }
-    }
-    // SAFETY: the caller gives the handle's reference up.
-    unsafe { drop_reference(task) }
 }

@@ -1,0 +1,124 @@
+//! A thread in [`block_on`](crate::block_on), as what wakes it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::Wake;
+use std::thread::Thread;
+use std::time::{Duration, Instant};
+
+use crate::blocking;
+use crate::driver::Driver;
+use crate::thread::token;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Sleeper {
+    driver: Arc<Driver>,
+    owner: u32,
+    thread: Thread,
+    state: AtomicU8,
+}
+
+/// It runs, and nobody has woken it since it last looked.
+const AWAKE: u8 = 0;
+/// Somebody has.
+const WOKEN: u8 = 1;
+/// It sleeps, and is unparked.
+const ASLEEP: u8 = 2;
+/// It sleeps in its driver's reactor, and is notified.
+const ASLEEP_IN_REACTOR: u8 = 3;
+
+impl Sleeper {
+    /// This thread.
+    pub(crate) fn new(driver: Arc<Driver>) -> Self {
+        Self { driver, owner: token(), thread: std::thread::current(), state: AtomicU8::new(AWAKE) }
+    }
+
+    /// After a poll that gave no result: serves what is due, and sleeps unless it was woken.
+    pub(crate) fn rest(self: &Arc<Self>) {
+        if self.take_wake() {
+            return self.driver.serve();
+        }
+        if blocking::is_any_outstanding() && self.look_out() {
+            return;
+        }
+        while !self.take_wake() {
+            self.driver.sleep(self);
+        }
+    }
+
+    /// A call that blocks may end any moment, and being woken takes longer than most calls: looks out for it without giving the CPU
+    /// away. Tells whether it came.
+    fn look_out(&self) -> bool {
+        if !blocking::may_look_out() {
+            return false;
+        }
+        let begin = Instant::now();
+        while begin.elapsed() < blocking::LOOK_OUT {
+            if self.take_wake() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        false
+    }
+
+    fn take_wake(&self) -> bool {
+        // Looked at first: writing costs more.
+        self.state.load(Ordering::Relaxed) == WOKEN && self.state.swap(AWAKE, Ordering::Acquire) == WOKEN
+    }
+
+    /// Tells whether to sleep; not if it was woken meanwhile.
+    fn fall_asleep(&self, how: u8) -> bool {
+        self.state.compare_exchange(AWAKE, how, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Tells whether to wait for the driver's descriptors. [`is_awake`](Self::is_awake) has to follow.
+    pub(crate) fn fall_asleep_in_reactor(&self) -> bool {
+        self.fall_asleep(ASLEEP_IN_REACTOR)
+    }
+
+    /// Sleep ended, for whatever reason; a wake stays to be seen.
+    pub(crate) fn is_awake(&self) {
+        for how in [ASLEEP, ASLEEP_IN_REACTOR] {
+            let _ = self.state.compare_exchange(how, AWAKE, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// Sleeps until it is woken, or the time has passed.
+    pub(crate) fn park(self: &Arc<Self>, time: Option<Duration>) {
+        let steward = self.driver.steward();
+        if let Some(steward) = steward {
+            steward.rests(self);
+        }
+        if self.fall_asleep(ASLEEP) {
+            match time {
+                Some(time) => std::thread::park_timeout(time),
+                None => std::thread::park(),
+            }
+            self.is_awake();
+        }
+        if let Some(steward) = steward {
+            steward.rises(self);
+        }
+    }
+}
+
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.owner == token() {
+            // Itself it need not rouse. Exchanged, not stored: that would hide what another thread did before it woke this one.
+            let _ = self.state.compare_exchange(AWAKE, WOKEN, Ordering::Relaxed, Ordering::Relaxed);
+            return;
+        }
+        match self.state.swap(WOKEN, Ordering::Release) {
+            ASLEEP => self.thread.unpark(),
+            ASLEEP_IN_REACTOR => self.driver.notify(),
+            _ => {}
+        }
+    }
+}

@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crate::awaits;
 use crate::strangers::wake;
 use crate::unhandled;
 
@@ -313,17 +314,22 @@ impl<T> Blocking<T> {
 impl<T> Future for Blocking<T> {
     type Output = T;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         let slot = self.slot.as_ref().expect("a call's handle was polled after it had given its result");
         let mut place = slot.place();
         match &*place {
             Place::Done(_) => {}
             Place::Cancelled => panic!("the runtime was shut down before the call spawned at {} began", slot.spawned),
-            Place::Awaited(waker) if waker.will_wake(context.waker()) => return Poll::Pending,
+            Place::Awaited(waker) if waker.will_wake(context.waker()) => {
+                awaits::here();
+                return Poll::Pending;
+            }
             _ => {
                 let former = std::mem::replace(&mut *place, Place::Awaited(context.waker().clone()));
                 drop(place);
                 drop(former);
+                awaits::here();
                 return Poll::Pending;
             }
         }

@@ -10,6 +10,8 @@ use std::pin::pin;
 use std::sync::OnceLock;
 use std::task::Poll;
 
+use crate::awaits;
+use crate::dump::Dump;
 use crate::hub::Hub;
 use crate::idle::Sleeper;
 use crate::task::{Name, Scheduled, Task, make_shared};
@@ -64,6 +66,18 @@ impl<'a> Executor<'a> {
     /// Whether every task has ended. Who has joined all tasks finds it empty; with others spawning, it may be outdated at once.
     pub fn is_empty(&self) -> bool {
         self.hub.get().is_none_or(|hub| hub.is_empty())
+    }
+
+    /// A list of all tasks: what each awaits, and since when it is there. May be asked for on any thread, and inside a task. What others do
+    /// meanwhile may be in it or not.
+    ///
+    /// ```
+    /// let executor = mini_executor::Executor::new();
+    /// executor.spawn_named("ticker", async {}).detach();
+    /// assert!(executor.dump().to_string().contains("ticker"));
+    /// ```
+    pub fn dump(&self) -> Dump {
+        self.hub.get().map_or_else(Dump::default, |hub| Dump::of_hub(hub))
     }
 
     /// How many tasks have not ended.
@@ -179,10 +193,16 @@ impl<'a> Executor<'a> {
     /// block_on(executor.tick());
     /// assert!(executor.is_empty());
     /// ```
-    pub async fn tick(&self) {
+    #[track_caller]
+    pub fn tick(&self) -> impl Future<Output = ()> {
+        self.tick_at(Location::caller())
+    }
+
+    /// The same, called in `place`.
+    async fn tick_at(&self, place: &'static Location<'static>) {
         let hub = self.hub();
         let mut napper = Napper { hub, sleeper: Sleeper::new(&hub.idle.0) };
-        poll_fn(move |context| {
+        let tick = poll_fn(move |context| {
             napper.sleeper.rise();
             loop {
                 if let Some(task) = hub.take_any() {
@@ -194,8 +214,8 @@ impl<'a> Executor<'a> {
                     return Poll::Pending;
                 }
             }
-        })
-        .await;
+        });
+        awaits::from(place, tick).await;
     }
 
     /// Runs tasks until `future` has its result: a worker. Any number of them may run at once. `future` itself is polled between the
@@ -214,9 +234,15 @@ impl<'a> Executor<'a> {
     /// });
     /// assert_eq!(block_on(executor.run(task)), "done");
     /// ```
-    pub async fn run<T>(&self, future: impl Future<Output = T>) -> T {
+    #[track_caller]
+    pub fn run<T>(&self, future: impl Future<Output = T>) -> impl Future<Output = T> {
+        self.run_at(future, Location::caller())
+    }
+
+    /// The same, called in `place`.
+    async fn run_at<T>(&self, future: impl Future<Output = T>, place: &'static Location<'static>) -> T {
         let mut lease = Lease::new(self.hub());
-        let mut future = pin!(future);
+        let mut future = pin!(awaits::or_from(place, future));
         poll_fn(|context| lease.turn(context, future.as_mut())).await
     }
 }

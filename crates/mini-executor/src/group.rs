@@ -158,7 +158,7 @@ async fn run<'env, T, E: 'env, B: Future<Output = Result<T, E>>>(
     let group = TaskGroup { executor: Rc::downgrade(&executor), record: record.clone() };
     let body = pin!(Some(body(group)));
     let mut scope = Scope::new(body, record, made);
-    executor.run(std::future::poll_fn(|context| scope.poll(context))).await;
+    executor.run_at(std::future::poll_fn(|context| scope.poll(context)), made).await;
     scope.conclude(|| drop(executor))
 }
 

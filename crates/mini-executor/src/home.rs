@@ -9,6 +9,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::task::Waker;
 
+use crate::births::Births;
 use crate::primitives::{AtomicBool, AtomicU32, Cell, Mutex, MutexGuard, lock, yield_now};
 use crate::strangers::ToTheLast;
 use crate::task::{TaskRef, arrive, close};
@@ -27,6 +28,7 @@ pub(crate) struct Home {
     last: Cell<Option<TaskRef>>,
     /// All tasks that are not done, linked the same way.
     tasks: Cell<Option<TaskRef>>,
+    births: Births<TaskRef>,
     /// Done tasks that have yet to come out of the mailbox.
     pub(crate) owed: Cell<u32>,
     /// Nobody is running tasks, so whoever queues one has to wake the executor.
@@ -97,6 +99,7 @@ impl Home {
     /// Takes a new task in. On the owner's thread.
     #[inline]
     pub(crate) fn add(&self, task: TaskRef) {
+        self.births.add(self.tasks.get());
         let first = self.tasks.replace(Some(task));
         task.after.set(first);
         if let Some(first) = first {
@@ -108,12 +111,21 @@ impl Home {
     #[inline]
     pub(crate) fn remove(&self, task: TaskRef) {
         let (before, after) = (task.before.take(), task.after.take());
+        self.births.remove(task, after);
         match before {
             Some(before) => before.after.set(after),
             None => self.tasks.set(after),
         }
         if let Some(after) = after {
             after.before.set(before);
+        }
+    }
+
+    /// Calls `tell` for each task, from the youngest on, with the times between which it was born. On the owner's thread.
+    pub(crate) fn each(&self, mut tell: impl FnMut(TaskRef, (u64, u64))) {
+        let mut times = self.births.times();
+        for task in std::iter::successors(self.tasks.get(), |task| task.after.get()) {
+            tell(task, times(task));
         }
     }
 

@@ -121,6 +121,13 @@ impl Hub {
         self.families.iter().map(|family| lock(&family.0).len()).sum()
     }
 
+    /// Calls `tell` for each task, with the times between which it was born: under a lock, so `tell` has to be ours.
+    pub(crate) fn each(&self, mut tell: impl FnMut(TaskRef, (u64, u64))) {
+        for family in &self.families {
+            lock(&family.0).each(&mut tell);
+        }
+    }
+
     /// Queues a task that was woken: for the worker whose thread this is, else for all.
     #[inline]
     pub(crate) fn schedule(&'static self, task: Scheduled) {

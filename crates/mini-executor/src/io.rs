@@ -1,9 +1,10 @@
 //! Descriptors that tasks wait for.
 
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -11,6 +12,7 @@ use std::task::{Context, Poll};
 use futures_io::{AsyncRead, AsyncWrite};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
+use crate::awaits;
 use crate::driver::Driver;
 use crate::reactor::{Interest, Source};
 
@@ -81,21 +83,40 @@ impl<T: AsFd> Async<T> {
     ///
     /// # Errors
     /// As the operation; and when the descriptor can't be registered with epoll.
-    pub async fn read_with<'a, R>(&'a self, mut operation: impl FnMut(&'a T) -> io::Result<R>) -> io::Result<R> {
-        poll_fn(|context| self.attempt(Interest::Read, context, &mut operation)).await
+    #[track_caller]
+    pub fn read_with<'a, R>(
+        &'a self,
+        operation: impl FnMut(&'a T) -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        self.wait_with(Interest::Read, Location::caller(), operation)
     }
 
     /// Attempts `operation` until it would not block, and waits to be writable in between.
     ///
     /// # Errors
     /// As the operation; and when the descriptor can't be registered with epoll.
-    pub async fn write_with<'a, R>(&'a self, mut operation: impl FnMut(&'a T) -> io::Result<R>) -> io::Result<R> {
-        poll_fn(|context| self.attempt(Interest::Write, context, &mut operation)).await
+    #[track_caller]
+    pub fn write_with<'a, R>(
+        &'a self,
+        operation: impl FnMut(&'a T) -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        self.wait_with(Interest::Write, Location::caller(), operation)
+    }
+
+    /// The same for both, awaited in `place`.
+    pub(crate) async fn wait_with<'a, R>(
+        &'a self,
+        interest: Interest,
+        place: &'static Location<'static>,
+        mut operation: impl FnMut(&'a T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        poll_fn(|context| self.attempt(interest, place, context, &mut operation)).await
     }
 
     fn attempt<'a, R>(
         &'a self,
         interest: Interest,
+        place: &'static Location<'static>,
         context: &mut Context<'_>,
         mut operation: impl FnMut(&'a T) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
@@ -116,6 +137,7 @@ impl<T: AsFd> Async<T> {
                 self.register()?;
             }
             if !self.source.wait(interest, context.waker()) {
+                awaits::record(place);
                 return Poll::Pending;
             }
         }
@@ -126,12 +148,13 @@ impl<T: AsFd> Async<T> {
     fn transfer<'a>(
         &'a self,
         interest: Interest,
+        place: &'static Location<'static>,
         context: &mut Context<'_>,
         room: usize,
         operation: impl FnMut(&'a T) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         let seen = self.source.ready(interest);
-        let moved = self.attempt(interest, context, operation);
+        let moved = self.attempt(interest, place, context, operation);
         if let (Some(seen), Poll::Ready(Ok(count))) = (seen, &moved)
             && *count < room
             && *count > 0
@@ -203,9 +226,10 @@ impl<T: AsFd> AsyncRead for &Async<T>
 where
     for<'a> &'a T: Read,
 {
+    #[track_caller]
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let this: &Async<T> = &self;
-        this.transfer(Interest::Read, context, buffer.len(), |mut io| io.read(buffer))
+        this.transfer(Interest::Read, Location::caller(), context, buffer.len(), |mut io| io.read(buffer))
     }
 }
 
@@ -213,9 +237,10 @@ impl<T: AsFd> AsyncWrite for &Async<T>
 where
     for<'a> &'a T: Write,
 {
+    #[track_caller]
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         let this: &Async<T> = &self;
-        this.transfer(Interest::Write, context, buffer.len(), |mut io| io.write(buffer))
+        this.transfer(Interest::Write, Location::caller(), context, buffer.len(), |mut io| io.write(buffer))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -232,6 +257,7 @@ impl<T: AsFd + Unpin> AsyncRead for Async<T>
 where
     for<'a> &'a T: Read,
 {
+    #[track_caller]
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut &*self).poll_read(context, buffer)
     }
@@ -241,6 +267,7 @@ impl<T: AsFd + Unpin> AsyncWrite for Async<T>
 where
     for<'a> &'a T: Write,
 {
+    #[track_caller]
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut &*self).poll_write(context, buffer)
     }

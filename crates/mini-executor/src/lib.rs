@@ -42,11 +42,14 @@
 //! the run queue; `local.rs`; `driver.rs`, what a thread does when no task is ready; `timers.rs` and `reactor.rs`. What several threads need
 //! stands apart: `task/shared.rs`, `queue.rs`, `idle.rs`, `hub.rs`, `worker.rs`.
 
+mod awaits;
+mod births;
 mod block_on;
 mod blocking;
 mod clock;
 pub mod docs;
 mod driver;
+mod dump;
 mod executor;
 mod group;
 mod home;
@@ -59,6 +62,7 @@ mod models;
 #[cfg(doctest)]
 mod must_not_compile;
 mod net;
+mod places;
 mod primitives;
 mod queue;
 mod reactor;
@@ -82,6 +86,7 @@ mod yield_now;
 
 pub use block_on::block_on;
 pub use blocking::{Blocking, spawn_blocking};
+pub use dump::{Dump, Phase, TaskReport};
 pub use executor::Executor;
 pub use group::{
     Cause, Child, Failure, GroupError, Panicked, SendTaskGroup, TaskGroup, group, send_group, try_group, try_send_group,

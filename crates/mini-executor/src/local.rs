@@ -10,7 +10,9 @@ use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
 use std::task::Poll;
 
+use crate::awaits;
 use crate::clock;
+use crate::dump::Dump;
 use crate::home::{Home, Runner};
 use crate::task::{Name, Task, make, run};
 use crate::worker::{LOOK, TURN, turn_end};
@@ -58,6 +60,24 @@ impl<'a> LocalExecutor<'a> {
     /// Whether every task has ended.
     pub fn is_empty(&self) -> bool {
         self.home.get().is_none_or(|home| home.is_empty())
+    }
+
+    /// A list of all tasks: what each awaits, and since when it is there. May be asked for inside a task, too.
+    ///
+    /// ```
+    /// use mini_executor::{LocalExecutor, sync::Mutex};
+    ///
+    /// let mutex = Mutex::new(());
+    /// let executor = LocalExecutor::new();
+    /// let guard = mutex.try_lock();
+    /// executor.spawn(async { drop(mutex.lock().await) }).detach();
+    /// executor.try_tick();
+    /// let awaits = executor.dump().tasks[0].awaits.unwrap();
+    /// assert_eq!(awaits.file(), file!());
+    /// println!("{}", executor.dump());
+    /// ```
+    pub fn dump(&self) -> Dump {
+        self.home.get().map_or_else(Dump::default, |home| Dump::of_home(home))
     }
 
     /// Spawns a task. It has its first turn when the executor runs.
@@ -115,24 +135,34 @@ impl<'a> LocalExecutor<'a> {
     }
 
     /// Polls one task, once one is ready.
-    pub async fn tick(&self) {
-        let runner = Runner::new(self.home());
-        poll_fn(|context| {
-            let _awake = runner.wake_up(context.waker());
-            if self.try_tick() { Poll::Ready(()) } else { Poll::Pending }
-        })
-        .await;
+    #[track_caller]
+    pub fn tick(&self) -> impl Future<Output = ()> {
+        let place = Location::caller();
+        async move {
+            let runner = Runner::new(self.home());
+            let tick = poll_fn(|context| {
+                let _awake = runner.wake_up(context.waker());
+                if self.try_tick() { Poll::Ready(()) } else { Poll::Pending }
+            });
+            awaits::from(place, tick).await;
+        }
     }
 
     /// Runs tasks until `future` has its result. Between them `future` itself is polled, and timers and
     /// sockets are served: after every 61st task, or after 100 us, which are looked at after every 8th.
-    pub async fn run<T>(&self, future: impl Future<Output = T>) -> T {
+    #[track_caller]
+    pub fn run<T>(&self, future: impl Future<Output = T>) -> impl Future<Output = T> {
+        self.run_at(future, Location::caller())
+    }
+
+    /// The same, called in `place`.
+    pub(crate) async fn run_at<T>(&self, future: impl Future<Output = T>, place: &'static Location<'static>) -> T {
         let home = self.home();
         let runner = Runner::new(home);
         let mut future = pin!(future);
         poll_fn(|context| {
             let _awake = runner.wake_up(context.waker());
-            if let Poll::Ready(result) = future.as_mut().poll(context) {
+            if let Poll::Ready(result) = awaits::or(place, || future.as_mut().poll(context)) {
                 return Poll::Ready(result);
             }
             home.collect();

@@ -1,15 +1,18 @@
 //! Sockets: what [`Async`] offers for those of the standard library.
 
+use std::future::Future;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
+use std::panic::Location;
 use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt};
 
 use crate::io::Async;
+use crate::reactor::Interest;
 
 impl Async<TcpListener> {
     /// Listens on an address. Names are looked up on the spot, which may block; addresses are not.
@@ -48,9 +51,13 @@ impl Async<TcpListener> {
     ///
     /// # Errors
     /// When the system refuses: too many open files, for instance. The connection stays in the queue then.
-    pub async fn accept(&self) -> io::Result<(Async<TcpStream>, SocketAddr)> {
-        let (stream, from) = self.read_with(TcpListener::accept).await?;
-        Ok((Async::new(stream)?, from))
+    #[track_caller]
+    pub fn accept(&self) -> impl Future<Output = io::Result<(Async<TcpStream>, SocketAddr)>> {
+        let place = Location::caller();
+        async move {
+            let (stream, from) = self.wait_with(Interest::Read, place, TcpListener::accept).await?;
+            Ok((Async::new(stream)?, from))
+        }
     }
 }
 
@@ -59,11 +66,15 @@ impl Async<TcpStream> {
     ///
     /// # Errors
     /// When the system refuses, or nobody answers there.
-    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let socket = socket(family)?;
-        let begun = connect(&socket, &address);
-        Self::finish_connecting(begun, TcpStream::from(socket)).await
+    #[track_caller]
+    pub fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Self>> {
+        let place = Location::caller();
+        async move {
+            let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+            let socket = socket(family)?;
+            let begun = connect(&socket, &address);
+            Self::finish_connecting(begun, TcpStream::from(socket), place).await
+        }
     }
 }
 
@@ -80,9 +91,13 @@ impl Async<UnixListener> {
     ///
     /// # Errors
     /// When the system refuses.
-    pub async fn accept(&self) -> io::Result<(Async<UnixStream>, UnixAddr)> {
-        let (stream, from) = self.read_with(UnixListener::accept).await?;
-        Ok((Async::new(stream)?, from))
+    #[track_caller]
+    pub fn accept(&self) -> impl Future<Output = io::Result<(Async<UnixStream>, UnixAddr)>> {
+        let place = Location::caller();
+        async move {
+            let (stream, from) = self.wait_with(Interest::Read, place, UnixListener::accept).await?;
+            Ok((Async::new(stream)?, from))
+        }
     }
 }
 
@@ -91,10 +106,14 @@ impl Async<UnixStream> {
     ///
     /// # Errors
     /// When the system refuses, or nobody listens there.
-    pub async fn connect<P: AsRef<Path>>(path: P) -> io::Result<Self> {
-        let socket = socket(AddressFamily::UNIX)?;
-        let begun = connect(&socket, &SocketAddrUnix::new(path.as_ref())?);
-        Self::finish_connecting(begun, UnixStream::from(socket)).await
+    #[track_caller]
+    pub fn connect<P: AsRef<Path>>(path: P) -> impl Future<Output = io::Result<Self>> {
+        let place = Location::caller();
+        async move {
+            let socket = socket(AddressFamily::UNIX)?;
+            let begun = connect(&socket, &SocketAddrUnix::new(path.as_ref())?);
+            Self::finish_connecting(begun, UnixStream::from(socket), place).await
+        }
     }
 }
 
@@ -105,7 +124,11 @@ fn socket(family: AddressFamily) -> io::Result<OwnedFd> {
 
 impl<T: std::os::fd::AsFd> Async<T> {
     /// A connection is made in the background, and the socket becomes writable when that has come to an end.
-    async fn finish_connecting(begun: Result<(), Errno>, stream: T) -> io::Result<Self> {
+    async fn finish_connecting(
+        begun: Result<(), Errno>,
+        stream: T,
+        place: &'static Location<'static>,
+    ) -> io::Result<Self> {
         let stream = Self::new(stream)?;
         match begun {
             Ok(()) => return Ok(stream),
@@ -114,7 +137,7 @@ impl<T: std::os::fd::AsFd> Async<T> {
         }
         let mut is_first = true;
         let outcome = stream
-            .write_with(|socket| {
+            .wait_with(Interest::Write, place, |socket| {
                 // Nothing can be tried: it is waited for once.
                 if std::mem::take(&mut is_first) {
                     return Err(io::ErrorKind::WouldBlock.into());

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::block_on::block_on_with;
 use crate::blocking::{Blocking, Pool};
 use crate::driver::Driver;
+use crate::dump::Dump;
 use crate::executor::Executor;
 use crate::steward::Steward;
 use crate::sync::Notify;
@@ -141,6 +142,11 @@ impl Runtime {
         block_on_with(self.shared.driver.clone(), future)
     }
 
+    /// A list of all tasks: see [`Executor::dump`].
+    pub fn dump(&self) -> Dump {
+        self.shared.executor.dump()
+    }
+
     /// A handle with which tasks spawn tasks.
     pub fn handle(&self) -> Handle {
         Handle { shared: self.shared.clone() }
@@ -242,6 +248,11 @@ impl Handle {
             self.shared.executor.close_all();
         }
         task
+    }
+
+    /// As [`Runtime::dump`].
+    pub fn dump(&self) -> Dump {
+        self.shared.executor.dump()
     }
 
     /// As [`Runtime::spawn_blocking`].

@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::awaits;
 use crate::clock;
 use crate::driver::Driver;
 use crate::timers::Key;
@@ -91,12 +93,14 @@ impl Sleep {
 impl Future for Sleep {
     type Output = ();
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if let Some(driver) = &self.driver {
             if driver.poll_timer(self.key, context.waker()) {
                 return Poll::Ready(());
             }
             if driver.is_current() {
+                awaits::here();
                 return Poll::Pending;
             }
             // Awaited on another thread now, whose driver it is that serves it.
@@ -107,6 +111,7 @@ impl Future for Sleep {
             return Poll::Ready(());
         }
         self.arm(context);
+        awaits::here();
         Poll::Pending
     }
 }
@@ -161,10 +166,14 @@ pub struct Interval {
 
 impl Interval {
     /// Waits for the next tick. If this future is dropped, the tick is not lost: the next call waits for it.
-    pub async fn tick(&mut self) {
-        let due = self.next.saturating_add(self.period);
-        Sleep::at(due).await;
-        self.next = due;
+    #[track_caller]
+    pub fn tick(&mut self) -> impl Future<Output = ()> {
+        let place = Location::caller();
+        async move {
+            let due = self.next.saturating_add(self.period);
+            awaits::from(place, Sleep::at(due)).await;
+            self.next = due;
+        }
     }
 }
 
@@ -181,16 +190,23 @@ impl Interval {
 /// assert_eq!(block_on(timeout(Duration::from_millis(1), pending::<()>())), Err(TimedOut));
 /// assert_eq!(block_on(timeout(Duration::ZERO, ready(1))), Ok(1));
 /// ```
-pub async fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> Result<T, TimedOut> {
-    let mut future = pin!(future);
-    let mut sleep = pin!(sleep(duration));
-    std::future::poll_fn(|context| {
-        if let Poll::Ready(output) = future.as_mut().poll(context) {
-            return Poll::Ready(Ok(output));
-        }
-        sleep.as_mut().poll(context).map(|()| Err(TimedOut))
-    })
-    .await
+#[track_caller]
+pub fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> impl Future<Output = Result<T, TimedOut>> {
+    let place = Location::caller();
+    async move {
+        let mut future = pin!(future);
+        let mut sleep = pin!(sleep(duration));
+        std::future::poll_fn(|context| {
+            awaits::or(place, || {
+                if let Poll::Ready(output) = future.as_mut().poll(context) {
+                    return Poll::Ready(Ok(output));
+                }
+                // It is the future that is awaited, and not the end of the time.
+                awaits::quietly(|| sleep.as_mut().poll(context)).map(|()| Err(TimedOut))
+            })
+        })
+        .await
+    }
 }
 
 /// The time was over first.

@@ -6,6 +6,7 @@ use std::task::Wake;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use crate::births;
 use crate::blocking;
 use crate::driver::Driver;
 use crate::thread::token;
@@ -42,6 +43,7 @@ impl Sleeper {
         if blocking::is_any_outstanding() && self.look_out() {
             return;
         }
+        births::fall_asleep();
         while !self.take_wake() {
             self.driver.sleep(self);
         }

@@ -10,6 +10,7 @@
 //! | `shared_state`, `shared` | the same two for tasks that move between threads |
 //! | `lists` | tasks in a row: those that wait for a worker, and all that there are |
 //! | `packed` | a waker in one word |
+//! | `record` | where it was spawned, where it awaits, how often it was polled |
 #![allow(unsafe_code)]
 
 mod core;
@@ -20,6 +21,7 @@ mod local;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod packed;
+mod record;
 mod shared;
 mod shared_state;
 mod state;
@@ -32,12 +34,14 @@ use std::panic::{Location, RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::awaits;
 pub(crate) use core::{Name, make, make_shared};
 use header::Outcome;
 pub(crate) use header::TaskRef;
 pub(crate) use lists::{Family, Row};
-pub(crate) use local::{arrive, close, run};
-pub(crate) use shared::Scheduled;
+pub(crate) use local::{arrive, close, phase as local_phase, run};
+pub(crate) use record::{awaited, awaits};
+pub(crate) use shared::{Scheduled, phase as shared_phase};
 
 /// A handle to a task that was spawned: a future of its result.
 ///
@@ -92,9 +96,13 @@ impl<T> Task<T> {
     ///
     /// # Panics
     /// As the task did, if it panicked before.
-    pub async fn cancel(self) -> Option<T> {
-        join::cancel(self.inner);
-        self.fallible().await
+    #[track_caller]
+    pub fn cancel(self) -> impl Future<Output = Option<T>> {
+        let place = Location::caller();
+        async move {
+            join::cancel(self.inner);
+            awaits::from(place, self.fallible()).await
+        }
     }
 
     /// Whether the task came to its end, panicked, or was stopped.
@@ -116,7 +124,7 @@ impl<T> Task<T> {
 
     /// Where it was spawned.
     pub fn spawned(&self) -> &'static Location<'static> {
-        self.inner.spawned
+        self.inner.spawned()
     }
 
     #[cold]
@@ -126,10 +134,14 @@ impl<T> Task<T> {
     }
 
     /// The result, or `None` if there will never be one.
+    #[track_caller]
     #[inline]
     fn poll_outcome(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
         assert!(!self.has_ended, "a task's handle was polled after it had given its result");
-        let Poll::Ready(has_output) = join::poll_join(self.inner, context) else { return Poll::Pending };
+        let Poll::Ready(has_output) = join::poll_join(self.inner, context) else {
+            awaits::here();
+            return Poll::Pending;
+        };
         self.has_ended = true;
         if !has_output {
             return Poll::Ready(None);
@@ -147,6 +159,7 @@ impl<T> Task<T> {
 impl<T> Future for Task<T> {
     type Output = T;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         self.poll_outcome(context).map(|output| output.unwrap_or_else(|| self.fail()))
     }
@@ -191,6 +204,7 @@ impl<T> FallibleTask<T> {
 impl<T> Future for FallibleTask<T> {
     type Output = Option<T>;
 
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
         self.0.poll_outcome(context)
     }

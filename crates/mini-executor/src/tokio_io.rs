@@ -43,6 +43,7 @@ impl<T> TokioIo<T> {
 }
 
 impl<T: AsyncRead + Unpin> tokio::io::AsyncRead for TokioIo<T> {
+    #[track_caller]
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -56,6 +57,7 @@ impl<T: AsyncRead + Unpin> tokio::io::AsyncRead for TokioIo<T> {
 }
 
 impl<T: AsyncWrite + Unpin> tokio::io::AsyncWrite for TokioIo<T> {
+    #[track_caller]
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(context, buffer)
     }

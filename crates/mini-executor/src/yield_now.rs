@@ -4,6 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::awaits;
+
 /// Lets every other task that is ready have a turn before this one goes on: it goes to the end of the run queue.
 ///
 /// ```
@@ -35,11 +37,14 @@ pub struct YieldNow {
 impl Future for YieldNow {
     type Output = ();
 
+    #[track_caller]
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         if self.has_yielded {
             return Poll::Ready(());
         }
         self.has_yielded = true;
+        awaits::here();
         context.waker().wake_by_ref();
         Poll::Pending
     }

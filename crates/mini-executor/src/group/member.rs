@@ -16,6 +16,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use super::failure::{Cause, Record};
+use crate::awaits;
 use crate::primitives::{AtomicBool, Mutex, MutexGuard, lock};
 use crate::strangers::{WakerSlot, wake};
 use crate::unhandled;
@@ -250,13 +251,15 @@ impl<T> Child<T> {
     ///     assert_eq!(ticker.cancel().await, None::<()>);
     /// }));
     /// ```
+    #[track_caller]
     pub fn cancel(self) -> impl Future<Output = Option<T>> {
+        let place = Location::caller();
         self.place.is_cancelled.store(true, Ordering::Release);
         // One that was never polled is about to be.
         if let Some(member) = self.place.member.take() {
             member.wake();
         }
-        async move { std::future::poll_fn(|context| self.place.poll(context)).await }
+        async move { awaits::from(place, std::future::poll_fn(|context| self.place.poll(context))).await }
     }
 
     /// Whether it came to its end.
@@ -292,9 +295,10 @@ impl<T> Child<T> {
 impl<T> Future for Child<T> {
     type Output = T;
 
+    #[track_caller]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
         let spawned = self.spawned();
-        self.place.poll(context).map(|output| {
+        awaits::pending(self.place.poll(context)).map(|output| {
             output.unwrap_or_else(|| {
                 panic!("the child spawned at {spawned} has no result: it failed, its group ended before it, or the result was taken")
             })

@@ -11,6 +11,7 @@ use super::failure::{GroupError, Record};
 use super::member::{Child, Member};
 use super::scope::Scope;
 use super::set::Set;
+use crate::awaits;
 
 /// As [`group`](crate::group), with a future that is `Send`: it may be part of a task that several threads run. So body and children
 /// have to be `Send`, too.
@@ -102,7 +103,7 @@ async fn run<'env, T: Send, E: Send + 'env, B: Future<Output = Result<T, E>> + S
     let group = SendTaskGroup { children: Arc::downgrade(&children.0), record: record.clone() };
     let body = pin!(Some(body(group)));
     let mut scope = Scope::new(body, record, made);
-    children.0.run(|context| scope.poll(context)).await;
+    awaits::or_from(made, children.0.run(|context| scope.poll(context))).await;
     scope.conclude(|| drop(children))
 }
 

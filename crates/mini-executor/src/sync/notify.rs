@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::lock::{AtomicUsize, Lock, Ordering};
 use super::waiters::{Calls, Key, WaitList};
+use crate::awaits;
 
 /// Wakes tasks that wait for something to have changed, and holds nothing itself.
 ///
@@ -239,14 +240,15 @@ impl Notified<'_> {
 impl Future for Notified<'_> {
     type Output = ();
 
+    #[track_caller]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         if this.key.is_none() {
-            return this.enter(context.waker());
+            return awaits::pending(this.enter(context.waker()));
         }
         // The lock is a temporary: it is released at the end of this line, before a waker may be dropped.
         let word = this.notify.waiters.lock().take_word(&mut this.key, context.waker());
-        if word.is_ok() { Poll::Ready(()) } else { Poll::Pending }
+        if word.is_ok() { Poll::Ready(()) } else { awaits::pending(Poll::Pending) }
     }
 }
 

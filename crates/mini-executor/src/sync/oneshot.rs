@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 
 pub use super::error::{RecvError, SendError, TryRecvError};
 use super::lock::Lock;
+use crate::awaits;
 
 struct State<T> {
     message: Option<T>,
@@ -204,13 +205,14 @@ impl<T> Receiver<T> {
 impl<T> Future for Receiver<T> {
     type Output = Result<T, RecvError>;
 
+    #[track_caller]
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         // One reference is our own, and nobody makes new ones.
         if self.shared.as_ref().is_some_and(|shared| Arc::strong_count(shared) == 1) {
             return Poll::Ready(self.finish());
         }
-        self.poll_locked(context.waker())
+        awaits::pending(self.poll_locked(context.waker()))
     }
 }
 

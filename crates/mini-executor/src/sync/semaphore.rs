@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 use super::error::{AcquireError, TryAcquireError};
 use super::lock::{AtomicUsize, Lock, Ordering};
 use super::waiters::{Calls, Key, WaitList};
+use crate::awaits;
 
 /// No permits are given out any more. Set once, under the lock.
 const CLOSED: usize = 1;
@@ -348,10 +349,11 @@ pub struct Acquiring<'a> {
 
 impl Acquiring<'_> {
     /// The same without the guard: the permits are the caller's to give back.
+    #[track_caller]
     #[inline]
     pub(super) fn poll_take(&mut self, context: &mut Context<'_>) -> Poll<Result<(), AcquireError>> {
         if self.key.is_some() {
-            return self.poll_word(context);
+            return awaits::pending(self.poll_word(context));
         }
         match self.semaphore.try_take(self.permits) {
             Ok(()) => return Poll::Ready(Ok(())),
@@ -359,7 +361,7 @@ impl Acquiring<'_> {
             Err(TryAcquireError::NoPermits) => {}
         }
         self.key = self.semaphore.enqueue(self.permits, context)?;
-        if self.key.is_some() { Poll::Pending } else { Poll::Ready(Ok(())) }
+        if self.key.is_some() { awaits::pending(Poll::Pending) } else { Poll::Ready(Ok(())) }
     }
 
     #[cold]
@@ -377,6 +379,7 @@ impl Acquiring<'_> {
 impl<'a> Future for Acquiring<'a> {
     type Output = Result<Permit<'a>, AcquireError>;
 
+    #[track_caller]
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let (semaphore, permits) = (self.semaphore, self.permits);

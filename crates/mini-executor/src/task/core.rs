@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use super::header::{Afar, Header, Outcome, Place, TaskRef, VTable};
 use super::packed::{Packed, Slot};
+use super::record::Record;
 use super::shared::{self, Scheduled};
 use super::state::local as state;
 use super::{join, shared_state};
@@ -113,7 +114,7 @@ impl<F: Future, N: Name> Core<F, N> {
                 next: Cell::new(None),
                 before: Cell::new(None),
                 after: Cell::new(None),
-                spawned,
+                record: Record::new(spawned),
                 local: Cell::new(local),
                 shared: AtomicU32::new(shared),
                 awaiter: Slot::new(Packed::NOBODY),
@@ -154,12 +155,12 @@ impl<F: Future, N: Name> Core<F, N> {
             (polled, Ok(())) => polled,
             (Ok(output), Err(panic)) => {
                 if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(output))) {
-                    unhandled::report(task.name(), task.spawned, another);
+                    unhandled::report(task.name(), task.spawned(), another);
                 }
                 Err(panic)
             }
             (Err(panic), Err(another)) => {
-                unhandled::report(task.name(), task.spawned, another);
+                unhandled::report(task.name(), task.spawned(), another);
                 Err(panic)
             }
         };
@@ -173,7 +174,7 @@ impl<F: Future, N: Name> Core<F, N> {
         let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(&mut Self::stage(task).future) }));
         if let Err(panic) = dropped {
             // The task was cancelled: its handle brings no outcome that could carry the panic.
-            unhandled::report(task.name(), task.spawned, panic);
+            unhandled::report(task.name(), task.spawned(), panic);
         }
     }
 
@@ -188,7 +189,7 @@ impl<F: Future, N: Name> Core<F, N> {
         let dropped =
             outcome.map_err(|panic| *panic).and_then(|output| catch_unwind(AssertUnwindSafe(|| drop(output))));
         if let Err(panic) = dropped {
-            unhandled::report(task.name(), task.spawned, panic);
+            unhandled::report(task.name(), task.spawned(), panic);
         }
     }
 

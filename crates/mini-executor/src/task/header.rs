@@ -4,10 +4,10 @@
 #![allow(unsafe_code)]
 
 use std::any::Any;
-use std::panic::Location;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
+use super::record::Record;
 use crate::home::Home;
 use crate::hub::Hub;
 use crate::primitives::{AtomicU32, Cell};
@@ -23,8 +23,8 @@ pub(crate) type Outcome<T> = Result<T, Box<Box<dyn Any + Send>>>;
 /// [`shared::JOINING`](super::state::shared::JOINING).
 ///
 /// A task of an [`Executor`](crate::Executor) has no owner: who may poll it changes from poll to poll. `shared` says who it is, with
-/// flags of its own ([`shared_state`](super::shared_state)), and `local` lies idle. `next` goes with the right to poll the task, the
-/// links with the lock of the list that it is in.
+/// flags of its own ([`shared_state`](super::shared_state)). `next` goes with the right to poll the task, the links and what is left of
+/// `local` with the lock of the list that it is in.
 #[repr(C)]
 pub(crate) struct Header {
     /// What to do with the future behind.
@@ -36,9 +36,9 @@ pub(crate) struct Header {
     /// Its neighbours among all tasks of the executor.
     pub(crate) before: Cell<Option<TaskRef>>,
     pub(crate) after: Cell<Option<TaskRef>>,
-    /// Where it was spawned.
-    pub(crate) spawned: &'static Location<'static>,
-    /// [`state::local`](super::state::local); always 0 for a task without owner.
+    /// Where it was spawned, where it awaits, how often it was polled.
+    pub(crate) record: Record,
+    /// [`state::local`](super::state::local); for a task without owner only [`MARKED`](super::state::local::MARKED).
     pub(super) local: Cell<u32>,
     /// [`state::shared`](super::state::shared) or, for a task without owner, [`shared_state`](super::shared_state).
     pub(super) shared: AtomicU32,

@@ -7,6 +7,8 @@ use std::task::Poll;
 
 use super::header::TaskRef;
 use super::shared::Scheduled;
+use super::state::local::MARKED;
+use crate::births::{Births, Member};
 
 /// Tasks to be polled, first come, first served. They are linked by `next`, which goes with the right to poll them.
 #[derive(Default)]
@@ -67,6 +69,19 @@ impl Row {
 pub(crate) struct Family {
     first: Option<TaskRef>,
     len: usize,
+    births: Births<TaskRef>,
+}
+
+impl Member for TaskRef {
+    fn set_marked(self, is_marked: bool) {
+        let word = self.local.get();
+        self.local.set(if is_marked { word | MARKED } else { word & !MARKED });
+    }
+
+    #[inline]
+    fn is_marked(self) -> bool {
+        self.local.get() & MARKED != 0
+    }
 }
 
 // SAFETY: of its tasks it uses the links, which belong to whoever has the list, and the state, which is atomic.
@@ -86,6 +101,7 @@ impl Family {
     #[inline]
     pub(crate) fn add(&mut self, task: TaskRef) {
         self.len += 1;
+        self.births.add(self.first);
         let first = self.first.replace(task);
         task.after.set(first);
         if let Some(first) = first {
@@ -98,12 +114,21 @@ impl Family {
     pub(crate) fn remove(&mut self, task: TaskRef) {
         self.len -= 1;
         let (before, after) = (task.before.take(), task.after.take());
+        self.births.remove(task, after);
         match before {
             Some(before) => before.after.set(after),
             None => self.first = after,
         }
         if let Some(after) = after {
             after.before.set(before);
+        }
+    }
+
+    /// Calls `tell` for each task, from the youngest on, with the times between which it was born.
+    pub(crate) fn each(&self, mut tell: impl FnMut(TaskRef, (u64, u64))) {
+        let mut times = self.births.times();
+        for task in std::iter::successors(self.first, |task| task.after.get()) {
+            tell(task, times(task));
         }
     }
 

@@ -11,6 +11,7 @@ use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 use super::header::TaskRef;
 use super::packed::Packed;
 use super::state::{MOST_HERE, assert_countable, local, shared};
+use crate::dump::Phase;
 use crate::home::Home;
 use crate::thread::token;
 use crate::watchdog;
@@ -49,6 +50,18 @@ unsafe fn wake_waker(data: *const ()) {
 unsafe fn drop_waker(data: *const ()) {
     // SAFETY: as above.
     unsafe { drop_reference(task_of(data)) }
+}
+
+/// What the task does. On the owner's thread.
+pub(crate) fn phase(task: TaskRef) -> Phase {
+    let word = task.local.get();
+    if word & local::RUNNING != 0 {
+        Phase::Running
+    } else if word & local::QUEUED != 0 || task.shared.load(Relaxed) & shared::QUEUED != 0 {
+        Phase::Ready
+    } else {
+        Phase::Waiting
+    }
 }
 
 /// Whether this thread may use the task's own word. Never so for a task without owner.
@@ -200,6 +213,7 @@ pub(crate) fn run(task: TaskRef) {
     // The executor's reference lasts as long as the poll: the waker that is lent to it needs none of its own.
     // SAFETY: the data is a header, as the table asks; it is never dropped, so no reference is given up.
     let waker = ManuallyDrop::new(unsafe { Waker::new(task.as_ptr(), &WAKER) });
+    task.record.begin_poll();
     let poll = watchdog::begin(task.as_ptr());
     // SAFETY: the table is the task's own; there is a future, for the task is not done, and nobody else is polling it.
     let ended = unsafe { (task.vtable.poll)(task, &mut Context::from_waker(&waker)) };

@@ -13,6 +13,7 @@ use super::local::{drop_shared_reference, free};
 use super::packed::Packed;
 use super::shared_state::{ABANDONED, AWAITED, BEGIN, CLOSED, DONE, ONE, OUTPUT, RUNNING, SCHEDULED, is_idle};
 use super::state::{assert_countable, shared};
+use crate::dump::Phase;
 use crate::hub::Hub;
 use crate::watchdog;
 
@@ -70,6 +71,7 @@ impl Scheduled {
         // The executor's reference lasts as long as the poll: the waker that is lent to it needs none of its own.
         // SAFETY: the data is a header, as the table asks; it is never dropped, so no reference is given up.
         let waker = ManuallyDrop::new(unsafe { Waker::new(task.as_ptr(), &WAKER) });
+        task.record.begin_poll();
         let poll = watchdog::begin(task.as_ptr());
         // SAFETY: the table is the task's own; there is a future, for the task is not done, and the right to poll it is ours.
         let ended = unsafe { (task.vtable.poll)(task, &mut Context::from_waker(&waker)) };
@@ -90,6 +92,15 @@ impl Scheduled {
     /// Drops the task's future, instead of polling it.
     pub(crate) fn close(self) {
         close(self.0);
+    }
+}
+
+/// What the task does at this moment, which may be over at once.
+pub(crate) fn phase(task: TaskRef) -> Phase {
+    match task.shared.load(Relaxed) & (SCHEDULED | RUNNING) {
+        0 => Phase::Waiting,
+        SCHEDULED => Phase::Ready,
+        _ => Phase::Running,
     }
 }
 

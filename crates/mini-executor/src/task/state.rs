@@ -21,7 +21,7 @@ pub(super) mod local {
     pub(in crate::task) const RUNNING: u32 = 1 << 1;
 
     /// There is no future any more: it came to its end, or panicked, or was dropped. Never cleared; nothing but [`OUTPUT`] changes
-    /// in this word afterwards.
+    /// in this word afterwards, and once [`MARKED`].
     pub(in crate::task) const DONE: u32 = 1 << 2;
 
     /// The future is to be dropped instead of being polled again. Set when the handle is dropped or cancelled.
@@ -32,6 +32,10 @@ pub(super) mod local {
 
     /// The handle was dropped or detached on the owner's thread: nobody will come for the result.
     pub(in crate::task) const ABANDONED: u32 = 1 << 5;
+
+    /// The list of all tasks has a [mark](crate::births) in front of this one. Set and cleared by whoever has the list, and so in a task
+    /// without owner, too: there this word goes with the list's lock, as the links do, and holds nothing else.
+    pub(in crate::task) const MARKED: u32 = 1 << 6;
 
     /// One reference.
     pub(in crate::task) const ONE: u32 = 1 << 8;

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use super::hang::Silence;
 use super::watch::{Watch, Who, Word, word};
+use crate::places::Place;
 use crate::task::TaskRef;
 
 /// How much of a stack is copied, and of a name.
@@ -58,7 +59,10 @@ struct Body {
     name: [u8; NAME_BYTES],
     /// `None` for a task without a name.
     name_length: Option<usize>,
-    spawned: Option<&'static Location<'static>>,
+    /// Of a task: a number, for to look the place up takes a lock.
+    spawned: Place,
+    /// Where `block_on` was called.
+    entered: Option<&'static Location<'static>>,
     registers: Registers,
     stack: [u64; STACK_WORDS],
     stack_length: usize,
@@ -186,7 +190,7 @@ pub(super) fn capture(watch: &'static Watch, who: &Who) -> Result<Captured, Sile
     Ok(Captured {
         word: body.word,
         name: body.name_length.map(|length| String::from_utf8_lossy(&body.name[..length]).into_owned()),
-        spawned: body.spawned,
+        spawned: body.entered.or_else(|| body.spawned.location()),
         registers: body.registers,
         stack: body.stack[..body.stack_length].to_vec(),
     })
@@ -243,12 +247,12 @@ extern "C" fn handle(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut 
     // SAFETY: records are never freed, and one was stored there before the question was asked. The buffer is the handler's.
     let (watch, body) = unsafe { (&*WATCH.load(Relaxed), &mut *BUFFER.0.get()) };
     body.word = word();
-    (body.name_length, body.spawned) = (None, None);
+    (body.name_length, body.spawned, body.entered) = (None, Place::UNKNOWN, None);
     if let Some(task) = body.word.task() {
         // SAFETY: it is polled by this very thread, further up the stack, or its future is being dropped there; it lives as
         // long as that.
         let task = unsafe { TaskRef::from_ptr(task) };
-        body.spawned = Some(task.spawned);
+        body.spawned = task.record.spawned();
         // What is read here does not change after the task was made.
         body.name_length = task.name().map(|name| {
             let length = name.len().min(NAME_BYTES);
@@ -259,7 +263,7 @@ extern "C" fn handle(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut 
         });
     } else if body.word.is_block_on() {
         // SAFETY: null, or a location that lives for ever.
-        body.spawned = unsafe { watch.entered().as_ref() };
+        body.entered = unsafe { watch.entered().as_ref() };
     }
     // SAFETY: the kernel passes what the thread was doing, in this form, to handlers installed with SA_SIGINFO.
     body.registers = registers(unsafe { &*context.cast::<libc::ucontext_t>() });

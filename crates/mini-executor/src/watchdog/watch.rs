@@ -11,6 +11,7 @@ use std::thread::Thread;
 
 use super::sampler;
 use super::signal::{self, Foreign};
+use crate::places::Place;
 
 /// Bits of an address. Linux gives programs none that are longer, unless they ask for it. The other 16 count. Fewer would not do: with
 /// three, which are free at the lower end, a task that is polled all the time would be found with the same word in one look of
@@ -82,8 +83,33 @@ impl Who {
 }
 
 /// What this thread polls.
+#[inline]
 pub(super) fn word() -> Word {
     Word(WORD.with(|word| word.load(Relaxed)))
+}
+
+/// The task that this thread polls, or whose future it drops: the innermost, where one runs others. It lives as long as that.
+#[inline]
+pub(crate) fn polled_task() -> Option<*const ()> {
+    word().task()
+}
+
+thread_local! {
+    /// Where the future that was given to `block_on` awaits.
+    static BLOCK_ON_AWAITS: Cell<Place> = const { Cell::new(Place::UNKNOWN) };
+}
+
+/// The future given to `block_on` has to wait at `place`, unless it is none of ours that is polled.
+#[inline]
+pub(crate) fn block_on_awaits(place: Place) {
+    if word().is_block_on() {
+        BLOCK_ON_AWAITS.set(place);
+    }
+}
+
+/// Where the future given to `block_on` has to wait.
+pub(crate) fn block_on_awaited() -> Place {
+    BLOCK_ON_AWAITS.get()
 }
 
 /// All records, and those that no thread has.
@@ -197,7 +223,10 @@ impl Poll {
 /// This thread begins to poll a task, or to drop its future. The task lives until [`Poll::end`].
 #[inline]
 pub(crate) fn begin(task: *const ()) -> Poll {
-    Poll::begin(task.expose_provenance() as u64)
+    let address = task.expose_provenance() as u64;
+    // Where allocators mark pointers in their upper bits such a task is not watched, and nothing is read by a pointer with half its bits.
+    let is_whole = cfg!(target_arch = "x86_64") || address >> ADDRESS_BITS == 0;
+    Poll::begin(if is_whole { address } else { 0 })
 }
 
 /// This thread is in `block_on`.
@@ -219,6 +248,7 @@ impl Entry {
     /// Begins to poll the future that was given to `block_on`.
     #[inline]
     pub(crate) fn begin_poll() -> Poll {
+        BLOCK_ON_AWAITS.set(Place::UNKNOWN);
         let poll = Poll::begin(BLOCK_ON);
         sampler::look();
         poll

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::super::waiters::Calls;
 use super::{Call, Channel, State, TryRecvError, UNBOUNDED};
+use crate::awaits;
 
 /// Receives the messages, each sender's in the order they were sent. Dropping it drops those that are left.
 pub struct Receiver<T> {
@@ -72,9 +73,10 @@ impl<T> Receiver<T> {
     /// sender.try_send(1).unwrap();
     /// assert_eq!(block_on(poll_fn(|context| receiver.poll_recv(context))), Some(1));
     /// ```
+    #[track_caller]
     #[inline]
     pub fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
-        self.poll_with(Some(context.waker()))
+        awaits::pending(self.poll_with(Some(context.waker())))
     }
 
     /// `waker`, if there is one, is woken by the next message.
@@ -188,6 +190,7 @@ pub struct Receiving<'a, T> {
 impl<T> Future for Receiving<'_, T> {
     type Output = Option<T>;
 
+    #[track_caller]
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<T>> {
         self.get_mut().receiver.poll_recv(context)

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use super::super::lock::Ordering;
 use super::super::waiters::Key;
 use super::{Call, Channel, SendError, TrySendError, UNBOUNDED};
+use crate::awaits;
 
 /// Sends messages. There may be many: clone it. When the last is dropped the channel is closed.
 pub struct Sender<T> {
@@ -135,6 +136,7 @@ impl<T> Unpin for Sending<'_, T> {}
 impl<T> Future for Sending<'_, T> {
     type Output = Result<(), SendError<T>>;
 
+    #[track_caller]
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
@@ -148,6 +150,7 @@ impl<T> Future for Sending<'_, T> {
                 Err(former) => {
                     drop(state);
                     drop(former);
+                    awaits::here();
                     return Poll::Pending;
                 }
             }
@@ -155,6 +158,7 @@ impl<T> Future for Sending<'_, T> {
             true
         } else if state.room == 0 {
             this.key = Some(state.waiters.push((), context.waker().clone()));
+            awaits::here();
             return Poll::Pending;
         } else {
             state.room -= 1;

@@ -11,6 +11,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::clock;
+use crate::hub::Hub;
 use crate::reactor::{Reactor, Turn, Until};
 use crate::sleeper::Sleeper;
 use crate::steward::Steward;
@@ -34,6 +35,8 @@ pub(crate) struct Driver {
     room: Mutex<Vec<Waker>>,
     /// Where several threads share it: who sees to it that one of them serves.
     steward: Option<Steward>,
+    /// The executor whose workers' threads these are, if they are one's.
+    hub: Mutex<Option<&'static Hub>>,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -52,6 +55,7 @@ impl Driver {
             is_being_served: AtomicBool::new(false),
             room: Mutex::new(Vec::new()),
             steward: None,
+            hub: Mutex::new(None),
         }
     }
 
@@ -158,6 +162,26 @@ impl Driver {
     /// Who sees to it that it is served, where several threads share it.
     pub(crate) fn steward(&self) -> Option<&Steward> {
         self.steward.as_ref()
+    }
+
+    /// Whether several threads share it.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.steward.is_some()
+    }
+
+    /// The executor whose workers' threads these are.
+    pub(crate) fn hub(&self) -> Option<&'static Hub> {
+        *self.hub.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This thread is a worker of `hub`, or of none any more.
+    pub(crate) fn set_current_hub(hub: Option<&'static Hub>) {
+        // A thread that ends has none.
+        let _ = CURRENT.try_with(|current| {
+            if let Some(current) = &*current.borrow() {
+                *current.hub.lock().unwrap_or_else(PoisonError::into_inner) = hub;
+            }
+        });
     }
 
     /// Whether a thread is at it, be it asleep.

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::task::Waker;
 
 use crate::births::Births;
+use crate::deadlock;
 use crate::primitives::{AtomicBool, AtomicU32, Cell, Mutex, MutexGuard, lock, yield_now};
 use crate::strangers::ToTheLast;
 use crate::task::{TaskRef, arrive, close};
@@ -129,6 +130,11 @@ impl Home {
         }
     }
 
+    /// Whether this thread is the owner.
+    pub(crate) fn is_mine(&self) -> bool {
+        self.owner.load(Relaxed) == token()
+    }
+
     /// Whether there are no tasks. On the owner's thread.
     pub(crate) fn is_empty(&self) -> bool {
         self.tasks.get().is_none()
@@ -224,6 +230,7 @@ impl Runner {
     pub(crate) fn new(home: &'static Home) -> Self {
         let number = home.last_runner.get().wrapping_add(1);
         home.last_runner.set(number);
+        deadlock::begin(home);
         Self { home, number }
     }
 
@@ -253,6 +260,7 @@ impl Runner {
 impl Drop for Runner {
     fn drop(&mut self) {
         let waker = self.leave();
+        deadlock::end(self.home);
         // It may have been woken for tasks that it will not run now: they are for the others.
         if self.home.first.get().is_some() || self.home.has_mail.load(Acquire) {
             self.home.wake_runners();

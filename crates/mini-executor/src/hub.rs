@@ -10,11 +10,12 @@
 //! Workers come here when they have nothing else, and after each 61st poll, and take a share of what there is: the lock is needed
 //! once for many tasks, and nothing is counted or allocated.
 
+use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 use crate::idle::Idle;
-use crate::primitives::{AtomicU32, AtomicUsize, Line, Mutex, lock, yield_now};
+use crate::primitives::{AtomicBool, AtomicU32, AtomicUsize, Line, Mutex, lock, yield_now};
 use crate::queue::{HALF, Owner};
 use crate::task::{Family, Row, Scheduled, TaskRef};
 use crate::worker::{Link, Worker, current};
@@ -38,6 +39,14 @@ pub(crate) struct Hub {
     waiting: Line<AtomicUsize>,
     pub(crate) idle: Line<Idle>,
     families: [Line<Mutex<Family>>; FAMILIES],
+    /// That all its tasks wait for ever has been reported.
+    is_told: AtomicBool,
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("tasks", &self.len()).finish_non_exhaustive()
+    }
 }
 
 #[cfg(not(loom))]
@@ -53,6 +62,7 @@ impl Hub {
             waiting: Line(AtomicUsize::new(0)),
             idle: Line(Idle::new()),
             families: std::array::from_fn(|_| Line(Mutex::new(Family::default()))),
+            is_told: AtomicBool::new(false),
         }
     }
 
@@ -69,6 +79,7 @@ impl Hub {
     pub(crate) fn release(&'static self) {
         self.idle.0.forget_all();
         self.running.store(0, Relaxed);
+        self.is_told.store(false, Relaxed);
         self.close_all();
         #[cfg(not(loom))]
         lock(&POOL).push(self);
@@ -119,6 +130,21 @@ impl Hub {
     /// How many tasks there are.
     pub(crate) fn len(&self) -> usize {
         self.families.iter().map(|family| lock(&family.0).len()).sum()
+    }
+
+    /// Whether all workers sleep, and nothing is queued.
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.idle.0.sleepers() == self.running.load(Relaxed) && !self.is_any_queued()
+    }
+
+    /// Whether a deadlock of its tasks has been reported.
+    pub(crate) fn is_told(&self) -> bool {
+        self.is_told.load(Relaxed)
+    }
+
+    /// It is being reported now; tells whether for the first time.
+    pub(crate) fn tell(&self) -> bool {
+        !self.is_told.swap(true, Relaxed)
     }
 
     /// Calls `tell` for each task, with the times between which it was born: under a lock, so `tell` has to be ours.

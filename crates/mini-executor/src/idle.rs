@@ -95,6 +95,11 @@ impl Idle {
         waker.wake();
     }
 
+    /// How many sleep.
+    pub(crate) fn sleepers(&self) -> usize {
+        sleepers(self.counts.load(Relaxed)) as usize
+    }
+
     /// Nobody runs the executor any more: who is still here was leaked, asleep or searching. Their wakers are dropped, which may do
     /// anything.
     pub(crate) fn forget_all(&self) {

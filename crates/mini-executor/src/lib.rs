@@ -47,6 +47,7 @@ mod births;
 mod block_on;
 mod blocking;
 mod clock;
+mod deadlock;
 pub mod docs;
 mod driver;
 mod dump;
@@ -86,6 +87,7 @@ mod yield_now;
 
 pub use block_on::block_on;
 pub use blocking::{Blocking, spawn_blocking};
+pub use deadlock::{Deadlock, set_deadlock_after, set_deadlock_hook};
 pub use dump::{Dump, Phase, TaskReport};
 pub use executor::Executor;
 pub use group::{

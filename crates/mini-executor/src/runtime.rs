@@ -250,6 +250,20 @@ impl Handle {
         task
     }
 
+    /// As [`Runtime::spawn_named`].
+    #[track_caller]
+    pub fn spawn_named<T: Send + 'static>(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Task<T> {
+        let task = self.shared.executor.spawn_with(future, name.into(), Location::caller());
+        if self.shared.is_closed.load(Ordering::Acquire) {
+            self.shared.executor.close_all();
+        }
+        task
+    }
+
     /// As [`Runtime::dump`].
     pub fn dump(&self) -> Dump {
         self.shared.executor.dump()

@@ -1,13 +1,14 @@
 //! A thread in [`block_on`](crate::block_on), as what wakes it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::Wake;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
 
 use crate::births;
 use crate::blocking;
+use crate::deadlock::{self, Finding};
 use crate::driver::Driver;
 use crate::thread::token;
 
@@ -18,6 +19,10 @@ pub(crate) struct Sleeper {
     owner: u32,
     thread: Thread,
     state: AtomicU8,
+    /// It has reported that all its tasks wait for ever.
+    is_told: AtomicBool,
+    /// It has not seen in this sleep that there are none.
+    may_ask: AtomicBool,
 }
 
 /// It runs, and nobody has woken it since it last looked.
@@ -32,7 +37,14 @@ const ASLEEP_IN_REACTOR: u8 = 3;
 impl Sleeper {
     /// This thread.
     pub(crate) fn new(driver: Arc<Driver>) -> Self {
-        Self { driver, owner: token(), thread: std::thread::current(), state: AtomicU8::new(AWAKE) }
+        Self {
+            driver,
+            owner: token(),
+            thread: std::thread::current(),
+            state: AtomicU8::new(AWAKE),
+            is_told: AtomicBool::new(false),
+            may_ask: AtomicBool::new(true),
+        }
     }
 
     /// After a poll that gave no result: serves what is due, and sleeps unless it was woken.
@@ -44,6 +56,7 @@ impl Sleeper {
             return;
         }
         births::fall_asleep();
+        self.may_ask.store(true, Ordering::Relaxed);
         while !self.take_wake() {
             self.driver.sleep(self);
         }
@@ -93,8 +106,12 @@ impl Sleeper {
         if let Some(steward) = steward {
             steward.rests(self);
         }
+        // Nothing ends it but a wake: there may be none to come.
+        let [is_told, may_ask] = [&self.is_told, &self.may_ask].map(|flag| flag.load(Ordering::Relaxed));
+        let patience = if time.is_none() && may_ask && !is_told { deadlock::patience(&self.driver) } else { None };
+        let begin = patience.map(|_| Instant::now());
         if self.fall_asleep(ASLEEP) {
-            match time {
+            match time.or(patience) {
                 Some(time) => std::thread::park_timeout(time),
                 None => std::thread::park(),
             }
@@ -102,6 +119,16 @@ impl Sleeper {
         }
         if let Some(steward) = steward {
             steward.rises(self);
+        }
+        if let (Some(patience), Some(begin)) = (patience, begin)
+            && begin.elapsed() >= patience
+            && self.state.load(Ordering::Relaxed) == AWAKE
+        {
+            match deadlock::look(&self.driver) {
+                Finding::Deadlock => self.is_told.store(true, Ordering::Relaxed),
+                Finding::NoTasks => self.may_ask.store(false, Ordering::Relaxed),
+                Finding::Undecided => {}
+            }
         }
     }
 }

@@ -59,10 +59,8 @@ struct Body {
     name: [u8; NAME_BYTES],
     /// `None` for a task without a name.
     name_length: Option<usize>,
-    /// Of a task: a number, for to look the place up takes a lock.
+    /// A number, for to look the place up takes a lock.
     spawned: Place,
-    /// Where `block_on` was called.
-    entered: Option<&'static Location<'static>>,
     registers: Registers,
     stack: [u64; STACK_WORDS],
     stack_length: usize,
@@ -71,7 +69,7 @@ struct Body {
 // SAFETY: the buffer's owner alone touches it, and it is passed on by acquire and release of `STATE`.
 unsafe impl Sync for Buffer {}
 
-// SAFETY: integers, an `Option` of them, an `Option` of a reference, and a word of one integer: nought is a value of each.
+// SAFETY: integers, an `Option` of one, and words of one integer: nought is a value of each.
 static BUFFER: Buffer = Buffer(UnsafeCell::new(unsafe { MaybeUninit::zeroed().assume_init() }));
 
 /// Whose the buffer is: in the low bits one of the following, above them the number of the thread that is asked.
@@ -190,7 +188,7 @@ pub(super) fn capture(watch: &'static Watch, who: &Who) -> Result<Captured, Sile
     Ok(Captured {
         word: body.word,
         name: body.name_length.map(|length| String::from_utf8_lossy(&body.name[..length]).into_owned()),
-        spawned: body.entered.or_else(|| body.spawned.location()),
+        spawned: body.spawned.location(),
         registers: body.registers,
         stack: body.stack[..body.stack_length].to_vec(),
     })
@@ -247,7 +245,7 @@ extern "C" fn handle(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut 
     // SAFETY: records are never freed, and one was stored there before the question was asked. The buffer is the handler's.
     let (watch, body) = unsafe { (&*WATCH.load(Relaxed), &mut *BUFFER.0.get()) };
     body.word = word();
-    (body.name_length, body.spawned, body.entered) = (None, Place::UNKNOWN, None);
+    (body.name_length, body.spawned) = (None, Place::UNKNOWN);
     if let Some(task) = body.word.task() {
         // SAFETY: it is polled by this very thread, further up the stack, or its future is being dropped there; it lives as
         // long as that.
@@ -262,8 +260,7 @@ extern "C" fn handle(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut 
             length
         });
     } else if body.word.is_block_on() {
-        // SAFETY: null, or a location that lives for ever.
-        body.entered = unsafe { watch.entered().as_ref() };
+        body.spawned = watch.entered();
     }
     // SAFETY: the kernel passes what the thread was doing, in this form, to handlers installed with SA_SIGINFO.
     body.registers = registers(unsafe { &*context.cast::<libc::ucontext_t>() });

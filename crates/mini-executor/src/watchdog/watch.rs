@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::ops::Range;
 use std::panic::Location;
-use std::ptr::{from_ref, null_mut};
+use std::ptr::from_ref;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicPtr, AtomicU64};
+use std::sync::atomic::{AtomicU16, AtomicU64};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
 
@@ -59,8 +59,8 @@ thread_local! {
 /// A thread in `block_on`. Records are reused, and never freed: the watchdog and the signal's handler may be late.
 #[derive(Debug)]
 pub(super) struct Watch {
-    /// Where the thread called `block_on`; null when it is not in it.
-    entered: AtomicPtr<Location<'static>>,
+    /// Where the thread called `block_on`, as a [`Place`]'s number; unknown when it is not in it.
+    entered: AtomicU16,
     /// `None` if no thread has the record. Locked by who uses what is the thread's, which does not end meanwhile.
     who: Mutex<Option<Who>>,
 }
@@ -107,6 +107,11 @@ pub(crate) fn block_on_awaits(place: Place) {
     }
 }
 
+/// Where this thread called `block_on`.
+pub(crate) fn block_on_entered() -> Option<&'static Location<'static>> {
+    MINE.get()?.entered().location()
+}
+
 /// Where the future given to `block_on` has to wait.
 pub(crate) fn block_on_awaited() -> Place {
     BLOCK_ON_AWAITS.get()
@@ -145,8 +150,9 @@ pub(super) fn since(known: usize) -> Vec<&'static Watch> {
 fn claim() -> &'static Watch {
     let pooled = records().1.pop();
     let is_new = pooled.is_none();
-    let watch = pooled
-        .unwrap_or_else(|| Box::leak(Box::new(Watch { entered: AtomicPtr::new(null_mut()), who: Mutex::new(None) })));
+    let watch = pooled.unwrap_or_else(|| {
+        Box::leak(Box::new(Watch { entered: AtomicU16::new(Place::UNKNOWN.0), who: Mutex::new(None) }))
+    });
     // Where the allocator marks its pointers in their upper bits, as Arm's memory tagging has it, an address does not survive being
     // packed. And a thread that is about to end, in the destructors of its thread-locals, would never give the record back.
     // Neither is watched, nor is anything by Miri, which knows no signals.
@@ -189,9 +195,9 @@ impl Watch {
         self.who.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where the thread called `block_on`, or null.
-    pub(super) fn entered(&self) -> *const Location<'static> {
-        self.entered.load(Relaxed)
+    /// Where the thread called `block_on`.
+    pub(super) fn entered(&self) -> Place {
+        Place(self.entered.load(Relaxed))
     }
 }
 
@@ -234,15 +240,15 @@ pub(crate) struct Entry {
     watch: &'static Watch,
     /// Both from before: there may be a stranger's executor in between, and a task of ours around it.
     outer: Word,
-    entered: *mut Location<'static>,
+    entered: Place,
 }
 
 impl Entry {
     /// With the place where it was called.
     pub(crate) fn new(caller: &'static Location<'static>) -> Self {
         let watch = Watch::mine();
-        let entered = watch.entered.swap(from_ref(caller).cast_mut(), Relaxed);
-        Self { watch, outer: word(), entered }
+        let entered = watch.entered.swap(Place::of(caller).0, Relaxed);
+        Self { watch, outer: word(), entered: Place(entered) }
     }
 
     /// Begins to poll the future that was given to `block_on`.
@@ -262,7 +268,7 @@ impl Drop for Entry {
             let count = word.load(Relaxed) & !(ONE - 1);
             word.store((self.outer.address() | count).wrapping_add(ONE), Relaxed);
         });
-        self.watch.entered.store(self.entered, Relaxed);
+        self.watch.entered.store(self.entered.0, Relaxed);
     }
 }
 

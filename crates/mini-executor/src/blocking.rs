@@ -14,11 +14,12 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crate::awaits;
 use crate::strangers::wake;
-use crate::unhandled;
+use crate::{unhandled, watchdog};
 
 /// Threads at most.
 const MOST_THREADS: usize = 512;
@@ -95,6 +96,7 @@ struct Job {
 pub(crate) struct Running {
     pub(crate) spawned: &'static Location<'static>,
     pub(crate) since: Instant,
+    pub(crate) thread: ThreadId,
 }
 
 impl Pool {
@@ -149,11 +151,13 @@ impl Pool {
 
     /// A thread's life.
     fn work(&self, number: usize) {
+        watchdog::register();
+        let thread = std::thread::current().id();
         let mut state = self.state();
         loop {
             while let Some(job) = state.queue.pop_front() {
                 self.queued.store(state.queue.len(), Ordering::Relaxed);
-                state.running.push((number, Running { spawned: job.spawned, since: Instant::now() }));
+                state.running.push((number, Running { spawned: job.spawned, since: Instant::now(), thread }));
                 drop(state);
                 (job.call)();
                 OUTSTANDING.fetch_sub(1, Ordering::Relaxed);

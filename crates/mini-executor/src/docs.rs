@@ -5,6 +5,7 @@
 //! | [`how_it_works`] | what happens between `spawn` and a result; the files in the order to read them |
 //! | [`task_states`] | what the bits in a task's header mean, and who may change them |
 //! | [`timers`] | how a thread sleeps until exactly then, and why a timer may ask not to be exact |
+//! | [`hangs`] | why a program stands still: what tells it, and what nobody can tell |
 //! | [`left_out`] | what this crate does not do, and what to do instead |
 //!
 //! **Numbers** without another source are medians of one 2-core virtual machine, taken from other runtimes before this crate was written
@@ -22,6 +23,10 @@ pub mod task_states {
 
 pub mod timers {
     #![doc = include_str!("docs/timers.md")]
+}
+
+pub mod hangs {
+    #![doc = include_str!("docs/hangs.md")]
 }
 
 pub mod left_out {

@@ -1,5 +1,5 @@
 //! An async executor that is small enough to read in an evening, as fast as a queue by hand, and that tells what it hides elsewhere:
-//! whose panic nobody heard, what could not be ended.
+//! whose panic nobody heard, who [hangs and where](docs::hangs), what could not be ended.
 //!
 //! ```
 //! use mini_executor::{LocalExecutor, block_on, sleep, yield_now};
@@ -31,6 +31,7 @@
 //! | calls that block | [`spawn_blocking`] |
 //! | children that borrow, and end with their scope | [`group`](group()), [`send_group`] |
 //! | channels and locks, for tasks of any runtime | [`sync`] |
+//! | what every task waits for | [`LocalExecutor::dump`], [`Runtime::dump`]; [`set_deadlock_hook`] |
 //!
 //! # What it is not
 //! It runs on Linux alone: epoll, eventfd and timerfd are used directly. It has no files (nothing can wait for them but a thread),

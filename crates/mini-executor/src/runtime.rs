@@ -7,7 +7,7 @@ use std::io;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use crate::block_on::block_on_with;
@@ -18,9 +18,12 @@ use crate::executor::Executor;
 use crate::steward::Steward;
 use crate::sync::Notify;
 use crate::task::Task;
+use crate::watchdog::{self, Answer, Frame};
 
 /// How long the workers have to come to the end of a poll when the runtime ends.
 const LAST_POLLS: Duration = Duration::from_millis(100);
+/// For so long those that are stuck are asked what they are at. To make names of the first stack takes up to a second.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 /// An executor with threads that run it, timers and sockets that they share, and a pool for calls that block.
 ///
@@ -154,7 +157,8 @@ impl Runtime {
 
     /// Ends the runtime: waits up to `deadline` for its tasks and for calls that block, then drops the futures of those that are left.
     /// What could not be ended is told: a call or a task that computes or waits in the kernel cannot be stopped from outside.
-    /// Its thread goes on, and ends when it comes to an end by itself.
+    /// Its thread goes on, and ends when it comes to an end by itself. It is asked for its stack, by a signal (see
+    /// [`watchdog`](crate::watchdog#what-it-may-change-in-a-program)); for many that takes up to two seconds more.
     pub fn shutdown(mut self, deadline: Duration) -> Report {
         let end = Instant::now() + deadline;
         let begun = self.shared.executor.len();
@@ -163,12 +167,16 @@ impl Runtime {
             std::thread::sleep(Duration::from_millis(1).min(deadline));
         }
         let cancelled = self.shared.executor.len();
-        let stuck = self.end();
+        let begin = Instant::now();
+        let stuck = self.end(&|thread| {
+            let has_time = begin.elapsed() < LAST_ANSWERS;
+            has_time.then(|| watchdog::ask(thread)).flatten().unwrap_or_default()
+        });
         Report { finished: begun.saturating_sub(cancelled), cancelled, stuck }
     }
 
     /// Stops the workers, and drops what tasks are left if all of them have stopped.
-    fn end(&mut self) -> Vec<Stuck> {
+    fn end(&mut self, ask: &dyn Fn(ThreadId) -> Answer) -> Vec<Stuck> {
         self.shared.is_over.store(true, Ordering::Release);
         self.shared.over.notify_waiters();
         self.shared.driver.steward().into_iter().for_each(Steward::wake);
@@ -176,7 +184,11 @@ impl Runtime {
         let running = self.shared.pool.running();
         let mut stuck: Vec<Stuck> = running
             .iter()
-            .map(|call| Stuck { what: StuckIn::Call { spawned: call.spawned }, since: Some(call.since) })
+            .map(|call| Stuck {
+                what: StuckIn::Call { spawned: call.spawned },
+                since: Some(call.since),
+                stack: ask(call.thread).stack,
+            })
             .collect();
         let last = Instant::now() + LAST_POLLS;
         for worker in self.workers.drain(..) {
@@ -187,8 +199,9 @@ impl Runtime {
                 // A worker does not panic: tasks' panics are caught.
                 let _ = worker.join();
             } else {
-                let name = worker.thread().name().unwrap_or_default().to_owned();
-                stuck.push(Stuck { what: StuckIn::Task { worker: name }, since: None });
+                let Answer { name, spawned, stack } = ask(worker.thread().id());
+                let worker = worker.thread().name().unwrap_or_default().to_owned();
+                stuck.push(Stuck { what: StuckIn::Task { worker, name, spawned }, since: None, stack });
             }
         }
         if !stuck.iter().any(|stuck| matches!(stuck.what, StuckIn::Task { .. })) {
@@ -207,7 +220,7 @@ impl Runtime {
 impl Drop for Runtime {
     fn drop(&mut self) {
         if !self.workers.is_empty() {
-            self.end();
+            self.end(&|_| Answer::default());
         }
     }
 }
@@ -300,6 +313,9 @@ pub struct Stuck {
     pub what: StuckIn,
     /// Since when, as far as that is known.
     pub since: Option<Instant>,
+    /// The stack of its thread, the innermost function first, as the [watchdog](crate::watchdog) finds it. Empty without the feature
+    /// `stacks`, where the watchdog is off, and where the thread does not answer.
+    pub stack: Vec<Frame>,
 }
 
 /// What can be stuck.
@@ -314,6 +330,10 @@ pub enum StuckIn {
     Task {
         /// The name of the thread that polls it.
         worker: String,
+        /// The task's name, if it was given one and its thread answers.
+        name: Option<String>,
+        /// Where it was spawned. `None` if its thread does not answer.
+        spawned: Option<&'static Location<'static>>,
     },
 }
 
@@ -321,11 +341,20 @@ impl fmt::Display for Stuck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
             StuckIn::Call { spawned } => write!(f, "a call that blocks, spawned at {spawned}")?,
-            StuckIn::Task { worker } => write!(f, "a task on {worker} that does not come to the end of its poll")?,
+            StuckIn::Task { worker, name, spawned } => {
+                match name {
+                    Some(name) => write!(f, "the task {name:?}")?,
+                    None => f.write_str("a task")?,
+                }
+                if let Some(spawned) = spawned {
+                    write!(f, ", spawned at {spawned},")?;
+                }
+                write!(f, " on {worker} that does not come to the end of its poll")?;
+            }
         }
-        match self.since {
-            Some(since) => write!(f, ", for {:.1?}", since.elapsed()),
-            None => Ok(()),
+        if let Some(since) = self.since {
+            write!(f, ", for {:.1?}", since.elapsed())?;
         }
+        self.stack.iter().try_for_each(|frame| write!(f, "\n    at {frame}"))
     }
 }

@@ -16,6 +16,7 @@
 //! | `stack` | makes names and lines of that copy |
 //! | `reporter` | the thread that makes the reports, for that takes time |
 //! | `hang` | the report, and the hook it goes to |
+//! | `ask` | asks a thread the same once, when its runtime ends |
 //!
 //! # How it works
 //! A thread that begins a poll stores one word, the task's address with a count of polls above it, and stores what was there
@@ -46,7 +47,7 @@
 //! and five crates less are built.
 //!
 //! # What it may change in a program
-//! The signal is sent to a thread that has already hung, once for each report. It is a real-time signal that had no
+//! The signal is sent to a thread that has already hung, once for each report, and to one that keeps its runtime from ending. It is a real-time signal that had no
 //! handler when it was first needed; [`set_hang_signal`] takes another, or none, and then reports name neither task nor stack.
 //! System calls that it interrupts go on by themselves (`SA_RESTART`), except those that never do, with any handler, see signal(7):
 //! `poll`, `select`, `epoll_wait`, `nanosleep`, `clock_nanosleep`, `sigtimedwait`, `semtimedop`, `msgrcv`, `io_getevents`, and
@@ -62,6 +63,7 @@
 //! poll that runs other executors' tasks inside counts anew after each of them. A thread that blocks the signal, or is
 //! stuck in the kernel where no signal reaches, is reported without task and stack.
 
+mod ask;
 mod hang;
 mod kernel;
 mod reporter;
@@ -72,6 +74,7 @@ mod stack;
 mod syscalls;
 mod watch;
 
+pub(crate) use ask::{Answer, ask, register};
 pub use hang::{Frame, Hang, Polled, Silence, set_hang_hook};
 pub use kernel::Activity;
 pub use sampler::set_hang_threshold;

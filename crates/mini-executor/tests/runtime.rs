@@ -10,6 +10,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use mini_executor::watchdog::Frame;
 use mini_executor::{Async, Runtime, StuckIn, interval, sleep, yield_now};
 
 const MS: Duration = Duration::from_millis(1);
@@ -145,20 +146,30 @@ fn what_is_stuck_is_told() -> io::Result<()> {
     let goes_on = Arc::new(AtomicBool::new(true));
     let flag = goes_on.clone();
     let (begun, has_begun) = mpsc::channel();
-    runtime
-        .spawn(async move {
-            begun.send(()).unwrap();
-            while flag.load(Ordering::Relaxed) {
-                std::thread::sleep(MS);
-            }
-        })
-        .detach();
+    let task_line = line!() + 1;
+    let task = runtime.spawn_named("stubborn", async move {
+        begun.send(()).unwrap();
+        while flag.load(Ordering::Relaxed) {
+            std::thread::sleep(MS);
+        }
+    });
+    task.detach();
     has_begun.recv().unwrap();
     let report = runtime.shutdown(20 * MS);
     let told: Vec<String> = report.stuck.iter().map(ToString::to_string).collect();
     assert_eq!(report.stuck.len(), 2, "{told:?}");
     assert!(matches!(report.stuck[0].what, StuckIn::Call { spawned } if spawned.line() == line));
-    assert!(matches!(&report.stuck[1].what, StuckIn::Task { worker } if worker.starts_with("mini-")), "{told:?}");
+    let StuckIn::Task { worker, name, spawned } = &report.stuck[1].what else { panic!("{told:?}") };
+    assert!(worker.starts_with("mini-"), "{told:?}");
+    assert_eq!((name.as_deref(), spawned.unwrap().line()), (Some("stubborn"), task_line), "{told:?}");
+    assert!(told[1].starts_with("the task \"stubborn\", spawned at "), "{told:?}");
+    if cfg!(feature = "stacks") {
+        for stuck in &report.stuck {
+            let is_ours =
+                |frame: &Frame| frame.function.as_ref().is_some_and(|name| name.contains("what_is_stuck_is_told"));
+            assert!(stuck.stack.iter().any(is_ours), "{stuck}");
+        }
+    }
     goes_on.store(false, Ordering::Relaxed);
     drop(release);
     Ok(())

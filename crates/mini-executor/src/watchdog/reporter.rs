@@ -65,11 +65,11 @@ fn run(receiver: &Receiver<Found>) {
 }
 
 #[cfg(all(feature = "stacks", any(target_arch = "x86_64", target_arch = "aarch64")))]
-fn frames(captured: &Captured) -> Vec<Frame> {
+pub(super) fn frames(captured: &Captured) -> Vec<Frame> {
     super::stack::frames(captured)
 }
 
 #[cfg(not(all(feature = "stacks", any(target_arch = "x86_64", target_arch = "aarch64"))))]
-fn frames(_: &Captured) -> Vec<Frame> {
+pub(super) fn frames(_: &Captured) -> Vec<Frame> {
     Vec::new()
 }

@@ -56,6 +56,11 @@ fn threshold() -> Option<Duration> {
     }
 }
 
+/// Whether threads are looked at.
+pub(super) fn is_on() -> bool {
+    threshold().is_some()
+}
+
 fn from_environment(variable: Option<&str>) -> Option<Duration> {
     let Some(text) = variable else { return Some(DEFAULT) };
     match text.trim().parse() {

@@ -13,6 +13,7 @@ use std::panic::Location;
 use std::ptr::{NonNull, null, null_mut};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU64};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::hang::Silence;
@@ -74,7 +75,7 @@ static BUFFER: Buffer = Buffer(UnsafeCell::new(unsafe { MaybeUninit::zeroed().as
 
 /// Whose the buffer is: in the low bits one of the following, above them the number of the thread that is asked.
 static STATE: AtomicU64 = AtomicU64::new(FREE);
-/// The watchdog's.
+/// The one's who asks: "the watchdog" below.
 const FREE: u64 = 0;
 /// The handler's as soon as it comes; the watchdog's again if it changes this back to [`FREE`] before.
 const ASKED: u64 = 1;
@@ -155,8 +156,11 @@ pub(super) fn thread_stack() -> Range<usize> {
     }
 }
 
-/// Asks a thread. The caller keeps it from ending, and is the only one who asks.
+/// Asks a thread. The caller keeps it from ending.
 pub(super) fn capture(watch: &'static Watch, who: &Who) -> Result<Captured, Silence> {
+    /// Of all who are not handlers: the buffer is for one question at a time.
+    static ASKING: Mutex<()> = Mutex::new(());
+    let _asking = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
     let signal = install()?;
     // A handler that came too late for the last question, and is still at it.
     if !matches!(STATE.load(Acquire) & 3, FREE | ANSWERED) {

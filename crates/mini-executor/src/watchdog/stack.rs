@@ -88,13 +88,13 @@ fn resolve(address: FrameAddress, frames: &mut Vec<Frame>) -> bool {
     !is_executor
 }
 
-/// Whether that is the function that polls a task, or drops its future, or the loop of `block_on`. By its file as well: where
+/// Whether that is the function that polls a task, or drops its future, or the loop of `block_on` or of a thread for calls that block. By its file as well: where
 /// functions were inlined and debug information is short, their names come without the modules' names.
 fn is_executors(function: Option<&str>, file: Option<&str>) -> bool {
     // Where this crate's sources are, as the compiler was told.
     let sources = file!().strip_suffix("watchdog/stack.rs");
     let within = file.and_then(|file| file.rsplit_once(sources?)).map(|(_, within)| within);
-    within.is_some_and(|within| within.starts_with("task/") || within == "block_on.rs")
+    within.is_some_and(|within| within.starts_with("task/") || ["block_on.rs", "blocking.rs"].contains(&within))
         || function.is_some_and(|name| name.starts_with("mini_executor::task::core::Core<"))
         || function.is_some_and(|name| name.starts_with("mini_executor::task::local::"))
 }

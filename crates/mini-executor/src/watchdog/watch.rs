@@ -179,7 +179,7 @@ fn claim() -> &'static Watch {
 impl Watch {
     /// This thread's.
     #[inline]
-    fn mine() -> &'static Self {
+    pub(super) fn mine() -> &'static Self {
         match MINE.get() {
             Some(watch) => watch,
             None => claim(),

@@ -15,7 +15,7 @@ fn main() {
     set_deadlock_after(Some(Duration::from_millis(200)));
     // Without a hook the report goes to stderr, and the program hangs on.
     set_deadlock_hook(|deadlock| {
-        println!("{deadlock}");
+        eprintln!("{deadlock}");
         std::process::exit(0);
     });
     let (mine, yours) = (Mutex::new(100), Mutex::new(100));

@@ -157,7 +157,7 @@ fn who_waits_for_time_for_a_descriptor_or_for_a_call_is_not_reported() {
 
 #[test]
 fn who_is_woken_in_time_is_not_reported() {
-    let _alone = alone(Some(Duration::from_secs(3_600)));
+    let _alone = alone(Some(Duration::from_hours(1)));
     wait_for_a_thread(|receiver| run_beside_a_task(receiver).unwrap());
     assert_eq!(reports().len(), 0);
 }

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::future::{Future, pending, poll_fn};
 use std::io::Read;
 use std::os::unix::net::UnixStream;
+use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use mini_executor::{
     spawn_blocking, timeout, yield_now,
 };
 
-const LONG: Duration = Duration::from_secs(3_600);
+const LONG: Duration = Duration::from_hours(1);
 
 /// What the list says of the only task.
 fn only(dump: &Dump) -> &TaskReport {
@@ -33,7 +34,7 @@ fn awaited_line(future: impl Future<Output = ()>) -> Option<u32> {
     let dump = executor.dump();
     let place = only(&dump).awaits;
     assert!(place.is_none_or(|place| place.file() == file!()), "{place:?}");
-    place.map(|place| place.line())
+    place.map(Location::line)
 }
 
 /// Has a task await something in the line that this is called in, and asserts that the list says so.

@@ -5,13 +5,13 @@
 //! that: a timer, a descriptor, a call that was handed to another thread. If there is nothing, and it stays so for
 //! a [second](set_deadlock_after), the list of the tasks that wait goes to the [hook](set_deadlock_hook), once for each `block_on`.
 //!
-//! It is not certain that they wait for ever: a thread of the program's own may wake one of them at any time, by a channel or a waker it holds. Nobody can
-//! know. So the report says what is known, and a program in which tasks wait for such threads for longer, and rightly so, turns it off
-//! or sets the time higher.
+//! It is not certain that they wait for ever: a thread of the program's own may wake one of them at any time, by a channel or a waker that
+//! it holds. Nobody can know. So the report says what is known, and a program in which tasks wait for such threads for longer, and
+//! rightly so, turns it off or sets the time higher.
 //!
 //! # What it costs
-//! A thread that goes to sleep with tasks and with nothing else to wait for sets a time-out, which the kernel arms and cancels: about 0.1 us of the
-//! 5 to 50 us that sleeping and being woken take. With timers or descriptors, or without tasks, it costs a look.
+//! A thread that goes to sleep with tasks and with nothing else to wait for sets a time-out, which the kernel arms and cancels. With timers or
+//! descriptors, or without tasks, it costs a look. Nobody wakes for it but a thread that has slept for the whole time.
 //!
 //! # What it does not see
 //! Some tasks that wait for one another while others go on, or while a timer or a socket is there that has nothing to do with them: for those ask

@@ -174,12 +174,19 @@ impl Driver {
         *self.hub.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// This thread is a worker of `hub`, or of none any more.
-    pub(crate) fn set_current_hub(hub: Option<&'static Hub>) {
-        // A thread that ends has none.
+    /// This thread is a worker of `hub` from now on, or not any more. The first counts: one that runs inside a task of another is nobody's
+    /// last hope.
+    pub(crate) fn set_worker_of(hub: &'static Hub, is_worker: bool) {
+        // A thread that ends has no driver.
         let _ = CURRENT.try_with(|current| {
-            if let Some(current) = &*current.borrow() {
-                *current.hub.lock().unwrap_or_else(PoisonError::into_inner) = hub;
+            let current = current.borrow();
+            let Some(driver) = &*current else { return };
+            let mut known = driver.hub.lock().unwrap_or_else(PoisonError::into_inner);
+            if is_worker {
+                known.get_or_insert(hub);
+            } else if !driver.is_shared() {
+                // Of a shared driver the other threads go on.
+                let _ = known.take_if(|known| std::ptr::eq(*known, hub));
             }
         });
     }

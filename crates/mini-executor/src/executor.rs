@@ -69,7 +69,7 @@ impl<'a> Executor<'a> {
     }
 
     /// A list of all tasks: what each awaits, and since when it is there. May be asked for on any thread, and inside a task. What others do
-    /// meanwhile may be in it or not.
+    /// meanwhile may be in it or not. Who spawns or ends a task waits while a sixteenth of the tasks is gone through.
     ///
     /// ```
     /// let executor = mini_executor::Executor::new();

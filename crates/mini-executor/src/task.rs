@@ -122,7 +122,7 @@ impl<T> Task<T> {
         Some(unsafe { &*std::ptr::from_ref(name) })
     }
 
-    /// Where it was spawned.
+    /// Where it was spawned. In a program with more than 65,535 places that spawn or await, some place in this crate for those that came last.
     pub fn spawned(&self) -> &'static Location<'static> {
         self.inner.spawned()
     }

@@ -228,7 +228,7 @@ pub(crate) struct Lease {
 impl Lease {
     pub(crate) fn new(hub: &'static Hub) -> Self {
         hub.running.fetch_add(1, Relaxed);
-        Driver::set_current_hub(Some(hub));
+        Driver::set_worker_of(hub, true);
         Self { worker: Worker::claim(hub), sleeper: Sleeper::new(&hub.idle.0), streak: 0 }
     }
 
@@ -319,7 +319,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let hub = self.worker.hub;
-        Driver::set_current_hub(None);
+        Driver::set_worker_of(hub, false);
         // What is left is for the others.
         let mut row = crate::task::Row::default();
         while let Some(task) = self.worker.slot.take().or_else(|| self.worker.ring.pop()) {

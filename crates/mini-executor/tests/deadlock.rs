@@ -3,13 +3,13 @@
 use std::future::pending;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
-use std::sync::{Mutex as StdMutex, MutexGuard, PoisonError};
+use std::sync::{Barrier, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mini_executor::sync::{Mutex, Notify, oneshot};
 use mini_executor::{
-    Async, Deadlock, LocalExecutor, Runtime, block_on, set_deadlock_after, set_deadlock_hook, sleep, spawn_blocking,
-    timeout, yield_now,
+    Async, Deadlock, Executor, LocalExecutor, Runtime, block_on, set_deadlock_after, set_deadlock_hook, sleep,
+    spawn_blocking, timeout, yield_now,
 };
 
 static REPORTS: StdMutex<Vec<Deadlock>> = StdMutex::new(Vec::new());
@@ -202,4 +202,33 @@ fn a_hook_may_panic_and_an_executor_that_was_given_up_is_not_asked() {
     let [report] = &reports()[..] else { panic!("not one report") };
     assert_eq!(report.tasks.tasks.len(), 1);
     assert_eq!(report.tasks.tasks[0].name, None);
+}
+
+#[test]
+fn an_executor_for_several_threads_is_reported_if_only_one_runs_it() {
+    let _alone = alone(Some(SOON));
+    let executor = Executor::new();
+    executor.spawn_named("waiting", pending::<()>()).detach();
+    // Others may have timers, of which this thread knows nothing.
+    let (stop, stopped) = oneshot::channel::<()>();
+    let both = Barrier::new(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            block_on(executor.run(async {
+                both.wait();
+                stopped.await.unwrap();
+            }));
+        });
+        wait_for_a_thread(|receiver| {
+            block_on(executor.run(async {
+                both.wait();
+                receiver.await.unwrap();
+            }));
+        });
+        stop.send(()).unwrap();
+    });
+    assert_eq!(reports().len(), 0);
+    block_on(executor.run(REPORTED.notified()));
+    let [report] = &reports()[..] else { panic!("not one report") };
+    assert_eq!(report.tasks.tasks[0].name.as_deref(), Some("waiting"));
 }

@@ -75,13 +75,10 @@ pub(crate) async fn or_from<F: Future>(place: &'static Location<'static>, future
 }
 
 /// Polls what is strangers' code, inside a future of ours that is awaited in `place`: that is what is said if the strangers say nothing.
+#[inline]
 pub(crate) fn or<T>(place: &'static Location<'static>, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
-    let before = task::awaited();
-    task::awaits(Place::UNKNOWN);
     let polled = poll();
-    if polled.is_ready() {
-        task::awaits(before);
-    } else if task::awaited() == Place::UNKNOWN {
+    if polled.is_pending() && task::awaited() == Place::UNKNOWN {
         record(place);
     }
     polled

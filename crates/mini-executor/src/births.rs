@@ -4,7 +4,7 @@
 //! list: a [`Mark`] stands in front of a task, and says that this task and all behind it were born by some time, and all in front of it since
 //! some time. A task's birth lies between what the marks on both sides of it say.
 //!
-//! To look at the clock costs as much as half of a spawn. It is done at every spawn where they come seldom, and at every 65th where they come
+//! To look at the clock costs as much as half of a spawn. It is done at every spawn where they come seldom, and at every 257th where they come
 //! one after the other: how many go without the next look depends on how long the last ones took. A thread that goes to sleep ends that, and
 //! notes the time ([`fall_asleep`]): what was spawned before is older than its sleep, and the next spawn looks at the clock. That is
 //! needed once in many sleeps, for those without a spawn before them note nothing.
@@ -42,7 +42,7 @@ fn note_sleep() {
 }
 
 /// Spawns that may go without a look at the clock, at most.
-const MOST_CREDIT: u32 = 64;
+const MOST_CREDIT: u32 = 256;
 /// Spawns come one after the other if those since the last look at the clock took no longer, in nanoseconds.
 const CLOSE: u64 = 100_000;
 /// As exactly as times have to be known, in nanoseconds.

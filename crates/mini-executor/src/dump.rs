@@ -52,7 +52,7 @@ pub struct TaskReport {
     /// Where it awaits: the `.await` at which its last poll came to an end. `None` if it awaits nothing of this crate, or awaits it behind
     /// a box or a reference.
     pub awaits: Option<&'static Location<'static>>,
-    /// How old it is: at least and at most. The two lie a quarter of the age apart or less, or 0.1 ms; more for the last 64 tasks that a thread has spawned
+    /// How old it is: at least and at most. The two lie a quarter of the age apart or less, or 0.1 ms; more for the last 256 tasks that a thread has spawned
     /// since it last slept, and for executors that run in another library's `block_on`.
     pub age: RangeInclusive<Duration>,
     /// How often it was polled. It stops counting at `u32::MAX`.

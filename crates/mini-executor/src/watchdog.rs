@@ -79,4 +79,4 @@ pub use hang::{Frame, Hang, Polled, Silence, set_hang_hook};
 pub use kernel::Activity;
 pub use sampler::set_hang_threshold;
 pub use signal::set_hang_signal;
-pub(crate) use watch::{Entry, begin, block_on_awaited, block_on_awaits, block_on_entered, polled_task};
+pub(crate) use watch::{Current, Entry, begin, block_on_awaited, block_on_entered, current, set_block_on_awaits};

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU16, AtomicU32};
 use super::header::TaskRef;
 use crate::awaits;
 use crate::places::{Place, SOMEWHERE};
-use crate::watchdog;
+use crate::watchdog::{self, Current};
 
 /// See the module.
 pub(crate) struct Record {
@@ -63,20 +63,22 @@ impl TaskRef {
 /// Has the record of the task that this thread polls say that it awaits at `place`.
 #[inline]
 pub(crate) fn awaits(place: Place) {
-    if let Some(task) = watchdog::polled_task() {
+    match watchdog::current() {
         // SAFETY: this very thread polls it, further up the stack, or drops its future there; it lives as long as that.
-        unsafe { TaskRef::from_ptr(task) }.record.awaits.store(place.0, Relaxed);
-    } else {
-        watchdog::block_on_awaits(place);
+        Current::Task(task) => unsafe { TaskRef::from_ptr(task) }.record.awaits.store(place.0, Relaxed),
+        Current::BlockOn => watchdog::set_block_on_awaits(place),
+        Current::Nothing => {}
     }
 }
 
 /// What [`awaits`] was last told in this poll.
+#[inline]
 pub(crate) fn awaited() -> Place {
-    match watchdog::polled_task() {
+    match watchdog::current() {
         // SAFETY: as above.
-        Some(task) => Place(unsafe { TaskRef::from_ptr(task) }.record.awaits.load(Relaxed)),
-        None => watchdog::block_on_awaited(),
+        Current::Task(task) => Place(unsafe { TaskRef::from_ptr(task) }.record.awaits.load(Relaxed)),
+        Current::BlockOn => watchdog::block_on_awaited(),
+        Current::Nothing => Place::UNKNOWN,
     }
 }
 

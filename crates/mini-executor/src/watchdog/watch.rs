@@ -88,11 +88,27 @@ pub(super) fn word() -> Word {
     Word(WORD.with(|word| word.load(Relaxed)))
 }
 
-/// The task that this thread polls, or whose future it drops: the innermost, where one runs others. It lives as long as that.
+/// What this thread polls: the innermost, where one runs others.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Current {
+    /// A task, or its future is dropped. It lives as long as that.
+    Task(*const ()),
+    /// The future that was given to `block_on`.
+    BlockOn,
+    /// None of ours.
+    Nothing,
+}
+
+/// What this thread polls.
 #[inline]
-pub(crate) fn polled_task() -> Option<*const ()> {
-    // In a model threads take turns on one real thread, whose word is then what any of them polls.
-    if cfg!(loom) { None } else { word().task() }
+pub(crate) fn current() -> Current {
+    let word = word();
+    match word.task() {
+        // In a model threads take turns on one real thread, whose word is then what any of them polls.
+        Some(task) if !cfg!(loom) => Current::Task(task),
+        None if word.is_block_on() => Current::BlockOn,
+        _ => Current::Nothing,
+    }
 }
 
 thread_local! {
@@ -100,12 +116,10 @@ thread_local! {
     static BLOCK_ON_AWAITS: Cell<Place> = const { Cell::new(Place::UNKNOWN) };
 }
 
-/// The future given to `block_on` has to wait at `place`, unless it is none of ours that is polled.
+/// The future that was given to `block_on` has to wait at `place`.
 #[inline]
-pub(crate) fn block_on_awaits(place: Place) {
-    if word().is_block_on() {
-        BLOCK_ON_AWAITS.set(place);
-    }
+pub(crate) fn set_block_on_awaits(place: Place) {
+    BLOCK_ON_AWAITS.set(place);
 }
 
 /// Where this thread called `block_on`.
@@ -114,6 +128,7 @@ pub(crate) fn block_on_entered() -> Option<&'static Location<'static>> {
 }
 
 /// Where the future given to `block_on` has to wait.
+#[inline]
 pub(crate) fn block_on_awaited() -> Place {
     BLOCK_ON_AWAITS.get()
 }

@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
-use std::sync::{Barrier, Mutex as StdMutex, MutexGuard, PoisonError};
+use std::sync::{Barrier, LazyLock, Mutex as StdMutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mini_executor::sync::{Mutex, Notify, oneshot};
@@ -13,7 +13,7 @@ use mini_executor::{
 };
 
 static REPORTS: StdMutex<Vec<Deadlock>> = StdMutex::new(Vec::new());
-static REPORTED: Notify = Notify::new();
+static REPORTED: LazyLock<Notify> = LazyLock::new(Notify::new);
 
 const SOON: Duration = Duration::from_millis(5);
 /// Much longer.

@@ -290,6 +290,15 @@ pub struct Blocking<T> {
 
 impl<T> Blocking<T> {
     /// Lets the call run with nobody waiting for it. If it panics, the [hook](crate::set_unhandled_hook) is told.
+    ///
+    /// ```
+    /// use mini_executor::spawn_blocking;
+    /// use std::sync::mpsc;
+    ///
+    /// let (sender, receiver) = mpsc::channel();
+    /// spawn_blocking(move || sender.send("done")).detach();
+    /// assert_eq!(receiver.recv(), Ok("done"));
+    /// ```
     pub fn detach(mut self) {
         self.leave(Place::Detached);
     }

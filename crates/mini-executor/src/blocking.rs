@@ -16,11 +16,12 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::strangers::wake;
+use crate::thread::has_several_cpus;
 use crate::unhandled;
 
 /// Threads at most.
@@ -53,12 +54,6 @@ pub fn spawn_blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'stat
 /// Calls that were handed over and are not done, in the whole process: while there are some, a thread that waits looks out for them.
 static OUTSTANDING: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether it pays to look out for what other threads are about to do: not on a single CPU, where it would keep them from it.
-pub(crate) fn may_look_out() -> bool {
-    static CPUS: OnceLock<usize> = OnceLock::new();
-    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from)) > 1
-}
-
 /// Whether a call may end any moment.
 pub(crate) fn is_any_outstanding() -> bool {
     OUTSTANDING.load(Ordering::Relaxed) > 0
@@ -77,9 +72,13 @@ pub(crate) struct Pool {
 struct State {
     queue: VecDeque<Job>,
     threads: usize,
-    /// Threads that look out, and threads that sleep.
-    looking: usize,
+    /// Threads that will look into the queue without being told: they have been started or woken, or look out for calls. Each is good
+    /// for one call, for that may last.
+    coming: usize,
+    /// Threads that sleep and have not been called.
     asleep: usize,
+    /// Calls to sleepers that none of them has answered yet.
+    called: usize,
     /// Calls that have begun, each with the number of its thread.
     running: Vec<(usize, Running)>,
     /// Threads that there have been.
@@ -128,23 +127,29 @@ impl Pool {
         state.queue.push_back(job);
         let queued = state.queue.len();
         self.queued.store(queued, Ordering::Release);
-        // Those who look out see it by themselves. Not only whether there is one: with two calls queued and one thread looking out, the
-        // second call may be the one that the first waits for.
-        if queued <= state.looking {
+        if queued <= state.coming {
             return;
         }
         if state.asleep > 0 {
+            // It counts as coming from here on, long before it runs: whoever hands over the next call must not count on it, too.
+            state.asleep -= 1;
+            state.called += 1;
+            state.coming += 1;
             drop(state);
             self.called.notify_one();
         } else if state.threads < MOST_THREADS {
             state.threads += 1;
+            state.coming += 1;
             state.numbers += 1;
             let (is_first, number) = (state.threads == 1, state.numbers);
             drop(state);
             let pool = self.clone();
             let spawned = std::thread::Builder::new().name("blocking".to_owned()).spawn(move || pool.work(number));
             if let Err(error) = spawned {
-                self.state().threads -= 1;
+                let mut state = self.state();
+                state.threads -= 1;
+                state.coming -= 1;
+                drop(state);
                 // Those there are will come to it.
                 assert!(!is_first, "the pool for blocking calls has no thread, and the system refuses one: {error}");
             }
@@ -157,6 +162,7 @@ impl Pool {
         loop {
             while let Some(job) = state.queue.pop_front() {
                 self.queued.store(state.queue.len(), Ordering::Relaxed);
+                state.coming -= 1;
                 // For the report at the runtime's end: a call that goes on cannot be stopped, but it can be named.
                 state.running.push((number, Running { spawned: job.spawned, since: Instant::now() }));
                 drop(state);
@@ -164,30 +170,37 @@ impl Pool {
                 OUTSTANDING.fetch_sub(1, Ordering::Relaxed);
                 state = self.state();
                 state.running.retain(|(thread, _)| *thread != number);
+                state.coming += 1;
             }
+            if !state.is_closed {
+                drop(state);
+                self.look_out();
+                state = self.state();
+            }
+            if !state.queue.is_empty() {
+                continue;
+            }
+            state.coming -= 1;
             if state.is_closed {
                 state.threads -= 1;
                 return;
             }
-            state.looking += 1;
-            drop(state);
-            self.look_out();
-            state = self.state();
-            state.looking -= 1;
-            if !state.queue.is_empty() {
-                continue;
-            }
             state.asleep += 1;
             let (woken, waited) = self
                 .called
-                .wait_timeout_while(state, IDLE, |state| state.queue.is_empty() && !state.is_closed)
+                .wait_timeout_while(state, IDLE, |state| state.called == 0 && !state.is_closed)
                 .unwrap_or_else(PoisonError::into_inner);
             state = woken;
+            if state.called > 0 {
+                state.called -= 1;
+                continue;
+            }
             state.asleep -= 1;
-            if waited.timed_out() && state.queue.is_empty() {
+            if waited.timed_out() {
                 state.threads -= 1;
                 return;
             }
+            state.coming += 1;
         }
     }
 
@@ -210,7 +223,7 @@ impl Pool {
 
     /// Waits for the next call without giving the CPU away.
     fn look_out(&self) {
-        if !may_look_out() {
+        if !has_several_cpus() {
             return;
         }
         let begin = Instant::now();

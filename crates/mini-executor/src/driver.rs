@@ -3,7 +3,7 @@
 //! Every thread in [`block_on`](crate::block_on) has a driver; the workers of a runtime share one. A timer or descriptor belongs
 //! to the driver of the thread that awaits it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
@@ -40,6 +40,7 @@ const NEVER: u64 = u64::MAX;
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Driver>>> = const { RefCell::new(None) };
+    static IS_SERVING: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Driver {
@@ -90,6 +91,11 @@ impl Driver {
     /// Makes it this thread's driver; the former one is to be put back.
     pub(crate) fn enter(driver: Option<Arc<Self>>) -> Option<Arc<Self>> {
         CURRENT.replace(driver)
+    }
+
+    /// Whether this thread is about to wake those whose timers and descriptors it has waited for: it has nothing else to do.
+    pub(crate) fn is_serving_here() -> bool {
+        IS_SERVING.get()
     }
 
     fn timers(&self) -> MutexGuard<'_, Timers> {
@@ -210,13 +216,14 @@ impl Driver {
         drop(held);
         if let Some(steward) = &self.steward {
             steward.has_served();
-            steward.call();
         }
         // Without a lock, and to the last: a waker may be a stranger's, and panic.
         let mut strangers = ToTheLast::default();
+        let outer = IS_SERVING.replace(true);
         for waker in wakers.drain(..) {
             strangers.call(|| waker.wake());
         }
+        IS_SERVING.set(outer);
         *self.room() = wakers;
         strangers.end();
     }

@@ -81,6 +81,11 @@ impl<'a> Executor<'a> {
         self.hub.get().map_or(0, |hub| hub.len())
     }
 
+    /// What its workers share, for who looks after them.
+    pub(crate) fn workers(&self) -> &'static Hub {
+        self.hub()
+    }
+
     /// Drops every future that is left. Nobody runs tasks any more.
     pub(crate) fn close_all(&self) {
         if let Some(hub) = self.hub.get() {

@@ -197,6 +197,21 @@ impl Hub {
             .or_else(|| self.workers().find_map(Worker::take_forgotten))
     }
 
+    /// Wakes a worker if there are tasks that nobody comes to: since the look before, which left `seen`, their worker has not polled
+    /// anything else. Or if there are tasks for all, and one has had the time to come.
+    pub(crate) fn rescue(&self, seen: &mut Vec<u32>) {
+        seen.resize(self.workers().count(), 0);
+        let mut is_any_forgotten = self.waiting.0.load(Relaxed) > 0;
+        for (worker, seen) in self.workers().zip(seen) {
+            let (has_tasks, polls) = worker.progress();
+            is_any_forgotten |= has_tasks && polls == *seen;
+            *seen = polls;
+        }
+        if is_any_forgotten {
+            self.idle.0.notify();
+        }
+    }
+
     /// Whether there are tasks that a searching worker could take.
     pub(crate) fn is_any_queued(&self) -> bool {
         self.waiting.0.load(Relaxed) > 0 || self.workers().any(|worker| !worker.ring.is_empty())

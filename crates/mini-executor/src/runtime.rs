@@ -17,6 +17,7 @@ use crate::executor::Executor;
 use crate::steward::Steward;
 use crate::sync::Notify;
 use crate::task::Task;
+use crate::thread::has_several_cpus;
 
 /// How long the workers have to come to the end of a poll when the runtime ends.
 const LAST_POLLS: Duration = Duration::from_millis(100);
@@ -105,6 +106,7 @@ impl Runtime {
             over: Notify::new(),
             is_closed: AtomicBool::new(false),
         });
+        shared.executor.workers().idle.0.set_lonely(!has_several_cpus());
         let mut runtime = Self { shared, workers: Vec::new(), steward: None };
         // Should one be refused, those that were made end with the runtime.
         for number in 0..workers {
@@ -115,7 +117,7 @@ impl Runtime {
         let shared = runtime.shared.clone();
         let attend = move || {
             if let Some(steward) = shared.driver.steward() {
-                steward.attend(&shared.driver, || shared.is_over.load(Ordering::Acquire));
+                steward.attend(&shared.driver, shared.executor.workers(), || shared.is_over.load(Ordering::Acquire));
             }
         };
         runtime.steward = Some(std::thread::Builder::new().name("mini-steward".to_owned()).spawn(attend)?);

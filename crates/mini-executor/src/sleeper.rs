@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use crate::blocking;
 use crate::driver::Driver;
-use crate::thread::token;
+use crate::thread::{has_several_cpus, token};
 
 /// See the module.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Sleeper {
     /// A call that blocks may end any moment, and being woken takes longer than most calls: looks out for it without giving the CPU
     /// away. Tells whether it came.
     fn look_out(&self) -> bool {
-        if !blocking::may_look_out() {
+        if !has_several_cpus() {
             return false;
         }
         let begin = Instant::now();
@@ -82,7 +82,11 @@ impl Sleeper {
 
     /// Tells whether to sleep; not if it was woken meanwhile.
     fn fall_asleep(&self, how: u8) -> bool {
-        self.state.compare_exchange(AWAKE, how, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        let falls_asleep = self.state.compare_exchange(AWAKE, how, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if falls_asleep && let Some(steward) = self.driver.steward() {
+            steward.rests();
+        }
+        falls_asleep
     }
 
     /// Tells whether to wait for the driver's descriptors. [`is_awake`](Self::is_awake) has to follow.
@@ -90,10 +94,13 @@ impl Sleeper {
         self.fall_asleep(ASLEEP_IN_REACTOR)
     }
 
-    /// Sleep ended, for whatever reason; a wake stays to be seen.
+    /// Sleep ended, for whatever reason; a wake stays to be seen. Once for each time it fell asleep.
     pub(crate) fn is_awake(&self) {
         for how in [ASLEEP, ASLEEP_IN_REACTOR] {
             let _ = self.state.compare_exchange(how, AWAKE, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        if let Some(steward) = self.driver.steward() {
+            steward.rises();
         }
     }
 
@@ -101,7 +108,7 @@ impl Sleeper {
     pub(crate) fn park(self: &Arc<Self>, time: Option<Duration>) {
         let steward = self.driver.steward();
         if let Some(steward) = steward {
-            steward.rests(self);
+            steward.lies_down(self);
         }
         if self.fall_asleep(ASLEEP) {
             match time {
@@ -111,7 +118,7 @@ impl Sleeper {
             self.is_awake();
         }
         if let Some(steward) = steward {
-            steward.rises(self);
+            steward.gets_up(self);
         }
     }
 }

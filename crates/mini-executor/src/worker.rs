@@ -21,9 +21,10 @@
 //! worker has not come to the end of its poll ([`Worker::take_forgotten`]). Two that play ping-pong are not torn apart by that: the slot
 //! changes every 100 ns.
 //!
-//! **What is left of the danger**: a task stays hidden while that one poll lasts where all siblings sleep, and it was the only one
-//! that the poll woke. (A second wake, or a spawn, puts a task into the ring, for which a sibling is woken, who then finds the slot, too.)
-//! To close that gap somebody who is awake has to look at the clock: a watchdog, which reports so long a poll anyway, may wake a sibling.
+//! **What is left of the danger**: where all siblings sleep, and it was the only task that the poll woke, nobody searches. (A second
+//! wake, or a spawn, puts a task into the ring, for which a sibling is woken, who then finds the slot, too.) To close that gap somebody who
+//! is awake has to look at the clock. In a [`Runtime`](crate::Runtime) that is the [steward](crate::steward), who wakes a sibling after
+//! one or two milliseconds; workers of an [`Executor`](crate::Executor) on threads of your own have none, and the task waits.
 //!
 //! A task that is woken while it is polled, by yielding for instance, never goes into the slot, but behind all others.
 //!
@@ -169,6 +170,11 @@ impl Worker {
         }
     }
 
+    /// Tasks that wait for it, and the number of its polls so far: who looks twice, and finds the same, sees tasks it does not come to.
+    pub(crate) fn progress(&self) -> (bool, u32) {
+        (!self.ring.is_empty() || !self.slot.is_empty(), self.polls.load(Relaxed))
+    }
+
     /// The task in the slot, if the worker does not come to it: watches for a moment whether it does.
     pub(crate) fn take_forgotten(&self) -> Option<Scheduled> {
         let (task, polls) = (self.slot.peek(), self.polls.load(Relaxed));
@@ -192,7 +198,7 @@ impl Current {
         if let Err(task) = self.ring.push(task) {
             self.overflow(task);
         }
-        self.worker.hub.idle.0.notify();
+        self.worker.hub.idle.0.notify_siblings();
     }
 
     /// Queues a task that was just woken before all others.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`how_it_works`] | what happens between `spawn` and a result; the files in the order to read them |
 //! | [`task_states`] | what the bits in a task's header mean, and who may change them |
+//! | [`stealing_and_parking`] | where a task waits when several threads could run it, who comes for it, who sleeps and who is woken |
 //! | [`timers`] | how a thread sleeps until exactly then, and why a timer may ask not to be exact |
 //! | [`left_out`] | what this crate does not do, and what to do instead |
 //!
@@ -18,6 +19,10 @@ pub mod how_it_works {
 
 pub mod task_states {
     #![doc = include_str!("docs/task_states.md")]
+}
+
+pub mod stealing_and_parking {
+    #![doc = include_str!("docs/stealing_and_parking.md")]
 }
 
 pub mod timers {

@@ -62,6 +62,16 @@ impl<'a> Executor<'a> {
     }
 
     /// Whether every task has ended. Who has joined all tasks finds it empty; with others spawning, it may be outdated at once.
+    ///
+    /// ```
+    /// use mini_executor::{Executor, block_on};
+    ///
+    /// let executor = Executor::new();
+    /// let task = executor.spawn(async {});
+    /// assert!(!executor.is_empty());
+    /// block_on(executor.run(task));
+    /// assert!(executor.is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.hub.get().is_none_or(|hub| hub.is_empty())
     }

@@ -55,6 +55,8 @@ const fn sleepers(counts: u32) -> u32 {
 
 /// See the module.
 pub(crate) struct Idle {
+    /// Searchers and sleepers. In one word, so that "does anybody search, does anybody sleep" is one load, which every spawn makes, and
+    /// so that a sleeper becomes a searcher in one step: in between somebody would find neither, and wake a second.
     counts: AtomicU32,
     /// Workers that queue tasks for themselves wake nobody.
     is_lonely: AtomicBool,
@@ -65,6 +67,7 @@ pub(crate) struct Idle {
 struct Sleepers {
     /// Tells one sleep from another.
     last: u64,
+    /// In the order in which they went to sleep. As many as there are workers: to look through it is no work.
     list: Vec<Asleep>,
 }
 
@@ -175,11 +178,13 @@ impl Sleeper {
     fn leave_bed(&mut self, number: u64) {
         let mut sleepers = lock(&self.idle.sleepers);
         if let Some(index) = sleepers.list.iter().position(|asleep| asleep.number == number) {
+            // Nobody had chosen it: it was polled for another reason, and whoever queues next has to find it gone.
             let Asleep { waker, .. } = sleepers.list.remove(index);
             self.idle.counts.fetch_sub(SLEEPER, AcqRel);
             drop(sleepers);
             drop(waker);
         } else {
+            // Its waker was taken: `wake_one` has counted it as a searcher, and leaves the tasks to it.
             self.is_searching = true;
         }
     }
@@ -202,6 +207,8 @@ impl Sleeper {
     #[cold]
     fn stop_searching(&mut self, is_any_queued: impl FnOnce() -> bool) {
         self.is_searching = false;
+        // In this order, as when it goes to sleep: first it says that it does not search any more, then it looks. A task that is queued
+        // before this is seen by the look; one that is queued after it finds no searcher, and its queuer wakes somebody.
         let before = self.idle.counts.fetch_sub(SEARCHER, AcqRel);
         fence(SeqCst);
         if searchers(before) == 1 && is_any_queued() {

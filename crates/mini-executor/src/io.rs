@@ -52,6 +52,17 @@ impl<T: AsFd> Async<T> {
     ///
     /// # Errors
     /// When the system refuses.
+    ///
+    /// ```
+    /// use mini_executor::Async;
+    /// use std::os::unix::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = Async::new(UnixDatagram::unbound()?)?;
+    /// # drop(socket);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(io: T) -> io::Result<Self> {
         let flags = fcntl_getfl(&io)?;
         if !flags.contains(OFlags::NONBLOCK) {
@@ -64,6 +75,21 @@ impl<T: AsFd> Async<T> {
     ///
     /// # Panics
     /// Never: only [`into_inner`](Self::into_inner) takes it out, and ends this value.
+    ///
+    /// For what needs no waiting: addresses, options. What would block fails with `WouldBlock` here.
+    ///
+    /// ```
+    /// use mini_executor::Async;
+    /// use std::io::{ErrorKind, Read};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (_here, there) = UnixStream::pair()?;
+    /// let there = Async::new(there)?;
+    /// assert_eq!(there.get_ref().read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn get_ref(&self) -> &T {
         self.io.as_ref().expect("it is there until into_inner")
     }
@@ -72,6 +98,18 @@ impl<T: AsFd> Async<T> {
     ///
     /// # Panics
     /// Never.
+    ///
+    /// ```
+    /// use mini_executor::Async;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (_here, there) = UnixStream::pair()?;
+    /// let stream: UnixStream = Async::new(there)?.into_inner();
+    /// stream.set_nonblocking(false)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn into_inner(mut self) -> T {
         self.deregister();
         self.io.take().expect("it is there until now")
@@ -81,6 +119,9 @@ impl<T: AsFd> Async<T> {
     ///
     /// # Errors
     /// As the operation; and when the descriptor can't be registered with epoll.
+    ///
+    /// The operation has to be one attempt, and to say `WouldBlock` where it cannot go on: that is what it is waited for. It may be called
+    /// several times. For an example see [`Async`].
     pub async fn read_with<'a, R>(&'a self, mut operation: impl FnMut(&'a T) -> io::Result<R>) -> io::Result<R> {
         poll_fn(|context| self.attempt(Interest::Read, context, &mut operation)).await
     }
@@ -89,6 +130,19 @@ impl<T: AsFd> Async<T> {
     ///
     /// # Errors
     /// As the operation; and when the descriptor can't be registered with epoll.
+    ///
+    /// ```
+    /// use mini_executor::{Async, block_on};
+    /// use std::io::Write;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (here, _there) = UnixStream::pair()?;
+    /// let here = Async::new(here)?;
+    /// assert_eq!(block_on(here.write_with(|mut stream| stream.write(b"hello")))?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn write_with<'a, R>(&'a self, mut operation: impl FnMut(&'a T) -> io::Result<R>) -> io::Result<R> {
         poll_fn(|context| self.attempt(Interest::Write, context, &mut operation)).await
     }

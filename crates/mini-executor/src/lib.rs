@@ -38,9 +38,11 @@
 //! is to keep timers and sockets from being served by another thread of the same [`Runtime`].
 //!
 //! # Where to begin reading
-//! With the pages in [`docs`], or at once with `task/state.rs`: a task's state, and why it is kept in two words. Then `task/header.rs`, `task/core.rs`, `task/local.rs`; `home.rs`,
-//! the run queue; `local.rs`; `driver.rs`, what a thread does when no task is ready; `timers.rs` and `reactor.rs`. What several threads need
-//! stands apart: `task/shared.rs`, `queue.rs`, `idle.rs`, `hub.rs`, `worker.rs`.
+//! With the pages in [`docs`], or at once with `task/state.rs`: a task's state, and why it is kept in two words. Then the task itself,
+//! `task/header.rs`, `task/core.rs`, `task/local.rs` and, for its handle, `task/join.rs`; `home.rs`, the run queue; `local.rs`, the executor;
+//! `block_on.rs`, `sleeper.rs` and `driver.rs`, what a thread does when no task is ready; `timers.rs` and `reactor.rs`. What several
+//! threads need stands apart, and has a page of its own, [`docs::stealing_and_parking`]: `task/shared.rs`, `hub.rs`, `worker.rs`,
+//! `queue.rs`, `idle.rs`, and `steward.rs`, who sees to it that timers are served beside a task that computes.
 
 mod block_on;
 mod blocking;

@@ -79,6 +79,18 @@ impl Runtime {
     ///
     /// # Errors
     /// When `workers` is 0, and when the system refuses a thread.
+    ///
+    /// ```
+    /// use mini_executor::Runtime;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let workers = std::thread::available_parallelism()?.get();
+    /// let runtime = Runtime::new(workers)?;
+    /// # drop(runtime);
+    /// assert!(Runtime::new(0).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(workers: usize) -> io::Result<Self> {
         if workers == 0 {
             return Err(io::Error::new(
@@ -113,12 +125,30 @@ impl Runtime {
     }
 
     /// Spawns a task.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = mini_executor::Runtime::new(1)?;
+    /// let task = runtime.spawn(async { 6 * 7 });
+    /// assert_eq!(runtime.block_on(task), 42);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Task<T> {
         self.shared.executor.spawn_with(future, (), Location::caller())
     }
 
     /// Spawns a task with a name, by which reports tell it.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = mini_executor::Runtime::new(1)?;
+    /// let task = runtime.spawn_named("ticker", async {});
+    /// assert_eq!(task.name(), Some("ticker"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn_named<T: Send + 'static>(
         &self,
@@ -129,6 +159,17 @@ impl Runtime {
     }
 
     /// Runs a call on a thread where it may block, as [`spawn_blocking`](crate::spawn_blocking) does, but in this runtime's pool.
+    ///
+    /// [`shutdown`](Self::shutdown) waits for its calls, too, and tells which it could not wait for.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = mini_executor::Runtime::new(1)?;
+    /// let sum = runtime.spawn_blocking(|| (1..=1_000).sum::<u64>());
+    /// assert_eq!(runtime.block_on(sum), 500_500);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
         self.shared.pool.spawn(call, Location::caller())
@@ -138,12 +179,40 @@ impl Runtime {
     ///
     /// # Panics
     /// Inside a task, or another `block_on`.
+    ///
+    /// The future may borrow, and need not be `Send`: it stays on this thread, which is none of the workers. While it waits this thread
+    /// may be the one that serves the runtime's timers and sockets.
+    ///
+    /// ```
+    /// use mini_executor::{Runtime, sleep};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = Runtime::new(1)?;
+    /// let words = vec!["not", "moved"];
+    /// runtime.block_on(async {
+    ///     sleep(Duration::from_millis(1)).await;
+    ///     assert_eq!(words.len(), 2);
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         block_on_with(self.shared.driver.clone(), future)
     }
 
     /// A handle with which tasks spawn tasks.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = mini_executor::Runtime::new(1)?;
+    /// let handle = runtime.handle();
+    /// let from_elsewhere = std::thread::spawn(move || handle.spawn(async { 7 }));
+    /// assert_eq!(runtime.block_on(from_elsewhere.join().unwrap()), 7);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn handle(&self) -> Handle {
         Handle { shared: self.shared.clone() }
     }
@@ -151,6 +220,20 @@ impl Runtime {
     /// Ends the runtime: waits up to `deadline` for its tasks and for calls that block, then drops the futures of those that are left.
     /// What could not be ended is told: a call or a task that computes or waits in the kernel cannot be stopped from outside.
     /// Its thread goes on, and ends when it comes to an end by itself.
+    ///
+    /// ```
+    /// use mini_executor::Runtime;
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = Runtime::new(1)?;
+    /// runtime.block_on(runtime.spawn(async {}));
+    /// runtime.spawn(std::future::pending::<()>()).detach();
+    /// let report = runtime.shutdown(Duration::from_millis(20));
+    /// assert_eq!(report.cancelled, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shutdown(mut self, deadline: Duration) -> Report {
         let end = Instant::now() + deadline;
         let begun = self.shared.executor.len();
@@ -247,6 +330,16 @@ impl Handle {
     }
 
     /// As [`Runtime::spawn_blocking`].
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = mini_executor::Runtime::new(1)?;
+    /// let handle = runtime.handle();
+    /// let outer = runtime.spawn(async move { handle.spawn_blocking(|| "a call from a task").await });
+    /// assert_eq!(runtime.block_on(outer), "a call from a task");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
         self.shared.pool.spawn(call, Location::caller())
@@ -260,6 +353,8 @@ impl fmt::Debug for Handle {
 }
 
 /// How a runtime ended.
+///
+/// For an example see [`Runtime::shutdown`].
 #[derive(Debug)]
 pub struct Report {
     /// Tasks that came to their end while it was waited for them.
@@ -271,6 +366,29 @@ pub struct Report {
 }
 
 /// Something that goes on after its runtime's end.
+///
+/// ```
+/// use mini_executor::Runtime;
+/// use std::sync::mpsc;
+/// use std::time::Duration;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (release, held) = mpsc::channel::<()>();
+/// let (begun, has_begun) = mpsc::channel();
+/// let runtime = Runtime::new(1)?;
+/// let call = move || {
+///     begun.send(()).unwrap();
+///     held.recv()
+/// };
+/// runtime.spawn_blocking(call).detach();
+/// has_begun.recv().unwrap();
+/// let report = runtime.shutdown(Duration::from_millis(1));
+/// println!("{}", report.stuck[0]); // a call that blocks, spawned at src/main.rs:14:9, for 1.2ms
+/// # assert!(report.stuck[0].to_string().starts_with("a call that blocks, spawned at "));
+/// drop(release);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Stuck {
     /// What it is.

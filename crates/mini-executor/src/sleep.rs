@@ -33,6 +33,15 @@ pub fn sleep(duration: Duration) -> Sleep {
 }
 
 /// Waits until `deadline`. As [`sleep`].
+///
+/// ```
+/// use mini_executor::{block_on, sleep_until};
+/// use std::time::{Duration, Instant};
+///
+/// let deadline = Instant::now() + Duration::from_millis(1);
+/// block_on(sleep_until(deadline));
+/// assert!(Instant::now() >= deadline);
+/// ```
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep::at(clock::at(deadline))
 }
@@ -161,6 +170,17 @@ pub struct Interval {
 
 impl Interval {
     /// Waits for the next tick. If this future is dropped, the tick is not lost: the next call waits for it.
+    ///
+    /// ```
+    /// use mini_executor::{block_on, interval};
+    /// use std::time::Duration;
+    ///
+    /// block_on(async {
+    ///     let mut ticks = interval(Duration::from_millis(1));
+    ///     ticks.tick().await; // after 1 ms
+    ///     ticks.tick().await; // after 2 ms, counted from the beginning
+    /// });
+    /// ```
     pub async fn tick(&mut self) {
         let due = self.next.saturating_add(self.period);
         Sleep::at(due).await;

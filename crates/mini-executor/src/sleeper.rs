@@ -1,4 +1,16 @@
 //! A thread in [`block_on`](crate::block_on), as what wakes it.
+//!
+//! One word says what the thread does, and so what it takes to have it go on. All changes are exchanges: of a wake and a thread that goes to
+//! sleep at the same moment, one comes second and sees the first.
+//!
+//! | from | to | by | who also |
+//! |---|---|---|---|
+//! | `AWAKE` | `WOKEN` | a wake | does nothing more: the thread looks before it sleeps |
+//! | `AWAKE` | `ASLEEP`, `ASLEEP_IN_REACTOR` | the thread, if nobody has woken it | parks, or waits in epoll |
+//! | `ASLEEP` | `WOKEN` | a wake | unparks the thread |
+//! | `ASLEEP_IN_REACTOR` | `WOKEN` | a wake | writes to the eventfd that epoll watches |
+//! | either | `AWAKE` | the thread, when a timer or a descriptor has ended its sleep | serves |
+//! | `WOKEN` | `AWAKE` | the thread | polls |
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

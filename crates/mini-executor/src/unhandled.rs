@@ -23,6 +23,15 @@ pub struct Unhandled<'a> {
 
 impl Unhandled<'_> {
     /// The message, if the panic had one: `panic!` makes a string.
+    ///
+    /// `None` for what was thrown by `std::panic::panic_any` and is no string.
+    ///
+    /// ```
+    /// mini_executor::set_unhandled_hook(|panic| match panic.message() {
+    ///     Some(message) => eprintln!("{}: {message}", panic.spawned),
+    ///     None => eprintln!("{}: something that is no text", panic.spawned),
+    /// });
+    /// ```
     pub fn message(&self) -> Option<&str> {
         let literal = self.payload.downcast_ref::<&'static str>().copied();
         literal.or_else(|| self.payload.downcast_ref::<String>().map(String::as_str))

@@ -7,6 +7,12 @@
 //! Lifetimes hold it together. What wakers reach ([`Ready`]) owns no future and may live as long as anybody likes; the futures are in the
 //! set, which has the lifetime of what they borrow. A waker that is kept for too long finds the queue closed, and that is all.
 //!
+//! ```text
+//!   waker ---> Ticket: place 7, is it queued? ---> Ready: a queue of tickets, and who polls the set
+//!                          |
+//!   Set: places [ | | | | | | |*| ]  the future itself, which only who polls the set touches
+//! ```
+//!
 //! No lock is held while a future is polled or dropped, or a waker called: a child may spawn into the set that polls it, and a
 //! destructor may wake its siblings.
 

@@ -2,6 +2,7 @@
 //! no runtime, so that it builds in seconds.
 #![forbid(unsafe_code)]
 
+mod claims;
 mod compare;
 mod contender;
 mod output;
@@ -39,6 +40,8 @@ struct Cli {
 enum Command {
     /// Compare runtimes on this machine: time, CPU, switches and tails per unit of work, with intervals and verdicts.
     CompareRuntimes(Box<compare::Options>),
+    /// The sentences people repeat about concurrency, each with its verdict on this machine.
+    Claims(claims::Options),
     /// For who brings a contender: is it one?
     #[command(subcommand)]
     Contender(contender::Command),
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::CompareRuntimes(options) => compare::run(&options),
+        Command::Claims(options) => claims::run(&options),
         Command::Contender(command) => contender::run(&command),
         Command::SelfTest(options) => self_test::run(&options),
         Command::Schema { name: _ } => {

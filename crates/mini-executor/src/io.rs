@@ -51,8 +51,9 @@ impl<T: AsFd> Async<T> {
     /// Makes the descriptor non-blocking.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses. Inside a [deterministic runtime](crate::Runtime::deterministic): [`io::ErrorKind::Unsupported`].
     pub fn new(io: T) -> io::Result<Self> {
+        refuse_in_virtual_time()?;
         let flags = fcntl_getfl(&io)?;
         if !flags.contains(OFlags::NONBLOCK) {
             fcntl_setfl(&io, flags | OFlags::NONBLOCK)?;
@@ -143,6 +144,7 @@ impl<T: AsFd> Async<T> {
 
     /// Has the current thread's driver watch it.
     fn register(&self) -> io::Result<()> {
+        refuse_in_virtual_time()?;
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         if place.as_ref().is_some_and(|place| place.driver.is_current()) {
             return Ok(());
@@ -179,6 +181,18 @@ impl<T: AsFd> Async<T> {
             reactor.deregister(io.as_fd(), place.key);
         }
     }
+}
+
+/// What comes when from the kernel is not the seed's to decide.
+fn refuse_in_virtual_time() -> io::Result<()> {
+    if !Driver::is_current_virtual() {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "a deterministic runtime serves no descriptors: no seed decides when the kernel has something. \
+         Have the code under test take any reader and writer, and give it channels there",
+    ))
 }
 
 impl<T: AsFd> Drop for Async<T> {

@@ -45,6 +45,7 @@
 mod block_on;
 mod blocking;
 mod clock;
+pub mod deterministic;
 pub mod docs;
 mod driver;
 mod executor;
@@ -82,6 +83,7 @@ mod yield_now;
 
 pub use block_on::block_on;
 pub use blocking::{Blocking, spawn_blocking};
+pub use deterministic::{explore, try_explore};
 pub use executor::Executor;
 pub use group::{
     Cause, Child, Failure, GroupError, Panicked, SendTaskGroup, TaskGroup, group, send_group, try_group, try_send_group,
@@ -89,7 +91,7 @@ pub use group::{
 pub use io::Async;
 pub use local::LocalExecutor;
 pub use runtime::{Handle, Report, Runtime, Stuck, StuckIn};
-pub use sleep::{Interval, Sleep, TimedOut, interval, sleep, sleep_until, timeout};
+pub use sleep::{Interval, Sleep, TimedOut, interval, now, sleep, sleep_until, timeout};
 pub use task::{FallibleTask, Task};
 #[cfg(feature = "tokio-io")]
 pub use tokio_io::TokioIo;

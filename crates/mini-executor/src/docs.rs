@@ -5,6 +5,7 @@
 //! | [`how_it_works`] | what happens between `spawn` and a result; the files in the order to read them |
 //! | [`task_states`] | what the bits in a task's header mean, and who may change them |
 //! | [`timers`] | how a thread sleeps until exactly then, and why a timer may ask not to be exact |
+//! | [`deterministic`](crate::deterministic) | how a race that was found is found again: seeds, virtual time, what they decide and what not |
 //! | [`left_out`] | what this crate does not do, and what to do instead |
 //!
 //! **Numbers** without another source are medians of one 2-core virtual machine, taken from other runtimes before this crate was written

@@ -31,6 +31,7 @@
 //! | calls that block | [`spawn_blocking`] |
 //! | children that borrow, and end with their scope | [`group`](group()), [`send_group`] |
 //! | channels and locks, for tasks of any runtime | [`sync`] |
+//! | tests that hold in every order of turns, and repeat what they find | [`explore`], [`Runtime::deterministic`] |
 //!
 //! # What it is not
 //! It runs on Linux alone: epoll, eventfd and timerfd are used directly. It has no files (nothing can wait for them but a thread),

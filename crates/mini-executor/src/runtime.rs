@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::block_on::block_on_with;
 use crate::blocking::{Blocking, Pool, prepare};
-use crate::deterministic::{Limits, Simulation, Stop, Trace};
+use crate::deterministic::{Limits, Simulation};
 use crate::driver::Driver;
 use crate::executor::Executor;
 use crate::sleep::sleep;
@@ -47,16 +47,16 @@ const LAST_POLLS: Duration = Duration::from_millis(100);
 /// # }
 /// ```
 pub struct Runtime {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     steward: Option<JoinHandle<()>>,
 }
 
-struct Shared {
-    executor: Executor<'static>,
-    driver: Arc<Driver>,
-    /// In place of workers.
-    simulation: Option<Arc<Simulation>>,
+pub(crate) struct Shared {
+    pub(crate) executor: Executor<'static>,
+    pub(crate) driver: Arc<Driver>,
+    /// In place of workers, in a [deterministic](Runtime::deterministic) runtime.
+    pub(crate) simulation: Option<Arc<Simulation>>,
     pool: Arc<Pool>,
     is_over: AtomicBool,
     over: Notify,
@@ -151,42 +151,10 @@ impl Runtime {
         Ok(runtime)
     }
 
-    /// A runtime without threads, whose schedule is decided by `seed` and whose time is virtual: one seed, one run, however often.
-    /// Its tasks run in [`block_on`](Self::block_on), on the thread that calls it. For tests: see [`deterministic`](crate::deterministic),
-    /// and [`explore`](crate::explore) for many seeds at once.
-    ///
-    /// ```
-    /// use mini_executor::{Runtime, sleep};
-    /// use std::time::Duration;
-    ///
-    /// let runtime = Runtime::deterministic(7);
-    /// let task = runtime.spawn(async {
-    ///     sleep(Duration::from_secs(86_400)).await; // takes no time
-    ///     "done"
-    /// });
-    /// assert_eq!(runtime.block_on(task), "done");
-    /// println!("{}", runtime.trace().unwrap());
-    /// ```
-    pub fn deterministic(seed: u64) -> Self {
-        let simulation = Arc::new(Simulation::new(seed));
+    /// Without threads.
+    pub(crate) fn simulated(simulation: Arc<Simulation>) -> Self {
         let shared = Arc::new(Shared::new(Driver::new_virtual(), Some(simulation)));
         Self { shared, workers: Vec::new(), steward: None }
-    }
-
-    /// What ran so far, in which order, in a [deterministic](Self::deterministic) runtime; `None` in others.
-    pub fn trace(&self) -> Option<Trace> {
-        self.shared.simulation.as_ref().map(|simulation| simulation.trace())
-    }
-
-    /// Runs `future` in a deterministic runtime, within limits.
-    pub(crate) fn simulate<T>(
-        &self,
-        future: impl Future<Output = T>,
-        caller: &'static Location<'static>,
-        limits: Limits<'_>,
-    ) -> Result<T, Stop> {
-        let simulation = self.shared.simulation.as_ref().expect("it is called for deterministic runtimes alone");
-        simulation.drive(&self.shared.executor, &self.shared.driver, future, caller, limits)
     }
 
     /// Spawns a task.

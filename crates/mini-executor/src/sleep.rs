@@ -41,10 +41,10 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// let took = Runtime::deterministic(1).block_on(async {
 ///     let begin = now();
-///     sleep(Duration::from_secs(3_600)).await;
+///     sleep(Duration::from_hours(1)).await;
 ///     now() - begin
 /// });
-/// assert_eq!(took, Duration::from_secs(3_600));
+/// assert_eq!(took, Duration::from_hours(1));
 /// ```
 pub fn now() -> Instant {
     clock::instant()

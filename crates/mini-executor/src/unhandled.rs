@@ -90,23 +90,14 @@ impl Listener {
         Self { former: HEARD.replace(Some(Vec::new())) }
     }
 
-    /// The first that was heard of since this was last asked.
-    pub(crate) fn first(&self) -> Option<String> {
-        HEARD.take().and_then(|heard| {
-            HEARD.set(Some(Vec::new()));
-            heard.into_iter().next()
-        })
+    /// Listens no more: the first that was heard of.
+    pub(crate) fn end(mut self) -> Option<String> {
+        HEARD.replace(self.former.take()).and_then(|heard| heard.into_iter().next())
     }
 
     /// Whether there is one on this thread that has heard of any.
     pub(crate) fn has_heard() -> bool {
         HEARD.with_borrow(|heard| heard.as_ref().is_some_and(|heard| !heard.is_empty()))
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        HEARD.set(self.former.take());
     }
 }
 

@@ -116,6 +116,7 @@ impl Explorer {
     /// # Errors
     /// With the first run that fails.
     #[track_caller]
+    #[expect(clippy::needless_pass_by_value, reason = "closures are written in place")]
     pub fn try_explore(
         &self,
         seeds: impl IntoIterator<Item = u64>,
@@ -153,7 +154,7 @@ impl Explorer {
         let trace = runtime.trace().unwrap_or_default();
         // What is left is dropped now, and that may fail, too.
         let end = catch_unwind(AssertUnwindSafe(|| drop(runtime)));
-        let unhandled = listener.first();
+        let unhandled = listener.end();
         let failure = match (run, unhandled) {
             (Err(panic), _) => Some((Why::Panicked, message(&*panic))),
             (Ok(Err(stop @ Stop::Deadlock(_))), _) => Some((Why::Deadlock, stop.to_string())),

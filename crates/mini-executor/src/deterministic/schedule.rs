@@ -55,7 +55,7 @@ impl Schedule {
             seed if seed % 2 == 1 => Policy::EqualOdds,
             _ => {
                 let horizon = 1 << (u64::from(HORIZONS.start) + random.below(HORIZONS.len() as u64));
-                let changes = (1..1 + random.below(DEEPEST)).map(|_| random.below(horizon)).collect();
+                let changes = (1..=random.below(DEEPEST)).map(|_| random.below(horizon)).collect();
                 Policy::Priorities { horizon, changes, lowered: Vec::new() }
             }
         };
@@ -93,11 +93,11 @@ impl Schedule {
 fn priority(seed: u64, lowered: &[u64], number: u64) -> (u64, u64) {
     match lowered.iter().rposition(|lowered| *lowered == number) {
         Some(place) => (0, (lowered.len() - place) as u64),
-        None => (1, Random(seed ^ number.wrapping_mul(0xD6E8_FEB8_6659_FD93)).next()),
+        None => (1, Random(!seed ^ number.wrapping_mul(0xD6E8_FEB8_6659_FD93)).next()),
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): every seed gives a stream of its own.
+/// `SplitMix64` (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014): every seed gives a stream of its own.
 #[derive(Debug)]
 struct Random(u64);
 
@@ -144,8 +144,15 @@ mod tests {
             assert_eq!(order(seed), order(seed));
             seen[seed as usize % 2].insert(order(seed));
         }
+        let [priorities, equal_odds] = seen;
         // 6! / (2! 2! 2!).
-        assert_eq!(seen.map(|orders| orders.len()), [90, 90]);
+        assert_eq!(equal_odds.len(), 90);
+        // Those with few switches: the depth is limited.
+        let in_one_go = [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]];
+        for order in in_one_go {
+            assert!(priorities.contains(&order.iter().flat_map(|number| [*number; 2]).collect::<Vec<_>>()));
+        }
+        assert!((30..90).contains(&priorities.len()), "{}", priorities.len());
     }
 
     #[test]

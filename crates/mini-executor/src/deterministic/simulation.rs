@@ -7,13 +7,14 @@ use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::pin::{Pin, pin};
+use std::panic::{Location, resume_unwind};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
+use super::root::Root;
 use super::schedule::Schedule;
 use super::trace::{Outcome, Trace, Who};
 use crate::block_on::Entered;
@@ -143,7 +144,10 @@ impl Simulation {
     /// The same for a call that was given to no runtime, if this thread drives one; else it is given back.
     pub(crate) fn adopt(job: Job) -> Result<(), Job> {
         match CURRENT.with_borrow(Clone::clone) {
-            Some(simulation) => Ok(simulation.call(job)),
+            Some(simulation) => {
+                simulation.call(job);
+                Ok(())
+            }
             None => Err(job),
         }
     }
@@ -228,7 +232,7 @@ impl Simulation {
         }
         let calls = std::mem::take(&mut state.calls);
         state.ready.extend(calls.into_iter().map(|(job, who)| Ready::Call(job, who)));
-        if root.waker.is_woken.swap(false, Ordering::Relaxed) {
+        if root.take_wake() {
             state.ready.push_back(Ready::Root(root.who.clone()));
         }
     }
@@ -298,43 +302,6 @@ impl State {
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("State").field("schedule", &self.schedule).field("now", &self.now).finish_non_exhaustive()
-    }
-}
-
-/// The future given to `block_on`.
-struct Root<'a, F> {
-    future: Pin<&'a mut F>,
-    who: Arc<Who>,
-    waker: Arc<RootWaker>,
-}
-
-struct RootWaker {
-    is_woken: AtomicBool,
-}
-
-impl Wake for RootWaker {
-    fn wake(self: Arc<Self>) {
-        self.is_woken.store(true, Ordering::Relaxed);
-    }
-}
-
-impl<'a, F: Future> Root<'a, F> {
-    fn new(future: Pin<&'a mut F>, caller: &'static Location<'static>) -> Self {
-        let who = Arc::new(Who { number: 0, name: None, spawned: caller });
-        Self { future, who, waker: Arc::new(RootWaker { is_woken: AtomicBool::new(true) }) }
-    }
-
-    fn poll(&mut self) -> std::thread::Result<Poll<F::Output>> {
-        let waker = Waker::from(self.waker.clone());
-        let mut context = Context::from_waker(&waker);
-        let poll = watchdog::Entry::begin_poll();
-        let polled = catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(&mut context)));
-        poll.end();
-        polled
-    }
-
-    fn outcome(&self) -> Outcome {
-        if self.waker.is_woken.load(Ordering::Relaxed) { Outcome::Yields } else { Outcome::Waits }
     }
 }
 

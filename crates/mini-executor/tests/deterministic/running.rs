@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mini_executor::deterministic::Outcome;
 use mini_executor::{Async, Runtime, interval, now, sleep, sleep_until, spawn_blocking, timeout, yield_now};
 
-const HOUR: Duration = Duration::from_secs(3_600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// What `call` panics with.
 pub(crate) fn panic_of<T>(call: impl FnOnce() -> T) -> String {

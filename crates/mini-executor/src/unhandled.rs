@@ -5,7 +5,7 @@
 //! to a hook that the program may replace.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -76,6 +76,8 @@ pub fn set_unhandled_hook(hook: impl Fn(Unhandled<'_>) + Send + Sync + 'static) 
 }
 
 thread_local! {
+    /// The task that panicked last: its address.
+    static CAUGHT: Cell<usize> = const { Cell::new(0) };
     /// What was heard of here, instead of by the hook, while somebody [listens](Listener).
     static HEARD: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
@@ -99,6 +101,17 @@ impl Listener {
     pub(crate) fn has_heard() -> bool {
         HEARD.with_borrow(|heard| heard.as_ref().is_some_and(|heard| !heard.is_empty()))
     }
+}
+
+/// The task at `address` has panicked, and that is its outcome.
+pub(crate) fn is_caught(address: usize) {
+    // On a thread that ends nobody asks.
+    let _ = CAUGHT.try_with(|caught| caught.set(address));
+}
+
+/// The task that panicked last on this thread since this was last asked; 0 for none.
+pub(crate) fn last_caught() -> usize {
+    CAUGHT.take()
 }
 
 /// Tells the hook. Never panics: it is called from destructors.

@@ -23,7 +23,7 @@ use crate::clock;
 use crate::driver::Driver;
 use crate::executor::Executor;
 use crate::task::{Row, Scheduled, Task};
-use crate::unhandled::Listener;
+use crate::unhandled::{self, Listener};
 use crate::watchdog;
 
 /// What a deterministic runtime has in place of workers.
@@ -198,7 +198,11 @@ impl Simulation {
                 },
                 Ready::Task(task, who) => {
                     let address = task.address();
-                    let outcome = task.run().into();
+                    unhandled::last_caught();
+                    let mut outcome = task.run().into();
+                    if outcome == Outcome::Ends && unhandled::last_caught() == address {
+                        outcome = Outcome::Panics;
+                    }
                     if !matches!(outcome, Outcome::Waits | Outcome::Yields) {
                         self.state().forget(address, &who);
                     }

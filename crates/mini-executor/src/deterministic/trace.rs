@@ -57,7 +57,6 @@ impl From<Turn> for Outcome {
             Turn::Waits => Self::Waits,
             Turn::IsReady => Self::Yields,
             Turn::Ended => Self::Ends,
-            Turn::Panicked => Self::Panics,
             Turn::Cancelled => Self::IsCancelled,
         }
     }

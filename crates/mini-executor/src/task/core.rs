@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
-use super::header::{Afar, Header, Outcome, Place, Polled, TaskRef, VTable};
+use super::header::{Afar, Header, Outcome, Place, TaskRef, VTable};
 use super::packed::{Packed, Slot};
 use super::shared::{self, Scheduled};
 use super::state::local as state;
@@ -138,11 +138,11 @@ impl<F: Future, N: Name> Core<F, N> {
         unsafe { &mut *(*task.cast::<Self>().as_ptr()).stage.with_mut(|stage| stage) }
     }
 
-    unsafe fn poll(task: TaskRef, context: &mut Context<'_>) -> Polled {
+    unsafe fn poll(task: TaskRef, context: &mut Context<'_>) -> bool {
         // SAFETY: as the table asks: there is a future, and who polls it has the stage. It is never moved.
         let future = unsafe { Pin::new_unchecked(&mut *Self::stage(task).future) };
         let polled = match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
-            Ok(Poll::Pending) => return Polled::Pending,
+            Ok(Poll::Pending) => return false,
             Ok(Poll::Ready(output)) => Ok(output),
             Err(panic) => Err(panic),
         };
@@ -163,10 +163,13 @@ impl<F: Future, N: Name> Core<F, N> {
                 Err(panic)
             }
         };
-        let polled = if outcome.is_ok() { Polled::Ended } else { Polled::Panicked };
+        let outcome = outcome.map_err(|panic| {
+            unhandled::is_caught(task.address());
+            Box::new(panic)
+        });
         // SAFETY: the place is free, and who polled the future has it until the task is done.
-        unsafe { Self::stage(task).outcome = ManuallyDrop::new(outcome.map_err(Box::new)) };
-        polled
+        unsafe { Self::stage(task).outcome = ManuallyDrop::new(outcome) };
+        true
     }
 
     unsafe fn drop_future(task: TaskRef) {

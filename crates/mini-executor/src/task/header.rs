@@ -75,20 +75,12 @@ pub(super) struct Afar {
     pub(super) abandon: unsafe fn(TaskRef),
 }
 
-/// What a poll came to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Polled {
-    Pending,
-    Ended,
-    Panicked,
-}
-
 /// What depends on the future's type and the kind of executor. Each function's `task` is the header of a task with exactly this table.
 pub(super) struct VTable {
     /// For handles on other threads.
     pub(super) afar: Afar,
-    /// Polls the future. When it came to its end or panicked, the outcome lies in its place.
-    pub(super) poll: unsafe fn(TaskRef, &mut Context<'_>) -> Polled,
+    /// Polls the future; `true` when it came to its end or panicked, and then the outcome lies in its place.
+    pub(super) poll: unsafe fn(TaskRef, &mut Context<'_>) -> bool,
     /// Drops the future.
     pub(super) drop_future: unsafe fn(TaskRef),
     /// Moves the outcome to where the pointer points: to an `Outcome<F::Output>`.

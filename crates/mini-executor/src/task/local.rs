@@ -8,7 +8,7 @@ use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::task::{Context, RawWaker, RawWakerVTable, Waker};
 
-use super::header::{Polled, TaskRef};
+use super::header::TaskRef;
 use super::packed::Packed;
 use super::state::{MOST_HERE, assert_countable, local, shared};
 use crate::home::Home;
@@ -202,10 +202,10 @@ pub(crate) fn run(task: TaskRef) {
     let waker = ManuallyDrop::new(unsafe { Waker::new(task.as_ptr(), &WAKER) });
     let poll = watchdog::begin(task.as_ptr());
     // SAFETY: the table is the task's own; there is a future, for the task is not done, and nobody else is polling it.
-    let polled = unsafe { (task.vtable.poll)(task, &mut Context::from_waker(&waker)) };
+    let ended = unsafe { (task.vtable.poll)(task, &mut Context::from_waker(&waker)) };
     poll.end();
     let word = task.local.get() & !local::RUNNING;
-    if polled != Polled::Pending {
+    if ended {
         task.local.set(word | local::DONE | local::OUTPUT);
         finish(task);
     } else if word & local::CLOSED != 0 {

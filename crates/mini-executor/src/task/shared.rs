@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use super::header::{Afar, Polled, TaskRef};
+use super::header::{Afar, TaskRef};
 use super::local::{drop_shared_reference, free};
 use super::packed::Packed;
 use super::shared_state::{ABANDONED, AWAITED, BEGIN, CLOSED, DONE, ONE, OUTPUT, RUNNING, SCHEDULED, is_idle};
@@ -23,8 +23,8 @@ pub(crate) enum Turn {
     Waits,
     /// It was woken meanwhile, and stands in a queue again.
     IsReady,
+    /// It came to its end, or panicked.
     Ended,
-    Panicked,
     Cancelled,
 }
 
@@ -95,11 +95,11 @@ impl Scheduled {
         let waker = ManuallyDrop::new(unsafe { Waker::new(task.as_ptr(), &WAKER) });
         let poll = watchdog::begin(task.as_ptr());
         // SAFETY: the table is the task's own; there is a future, for the task is not done, and the right to poll it is ours.
-        let polled = unsafe { (task.vtable.poll)(task, &mut Context::from_waker(&waker)) };
+        let ended = unsafe { (task.vtable.poll)(task, &mut Context::from_waker(&waker)) };
         poll.end();
-        if polled != Polled::Pending {
+        if ended {
             finish(task, OUTPUT);
-            return if polled == Polled::Ended { Turn::Ended } else { Turn::Panicked };
+            return Turn::Ended;
         }
         // Release: the next who polls it, on whatever thread, sees what this poll did. If it was not woken meanwhile the right is
         // gone with this step, and the task may be freed at any moment.

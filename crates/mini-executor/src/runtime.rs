@@ -207,8 +207,8 @@ impl Runtime {
     pub fn shutdown(mut self, deadline: Duration) -> Report {
         let end = Instant::now() + deadline;
         let begun = self.shared.executor.len();
-        if self.shared.simulation.is_some() {
-            let is_over = || self.shared.executor.is_empty();
+        if let Some(simulation) = &self.shared.simulation {
+            let is_over = || self.shared.executor.is_empty() && !simulation.has_calls();
             let limits = Limits { is_over: Some(&is_over), ..Limits::default() };
             let _ = self.simulate(async { sleep(deadline).await }, Location::caller(), limits);
         }

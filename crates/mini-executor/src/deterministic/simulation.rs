@@ -141,7 +141,13 @@ impl Simulation {
         state.calls.push((job, who));
     }
 
-    /// The same for a call that was given to no runtime, if this thread drives one; else it is given back.
+    /// Whether there are calls that have not begun.
+    pub(crate) fn has_calls(&self) -> bool {
+        let state = self.state();
+        !state.calls.is_empty() || state.ready.iter().any(|ready| matches!(ready, Ready::Call(..)))
+    }
+
+    /// As [`call`](Self::call), for a call that was given to no runtime, if this thread drives one; else it is given back.
     pub(crate) fn adopt(job: Job) -> Result<(), Job> {
         match CURRENT.with_borrow(Clone::clone) {
             Some(simulation) => {

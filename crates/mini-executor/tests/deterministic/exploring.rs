@@ -176,6 +176,31 @@ fn a_panic_that_is_joined_fails_nothing() {
     });
 }
 
+/// Somebody is held up while another one takes thirty turns: once in 2^30 runs by equal odds.
+#[test]
+fn what_takes_one_to_be_held_up_for_long_is_found() {
+    let test = async |runtime: &Runtime| {
+        let is_ready = Arc::new(AtomicU32::new(0));
+        let prepares = is_ready.clone();
+        let prepares = runtime.spawn_named("prepares", async move {
+            yield_now().await;
+            prepares.store(1, Ordering::Relaxed);
+        });
+        let uses = runtime.spawn_named("uses", async move {
+            for _ in 0..30 {
+                yield_now().await;
+            }
+            assert_eq!(is_ready.load(Ordering::Relaxed), 1, "used before it was ready");
+        });
+        prepares.await;
+        uses.await;
+    };
+    let failed = try_explore(0..200, test).unwrap_err();
+    assert!(failed.message.contains("used before it was ready"), "{failed}");
+    assert_eq!(failed.seed % 2, 0, "by priorities");
+    assert!(try_explore((1..200).step_by(2), test).is_ok(), "the odds are a hundred in 2^30");
+}
+
 #[test]
 fn a_livelock_ends_by_the_limit() {
     let failed = Explorer::new().steps(500).try_explore([9], async |runtime| {

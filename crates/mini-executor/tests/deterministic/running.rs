@@ -232,8 +232,34 @@ fn shutdown_runs_what_there_is_in_virtual_time() {
     }
     let report = runtime.shutdown(3 * HOUR + HOUR / 2);
     assert_eq!((report.finished, report.cancelled, report.stuck.len()), (3, 2, 0));
+    static CALLED: AtomicU32 = AtomicU32::new(0);
     let runtime = Runtime::deterministic(8);
     runtime.spawn(async { yield_now().await }).detach();
+    for _ in 0..10 {
+        runtime.spawn_blocking(|| CALLED.fetch_add(1, Ordering::Relaxed)).detach();
+    }
     let report = runtime.shutdown(HOUR);
-    assert_eq!((report.finished, report.cancelled), (1, 0));
+    assert_eq!((report.finished, report.cancelled, CALLED.load(Ordering::Relaxed)), (1, 0, 10));
+}
+
+#[test]
+fn two_threads_in_one_runtime_are_refused() {
+    let runtime = Runtime::deterministic(8);
+    let message = runtime.block_on(async {
+        std::thread::scope(|scope| scope.spawn(|| panic_of(|| runtime.block_on(async {}))).join().unwrap())
+    });
+    assert!(message.contains("on two threads at once"), "{message}");
+    runtime.block_on(async {});
+}
+
+#[test]
+fn other_threads_keep_real_time() {
+    let runtime = Runtime::deterministic(8);
+    let (virtual_hours, real) = runtime.block_on(async {
+        let begin = now();
+        sleep(100 * HOUR).await;
+        (now() - begin, std::thread::spawn(|| (now(), Instant::now())).join().unwrap())
+    });
+    assert_eq!(virtual_hours, 100 * HOUR);
+    assert!(real.1 - real.0 < HOUR);
 }

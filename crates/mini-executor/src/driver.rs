@@ -99,10 +99,11 @@ impl Driver {
         Self::current_address() == self.address()
     }
 
-    /// Whether this thread has a driver, and that has anything that tasks may have to be interrupted for.
+    /// Whether this thread has a driver, and that has anything that tasks may have to be interrupted for. One with virtual time has.
     #[inline]
     pub(crate) fn is_current_watching() -> bool {
-        CURRENT.with_borrow(|current| current.as_ref().is_some_and(|current| current.is_watching()))
+        CURRENT
+            .with_borrow(|current| current.as_ref().is_some_and(|current| current.is_virtual || current.is_watching()))
     }
 
     /// Makes it this thread's driver; the former one is to be put back.

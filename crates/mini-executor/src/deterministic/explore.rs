@@ -13,7 +13,8 @@ use crate::unhandled::Listener;
 /// Runs `test` once for each seed, in a fresh [deterministic runtime](Runtime::deterministic) each time.
 ///
 /// A run fails when the test panics, when a task panics that nobody joins, when everybody waits and no timer is armed (a deadlock), and
-/// when it takes more than a million steps.
+/// when it takes more than a million steps. It is then run once more, to see whether the seed repeats it; so Rust's own message of its
+/// panic comes twice.
 ///
 /// # Panics
 /// When a run fails. The message says with which seed, why, and what ran in which order.

@@ -29,7 +29,7 @@ impl Wake for RootWaker {
 
 impl<'a, F: Future> Root<'a, F> {
     pub(super) fn new(future: Pin<&'a mut F>, caller: &'static Location<'static>) -> Self {
-        let who = Arc::new(Who { number: 0, name: None, spawned: caller });
+        let who = Arc::new(Who { number: 0, is_inner: false, name: None, spawned: caller });
         Self { future, who, waker: Arc::new(RootWaker { is_woken: AtomicBool::new(true) }) }
     }
 

@@ -62,6 +62,11 @@ impl Schedule {
         Self { seed, random, steps: 0, policy }
     }
 
+    /// Whether somebody who is ready inside a task is to wait, and the next one is looked at.
+    pub(super) fn passes_over(&mut self) -> bool {
+        !matches!(self.policy, Policy::InOrder) && self.random.below(2) == 1
+    }
+
     /// Takes out who goes on; `number` tells a task's number, in order of spawn.
     pub(super) fn pick<T>(&mut self, ready: &mut VecDeque<T>, number: impl Fn(&T) -> u64) -> Option<T> {
         if ready.is_empty() {

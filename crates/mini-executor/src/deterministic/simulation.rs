@@ -45,6 +45,8 @@ struct State {
     spawned: u64,
     /// Virtual time, in nanoseconds.
     now: u64,
+    /// The number of who has his turn.
+    current: u64,
     trace: Trace,
 }
 
@@ -114,6 +116,7 @@ impl Simulation {
             tasks: HashMap::new(),
             spawned: 0,
             now: 0,
+            current: 0,
             trace: Trace::default(),
         };
         Self { state: Mutex::new(state), is_driven: AtomicBool::new(false) }
@@ -139,6 +142,21 @@ impl Simulation {
         let mut state = self.state();
         let who = state.number(None, job.spawned);
         state.calls.push((job, who));
+    }
+
+    /// Inside a task that runs tasks of its own: whether the one who is ready first lets the next one go before.
+    pub(crate) fn passes_over() -> bool {
+        let simulation = CURRENT.with_borrow(Clone::clone);
+        simulation.is_some_and(|simulation| simulation.state().schedule.passes_over())
+    }
+
+    /// Inside a task that runs tasks of its own: whose turn it is.
+    pub(crate) fn is_polled(name: Option<&str>, spawned: &'static Location<'static>) {
+        if let Some(simulation) = CURRENT.with_borrow(Clone::clone) {
+            let number = simulation.state().current;
+            let who = Who { number, is_inner: true, name: name.map(str::to_owned), spawned };
+            simulation.note(Arc::new(who), Outcome::IsPolled);
+        }
     }
 
     /// Whether there are calls that have not begun.
@@ -190,6 +208,7 @@ impl Simulation {
                 return Err(Stop::TooManySteps(steps));
             }
             steps += 1;
+            self.state().current = next.who().number;
             match next {
                 Ready::Root(who) => match root.poll() {
                     Ok(Poll::Ready(result)) => {
@@ -286,7 +305,7 @@ impl Simulation {
 impl State {
     fn number(&mut self, name: Option<String>, spawned: &'static Location<'static>) -> Arc<Who> {
         self.spawned += 1;
-        Arc::new(Who { number: self.spawned, name, spawned })
+        Arc::new(Who { number: self.spawned, is_inner: false, name, spawned })
     }
 
     /// Forgets the task that was spawned first of those that are not done.

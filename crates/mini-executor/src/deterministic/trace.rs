@@ -15,9 +15,12 @@ const SHOWN: (usize, usize) = (40, 80);
 
 /// A task of a deterministic runtime, or what is given to `block_on`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Who {
     /// 0 for the future given to `block_on`; tasks and calls that block are counted from 1, in the order in which they were spawned.
     pub number: u64,
+    /// It is one of those that the task of this number runs itself: a child of a group, a task of a `LocalExecutor`.
+    pub is_inner: bool,
     /// The task's name, if it was given one.
     pub name: Option<String>,
     /// Where it was spawned.
@@ -26,12 +29,17 @@ pub struct Who {
 
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { number, name, spawned } = self;
-        match name {
-            _ if *number == 0 => write!(f, "block_on at {spawned}"),
-            Some(name) => write!(f, "task {number} {name:?}, spawned at {spawned}"),
-            None => write!(f, "task {number}, spawned at {spawned}"),
+        let Self { number, is_inner, name, spawned } = self;
+        match (number, is_inner) {
+            (0, false) => return write!(f, "block_on at {spawned}"),
+            (0, true) => f.write_str("  in block_on: one")?,
+            (number, false) => write!(f, "task {number}")?,
+            (number, true) => write!(f, "  in task {number}: one")?,
         }
+        if let Some(name) = name {
+            write!(f, " {name:?}")?;
+        }
+        write!(f, ", spawned at {spawned}")
     }
 }
 
@@ -47,6 +55,8 @@ pub enum Outcome {
     Ends,
     /// It panicked.
     Panics,
+    /// It has a turn inside the task that runs it. What that came to is not known.
+    IsPolled,
     /// It was cancelled before: its future was dropped.
     IsCancelled,
 }
@@ -69,6 +79,7 @@ impl fmt::Display for Outcome {
             Self::Yields => "yields",
             Self::Ends => "ends",
             Self::Panics => "panics",
+            Self::IsPolled => "is polled",
             Self::IsCancelled => "is cancelled",
         })
     }
@@ -117,8 +128,10 @@ impl Trace {
     pub(super) fn push(&mut self, at: Duration, who: Arc<Who>, outcome: Outcome) {
         self.count += 1;
         // FNV-1a, on whole words.
-        let word = who.number << 3 | outcome as u64;
-        self.hash = (self.hash ^ word).wrapping_mul(0x0100_0000_01B3).rotate_left(23);
+        let place = u64::from(who.is_inner) * (u64::from(who.spawned.line()) << 32 | u64::from(who.spawned.column()));
+        for word in [who.number << 3 | outcome as u64, place] {
+            self.hash = (self.hash ^ word).wrapping_mul(0x0100_0000_01B3).rotate_left(23);
+        }
         if self.steps.len() == KEPT {
             self.steps.pop_front();
         }
@@ -134,6 +147,12 @@ impl Trace {
                     if first.who == step.who && first.at == step.at && last.outcome == Outcome::Yields =>
                 {
                     *last = step;
+                }
+                // That somebody inside has had a turn is said.
+                Some((first, last))
+                    if first.who.is_inner && first.who.number == step.who.number && step.outcome == Outcome::Yields =>
+                {
+                    *last = first;
                 }
                 _ => lines.push((step, step)),
             }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_lite::FutureExt;
 use mini_executor::deterministic::{Explorer, Outcome, Why};
 use mini_executor::sync::{Mutex, mpsc};
-use mini_executor::{Runtime, Task, explore, sleep, timeout, try_explore, yield_now};
+use mini_executor::{LocalExecutor, Runtime, Task, explore, group, send_group, sleep, timeout, try_explore, yield_now};
 
 use super::running::panic_of;
 
@@ -90,6 +90,64 @@ fn three_tasks_come_in_all_six_orders() {
         orders.lock().unwrap().insert(order.lock().unwrap().clone());
     });
     assert_eq!(orders.lock().unwrap().len(), 6);
+}
+
+/// In how many orders three come that run inside one task.
+fn orders_inside(seeds: std::ops::Range<u64>, run: &impl AsyncFn(&(dyn Fn(u32) + Sync))) -> usize {
+    let orders = StdMutex::new(HashSet::new());
+    explore(seeds, async |_| {
+        let order = StdMutex::new(Vec::new());
+        run(&|number| order.lock().unwrap().push(number)).await;
+        orders.lock().unwrap().insert(order.into_inner().unwrap());
+    });
+    orders.into_inner().unwrap().len()
+}
+
+#[test]
+fn children_and_local_tasks_come_in_all_orders() {
+    let in_group = async |note: &(dyn Fn(u32) + Sync)| {
+        group(async |group| [1, 2, 3].map(|number| drop(group.spawn(async move { note(number) })))).await;
+    };
+    let in_send_group = async |note: &(dyn Fn(u32) + Sync)| {
+        send_group(async |group| [1, 2, 3].map(|number| drop(group.spawn(async move { note(number) })))).await;
+    };
+    let in_local = async |note: &(dyn Fn(u32) + Sync)| {
+        let executor = LocalExecutor::new();
+        let tasks = [1, 2, 3].map(|number| executor.spawn(async move { note(number) }));
+        executor
+            .run(async {
+                for task in tasks {
+                    task.await;
+                }
+            })
+            .await;
+    };
+    assert_eq!(orders_inside(1..300, &in_group), 6);
+    assert_eq!(orders_inside(1..300, &in_send_group), 6);
+    assert_eq!(orders_inside(1..300, &in_local), 6);
+    // First come, first served.
+    assert_eq!(orders_inside(0..1, &in_group), 1);
+}
+
+#[test]
+fn others_come_between_the_children_of_a_group() {
+    let failed = try_explore(0..200, async |runtime| {
+        let count = Arc::new(AtomicU32::new(0));
+        let [here, there] = [count.clone(), count.clone()].map(|count| {
+            runtime.spawn(async move {
+                send_group(async |group| {
+                    group.spawn(async { count.store(1, Ordering::Relaxed) });
+                    let reads = group.spawn(async { count.swap(0, Ordering::Relaxed) });
+                    reads.await
+                })
+                .await
+            })
+        });
+        let read = here.await + there.await;
+        assert_eq!(read + count.load(Ordering::Relaxed), 2, "one store hides the other");
+    });
+    let told = failed.unwrap_err().to_string();
+    assert!(told.contains("is polled") && told.contains("in task 1: one, spawned at"), "{told}");
 }
 
 #[test]

@@ -226,13 +226,13 @@ fn futures_are_dropped_in_the_order_of_spawn() {
 
 #[test]
 fn shutdown_runs_what_there_is_in_virtual_time() {
+    static CALLED: AtomicU32 = AtomicU32::new(0);
     let runtime = Runtime::deterministic(8);
     for hours in 1..=5 {
         runtime.spawn(sleep(hours * HOUR)).detach();
     }
     let report = runtime.shutdown(3 * HOUR + HOUR / 2);
     assert_eq!((report.finished, report.cancelled, report.stuck.len()), (3, 2, 0));
-    static CALLED: AtomicU32 = AtomicU32::new(0);
     let runtime = Runtime::deterministic(8);
     runtime.spawn(async { yield_now().await }).detach();
     for _ in 0..10 {

@@ -52,11 +52,11 @@ pub(crate) fn block_on_with<T>(driver: Arc<Driver>, future: impl Future<Output =
 }
 
 /// The thread is in `block_on`.
-struct Entered(Arc<Driver>);
+pub(crate) struct Entered(Arc<Driver>);
 
 impl Entered {
     #[track_caller]
-    fn enter(driver: Arc<Driver>) -> Self {
+    pub(crate) fn enter(driver: Arc<Driver>) -> Self {
         assert!(
             !IS_ENTERED.replace(true),
             "block_on inside block_on: the thread would sleep, and every other task on it would wait. \

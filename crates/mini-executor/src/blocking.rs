@@ -20,6 +20,7 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use crate::deterministic::Simulation;
 use crate::strangers::wake;
 use crate::thread::has_several_cpus;
 use crate::unhandled;
@@ -48,7 +49,22 @@ const IDLE: Duration = Duration::from_secs(10);
 #[track_caller]
 pub fn spawn_blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
     static POOL: LazyLock<Arc<Pool>> = LazyLock::new(Arc::default);
-    POOL.spawn(call, Location::caller())
+    let (job, handle) = prepare(call, Location::caller());
+    if let Err(job) = Simulation::adopt(job) {
+        POOL.submit(job);
+    }
+    handle
+}
+
+/// A call, and the handle to it.
+pub(crate) fn prepare<T: Send + 'static>(
+    call: impl FnOnce() -> T + Send + 'static,
+    spawned: &'static Location<'static>,
+) -> (Job, Blocking<T>) {
+    let slot = Arc::new(Slot { place: Mutex::new(Place::Queued), spawned });
+    let promise = Promise(slot.clone());
+    let job = move || promise.0.run(call);
+    (Job { call: Box::new(job), spawned }, Blocking { slot: Some(slot) })
 }
 
 /// Calls that were handed over and are not done, in the whole process: while there are some, a thread that waits looks out for them.
@@ -87,9 +103,10 @@ struct State {
     is_closed: bool,
 }
 
-struct Job {
-    call: Box<dyn FnOnce() + Send>,
-    spawned: &'static Location<'static>,
+/// A call that has not begun. It never panics; dropped, it tells its handle.
+pub(crate) struct Job {
+    pub(crate) call: Box<dyn FnOnce() + Send>,
+    pub(crate) spawned: &'static Location<'static>,
 }
 
 /// A call that has begun.
@@ -109,12 +126,14 @@ impl Pool {
         call: impl FnOnce() -> T + Send + 'static,
         spawned: &'static Location<'static>,
     ) -> Blocking<T> {
-        let slot = Arc::new(Slot { place: Mutex::new(Place::Queued), spawned });
-        let promise = Promise(slot.clone());
-        let job = move || promise.0.run(call);
+        let (job, handle) = prepare(call, spawned);
+        self.submit(job);
+        handle
+    }
+
+    fn submit(self: &Arc<Self>, job: Job) {
         OUTSTANDING.fetch_add(1, Ordering::Relaxed);
-        self.push(Job { call: Box::new(job), spawned });
-        Blocking { slot: Some(slot) }
+        self.push(job);
     }
 
     fn push(self: &Arc<Self>, job: Job) {

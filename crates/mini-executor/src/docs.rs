@@ -6,6 +6,7 @@
 //! | [`task_states`] | what the bits in a task's header mean, and who may change them |
 //! | [`stealing_and_parking`] | where a task waits when several threads could run it, who comes for it, who sleeps and who is woken |
 //! | [`timers`] | how a thread sleeps until exactly then, and why a timer may ask not to be exact |
+//! | [`deterministic`](crate::deterministic) | how a race that was found is found again: seeds, virtual time, what they decide and what not |
 //! | [`left_out`] | what this crate does not do, and what to do instead |
 //!
 //! **Numbers** without another source are medians of one 2-core virtual machine, taken from other runtimes before this crate was written

@@ -34,6 +34,8 @@ pub(crate) struct Driver {
     room: Mutex<Vec<Waker>>,
     /// Where several threads share it: who sees to it that one of them serves.
     steward: Option<Steward>,
+    /// Its time is virtual, so that no descriptor can be waited for.
+    is_virtual: bool,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -53,7 +55,23 @@ impl Driver {
             is_being_served: AtomicBool::new(false),
             room: Mutex::new(Vec::new()),
             steward: None,
+            is_virtual: false,
         }
+    }
+
+    /// For a deterministic runtime.
+    pub(crate) fn new_virtual() -> Self {
+        Self { is_virtual: true, ..Self::new() }
+    }
+
+    /// Whether this thread's driver is a deterministic runtime's.
+    pub(crate) fn is_current_virtual() -> bool {
+        CURRENT.with_borrow(|current| current.as_ref().is_some_and(|current| current.is_virtual))
+    }
+
+    /// When the next timer is due, if there is one.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        Some(self.next_due.load(Ordering::Relaxed)).filter(|due| *due != NEVER)
     }
 
     /// For several threads, which have a [steward](Self::steward).
@@ -82,10 +100,11 @@ impl Driver {
         Self::current_address() == self.address()
     }
 
-    /// Whether this thread has a driver, and that has anything that tasks may have to be interrupted for.
+    /// Whether this thread has a driver, and that has anything that tasks may have to be interrupted for. One with virtual time has.
     #[inline]
     pub(crate) fn is_current_watching() -> bool {
-        CURRENT.with_borrow(|current| current.as_ref().is_some_and(|current| current.is_watching()))
+        CURRENT
+            .with_borrow(|current| current.as_ref().is_some_and(|current| current.is_virtual || current.is_watching()))
     }
 
     /// Makes it this thread's driver; the former one is to be put back.

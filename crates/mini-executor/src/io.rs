@@ -51,7 +51,7 @@ impl<T: AsFd> Async<T> {
     /// Makes the descriptor non-blocking.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses. Inside a [deterministic runtime](crate::Runtime::deterministic): [`io::ErrorKind::Unsupported`].
     ///
     /// ```
     /// use mini_executor::Async;
@@ -64,6 +64,7 @@ impl<T: AsFd> Async<T> {
     /// # }
     /// ```
     pub fn new(io: T) -> io::Result<Self> {
+        refuse_in_virtual_time()?;
         let flags = fcntl_getfl(&io)?;
         if !flags.contains(OFlags::NONBLOCK) {
             fcntl_setfl(&io, flags | OFlags::NONBLOCK)?;
@@ -197,6 +198,7 @@ impl<T: AsFd> Async<T> {
 
     /// Has the current thread's driver watch it.
     fn register(&self) -> io::Result<()> {
+        refuse_in_virtual_time()?;
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         if place.as_ref().is_some_and(|place| place.driver.is_current()) {
             return Ok(());
@@ -233,6 +235,18 @@ impl<T: AsFd> Async<T> {
             reactor.deregister(io.as_fd(), place.key);
         }
     }
+}
+
+/// What comes when from the kernel is not the seed's to decide.
+fn refuse_in_virtual_time() -> io::Result<()> {
+    if !Driver::is_current_virtual() {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "a deterministic runtime serves no descriptors: no seed decides when the kernel has something. \
+         Have the code under test take any reader and writer, and give it channels there",
+    ))
 }
 
 impl<T: AsFd> Drop for Async<T> {

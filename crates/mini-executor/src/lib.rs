@@ -31,6 +31,7 @@
 //! | calls that block | [`spawn_blocking`] |
 //! | children that borrow, and end with their scope | [`group`](group()), [`send_group`] |
 //! | channels and locks, for tasks of any runtime | [`sync`] |
+//! | tests that hold in every order of turns, and repeat what they find | [`explore`], [`Runtime::deterministic`] |
 //!
 //! # What it is not
 //! It runs on Linux alone: epoll, eventfd and timerfd are used directly. It has no files (nothing can wait for them but a thread),
@@ -47,6 +48,7 @@
 mod block_on;
 mod blocking;
 mod clock;
+pub mod deterministic;
 pub mod docs;
 mod driver;
 mod executor;
@@ -84,6 +86,7 @@ mod yield_now;
 
 pub use block_on::block_on;
 pub use blocking::{Blocking, spawn_blocking};
+pub use deterministic::{explore, try_explore};
 pub use executor::Executor;
 pub use group::{
     Cause, Child, Failure, GroupError, Panicked, SendTaskGroup, TaskGroup, group, send_group, try_group, try_send_group,
@@ -91,7 +94,7 @@ pub use group::{
 pub use io::Async;
 pub use local::LocalExecutor;
 pub use runtime::{Handle, Report, Runtime, Stuck, StuckIn};
-pub use sleep::{Interval, Sleep, TimedOut, interval, sleep, sleep_until, timeout};
+pub use sleep::{Interval, Sleep, TimedOut, interval, now, sleep, sleep_until, timeout};
 pub use task::{FallibleTask, Task};
 #[cfg(feature = "tokio-io")]
 pub use tokio_io::TokioIo;

@@ -8,12 +8,13 @@ use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use crate::clock;
+use crate::deterministic::Simulation;
 use crate::home::{Home, Runner};
 use crate::task::{Name, Task, make, run};
-use crate::worker::{LOOK, TURN, turn_end};
+use crate::worker::{DRAWN, LOOK, TURN, turn_end};
 
 /// Runs tasks on the thread that made it. Tasks need not be `Send`, and may borrow what outlives the executor.
 ///
@@ -223,6 +224,9 @@ impl<'a> LocalExecutor<'a> {
             }
             home.collect();
             let end = turn_end();
+            if end == Some(DRAWN) {
+                return take_drawn_turn(home, context);
+            }
             for number in 1..=TURN {
                 match home.pop() {
                     Some(task) => run(task),
@@ -239,6 +243,22 @@ impl<'a> LocalExecutor<'a> {
         })
         .await
     }
+}
+
+/// In a deterministic runtime a turn is one task's, and any of those that are ready may be the one.
+#[cold]
+fn take_drawn_turn<T>(home: &'static Home, context: &Context<'_>) -> Poll<T> {
+    let Some(mut task) = home.pop() else { return Poll::Pending };
+    while Simulation::passes_over()
+        && let Some(next) = home.pop()
+    {
+        home.push(task);
+        task = next;
+    }
+    Simulation::is_polled(task.name(), task.spawned);
+    run(task);
+    context.waker().wake_by_ref();
+    Poll::Pending
 }
 
 impl Drop for LocalExecutor<'_> {

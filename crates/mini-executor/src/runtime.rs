@@ -11,12 +11,14 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::block_on::block_on_with;
-use crate::blocking::{Blocking, Pool};
+use crate::blocking::{Blocking, Pool, prepare};
+use crate::deterministic::{Limits, Simulation};
 use crate::driver::Driver;
 use crate::executor::Executor;
+use crate::sleep::sleep;
 use crate::steward::Steward;
 use crate::sync::Notify;
-use crate::task::Task;
+use crate::task::{Name, Task};
 use crate::thread::has_several_cpus;
 
 /// How long the workers have to come to the end of a poll when the runtime ends.
@@ -46,14 +48,16 @@ const LAST_POLLS: Duration = Duration::from_millis(100);
 /// # }
 /// ```
 pub struct Runtime {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     steward: Option<JoinHandle<()>>,
 }
 
-struct Shared {
-    executor: Executor<'static>,
-    driver: Arc<Driver>,
+pub(crate) struct Shared {
+    pub(crate) executor: Executor<'static>,
+    pub(crate) driver: Arc<Driver>,
+    /// In place of workers, in a [deterministic](Runtime::deterministic) runtime.
+    pub(crate) simulation: Option<Arc<Simulation>>,
     pool: Arc<Pool>,
     is_over: AtomicBool,
     over: Notify,
@@ -62,6 +66,50 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(driver: Driver, simulation: Option<Arc<Simulation>>) -> Self {
+        Self {
+            executor: Executor::new(),
+            driver: Arc::new(driver),
+            simulation,
+            pool: Arc::default(),
+            is_over: AtomicBool::new(false),
+            over: Notify::new(),
+            is_closed: AtomicBool::new(false),
+        }
+    }
+
+    #[inline]
+    fn spawn<T: Send + 'static, N: Name>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+        name: N,
+        spawned: &'static Location<'static>,
+    ) -> Task<T> {
+        let task = self.executor.spawn_with(future, name, spawned);
+        if let Some(simulation) = &self.simulation {
+            simulation.has_spawned(&task);
+        }
+        if self.is_closed.load(Ordering::Acquire) {
+            self.executor.close_all();
+        }
+        task
+    }
+
+    fn spawn_blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> T + Send + 'static,
+        spawned: &'static Location<'static>,
+    ) -> Blocking<T> {
+        match &self.simulation {
+            None => self.pool.spawn(call, spawned),
+            Some(simulation) => {
+                let (job, handle) = prepare(call, spawned);
+                simulation.call(job);
+                handle
+            }
+        }
+    }
+
     /// Until the runtime ends.
     async fn until_over(&self) {
         loop {
@@ -98,14 +146,7 @@ impl Runtime {
                 "a runtime needs a worker: with none, no task would ever run. For tasks on this thread alone take LocalExecutor",
             ));
         }
-        let shared = Arc::new(Shared {
-            executor: Executor::new(),
-            driver: Arc::new(Driver::shared()),
-            pool: Arc::default(),
-            is_over: AtomicBool::new(false),
-            over: Notify::new(),
-            is_closed: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::new(Driver::shared(), None));
         shared.executor.workers().idle.0.set_lonely(!has_several_cpus());
         let mut runtime = Self { shared, workers: Vec::new(), steward: None };
         // Should one be refused, those that were made end with the runtime.
@@ -124,6 +165,12 @@ impl Runtime {
         Ok(runtime)
     }
 
+    /// Without threads.
+    pub(crate) fn simulated(simulation: Arc<Simulation>) -> Self {
+        let shared = Arc::new(Shared::new(Driver::new_virtual(), Some(simulation)));
+        Self { shared, workers: Vec::new(), steward: None }
+    }
+
     /// Spawns a task.
     ///
     /// ```
@@ -136,7 +183,7 @@ impl Runtime {
     /// ```
     #[track_caller]
     pub fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Task<T> {
-        self.shared.executor.spawn_with(future, (), Location::caller())
+        self.shared.spawn(future, (), Location::caller())
     }
 
     /// Spawns a task with a name, by which reports tell it.
@@ -155,7 +202,7 @@ impl Runtime {
         name: impl Into<Cow<'static, str>>,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        self.shared.executor.spawn_with(future, name.into(), Location::caller())
+        self.shared.spawn(future, name.into(), Location::caller())
     }
 
     /// Runs a call on a thread where it may block, as [`spawn_blocking`](crate::spawn_blocking) does, but in this runtime's pool.
@@ -172,13 +219,14 @@ impl Runtime {
     /// ```
     #[track_caller]
     pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
-        self.shared.pool.spawn(call, Location::caller())
+        self.shared.spawn_blocking(call, Location::caller())
     }
 
     /// Polls `future` on this thread until it has its result. Timers and sockets it awaits are the runtime's.
     ///
     /// # Panics
-    /// Inside a task, or another `block_on`.
+    /// Inside a task, or another `block_on`. In a [deterministic](Self::deterministic) runtime also when everybody waits for somebody
+    /// else, and when another thread is in it.
     ///
     /// The future may borrow, and need not be `Send`: it stays on this thread, which is none of the workers. While it waits this thread
     /// may be the one that serves the runtime's timers and sockets.
@@ -199,6 +247,10 @@ impl Runtime {
     /// ```
     #[track_caller]
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        if self.shared.simulation.is_some() {
+            let done = self.simulate(future, Location::caller(), Limits::default());
+            return done.unwrap_or_else(|stop| panic!("{stop}\nWhat ran:\n{}", self.trace().unwrap_or_default()));
+        }
         block_on_with(self.shared.driver.clone(), future)
     }
 
@@ -221,6 +273,8 @@ impl Runtime {
     /// What could not be ended is told: a call or a task that computes or waits in the kernel cannot be stopped from outside.
     /// Its thread goes on, and ends when it comes to an end by itself.
     ///
+    /// A [deterministic](Self::deterministic) runtime runs its tasks meanwhile, and waits in virtual time.
+    ///
     /// ```
     /// use mini_executor::Runtime;
     /// use std::time::Duration;
@@ -234,11 +288,17 @@ impl Runtime {
     /// # Ok(())
     /// # }
     /// ```
+    #[track_caller]
     pub fn shutdown(mut self, deadline: Duration) -> Report {
         let end = Instant::now() + deadline;
         let begun = self.shared.executor.len();
+        if let Some(simulation) = &self.shared.simulation {
+            let is_over = || self.shared.executor.is_empty() && !simulation.has_calls();
+            let limits = Limits { is_over: Some(&is_over), ..Limits::default() };
+            let _ = self.simulate(async { sleep(deadline).await }, Location::caller(), limits);
+        }
         let has_work = || !self.shared.executor.is_empty() || !self.shared.pool.running().is_empty();
-        while has_work() && Instant::now() < end {
+        while has_work() && Instant::now() < end && self.shared.simulation.is_none() {
             std::thread::sleep(Duration::from_millis(1).min(deadline));
         }
         let cancelled = self.shared.executor.len();
@@ -272,7 +332,10 @@ impl Runtime {
         }
         if !stuck.iter().any(|stuck| matches!(stuck.what, StuckIn::Task { .. })) {
             // Here and not with the executor, which tasks may keep alive themselves, by a handle.
-            self.shared.executor.close_all();
+            match &self.shared.simulation {
+                Some(simulation) => simulation.close(&self.shared.executor),
+                None => self.shared.executor.close_all(),
+            }
             self.shared.is_closed.store(true, Ordering::Release);
         }
         if let Some(steward) = self.steward.take() {
@@ -285,7 +348,9 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        if !self.workers.is_empty() {
+        if !self.workers.is_empty()
+            || (self.shared.simulation.is_some() && !self.shared.is_closed.load(Ordering::Acquire))
+        {
             self.end();
         }
     }
@@ -322,11 +387,17 @@ impl Handle {
     /// As [`Runtime::spawn`].
     #[track_caller]
     pub fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Task<T> {
-        let task = self.shared.executor.spawn_with(future, (), Location::caller());
-        if self.shared.is_closed.load(Ordering::Acquire) {
-            self.shared.executor.close_all();
-        }
-        task
+        self.shared.spawn(future, (), Location::caller())
+    }
+
+    /// As [`Runtime::spawn_named`].
+    #[track_caller]
+    pub fn spawn_named<T: Send + 'static>(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Task<T> {
+        self.shared.spawn(future, name.into(), Location::caller())
     }
 
     /// As [`Runtime::spawn_blocking`].
@@ -342,7 +413,7 @@ impl Handle {
     /// ```
     #[track_caller]
     pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
-        self.shared.pool.spawn(call, Location::caller())
+        self.shared.spawn_blocking(call, Location::caller())
     }
 }
 

@@ -32,6 +32,24 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep::at(clock::now().saturating_add(clock::nanos(duration)))
 }
 
+/// What time it is for timers: [`Instant::now`], but on a thread that runs a [deterministic runtime](crate::Runtime::deterministic) its
+/// virtual time. What measures how long it took, or gives [`sleep_until`] a deadline, asks here to be testable there.
+///
+/// ```
+/// use mini_executor::{Runtime, now, sleep};
+/// use std::time::Duration;
+///
+/// let took = Runtime::deterministic(1).block_on(async {
+///     let begin = now();
+///     sleep(Duration::from_hours(1)).await;
+///     now() - begin
+/// });
+/// assert_eq!(took, Duration::from_hours(1));
+/// ```
+pub fn now() -> Instant {
+    clock::instant()
+}
+
 /// Waits until `deadline`. As [`sleep`].
 ///
 /// ```

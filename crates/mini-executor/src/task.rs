@@ -37,7 +37,7 @@ use header::Outcome;
 pub(crate) use header::TaskRef;
 pub(crate) use lists::{Family, Row};
 pub(crate) use local::{arrive, close, run};
-pub(crate) use shared::Scheduled;
+pub(crate) use shared::{Scheduled, Turn};
 
 /// A handle to a task that was spawned: a future of its result.
 ///
@@ -179,6 +179,11 @@ impl<T> Task<T> {
     /// ```
     pub fn spawned(&self) -> &'static Location<'static> {
         self.inner.spawned
+    }
+
+    /// Which task it is, as long as it is not done.
+    pub(crate) fn address(&self) -> usize {
+        self.inner.address()
     }
 
     #[cold]

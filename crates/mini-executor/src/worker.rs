@@ -61,8 +61,11 @@ const TURN_NS: u64 = 100_000;
 /// When a turn that begins now has to end, if anybody waits for it.
 #[inline]
 pub(crate) fn turn_end() -> Option<u64> {
-    Driver::is_current_watching().then(|| clock::now() + TURN_NS)
+    Driver::is_current_watching().then(|| if Driver::is_current_virtual() { DRAWN } else { clock::now() + TURN_NS })
 }
+
+/// In place of a time: the turn is for one task, which is drawn. See [`deterministic`](crate::deterministic).
+pub(crate) const DRAWN: u64 = 0;
 
 /// Tasks that are polled out of the slot in a row. With one, a request and its answer would each wait behind the whole ring; without a
 /// bound, two that wake each other would have the worker for themselves.

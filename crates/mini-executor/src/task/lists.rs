@@ -122,4 +122,10 @@ impl Family {
             None => Poll::Ready(None),
         }
     }
+
+    /// The same for the task that lies at `address`. `None` where there is none, or somebody else has the right to it.
+    pub(crate) fn claim_at(&self, address: usize) -> Option<Scheduled> {
+        let mut tasks = std::iter::successors(self.first, |task| task.after.get());
+        tasks.find(|task| task.address() == address).and_then(Scheduled::claim)
+    }
 }

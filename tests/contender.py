@@ -1,20 +1,37 @@
-"""A contender in Python: the whole protocol in forty lines.
+"""A contender in Python, asyncio: the whole protocol in one page.
 
-It does the fixture's workload `spin`, to the same checksum. Try it from the command line:
-    cargo xtask compare-runtimes --contender 'python3 tests/contender.py'
-(its cells then say that it has none of the other workloads).
+    cargo xtask contender check python3 tests/contender.py
+    cargo xtask compare-runtimes --only yield/one --contender 'python3 tests/contender.py'
+
+`yield/one` is the lab's; `spin` is that of the harness's own tests.
 """
 
+import asyncio
 import json
-import os
 import platform
+import resource
 import sys
 import time
 
 MASK = (1 << 64) - 1
 
 
-def spin(seed, units):
+def mix(seed, index):
+    mixed = (seed + index * 0x9E3779B97F4A7C15) & MASK
+    mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & MASK
+    mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & MASK
+    return mixed ^ (mixed >> 31)
+
+
+async def yields(seed, n):
+    total = 0
+    for index in range(n):
+        await asyncio.sleep(0)
+        total = (total + mix(seed, index)) & MASK
+    return total
+
+
+async def spin(seed, units):
     total = seed
     for unit in range(units):
         total = ((total ^ unit) * 0x9E3779B97F4A7C15) & MASK
@@ -22,12 +39,42 @@ def spin(seed, units):
     return total
 
 
+WORKLOADS = {"yield/one": (yields, "n"), "spin": (spin, "units")}
+
+
 def say(message):
     print(json.dumps(message), flush=True)
 
 
-say({"hello": {"proto": 0, "name": "py-example", "lang": f"python {platform.python_version()}",
-               "runtime": f"cpython {platform.python_version()}", "workloads": ["spin"],
+def refuse(kind, message):
+    say({"error": {"kind": kind, "message": message}})
+
+
+def prepare(wanted):
+    if wanted["workload"] not in WORKLOADS:
+        return refuse("unsupported", f"this example has no {wanted['workload']}")
+    size = WORKLOADS[wanted["workload"]][1]
+    if not 1 <= wanted["params"].get(size, 0) <= 10_000_000:
+        return refuse("bad_params", f"`{size}` is {wanted['params'].get(size)}: it has to be from 1 to 10000000")
+    say({"ready": {"listen": None}})
+
+
+async def run(asked, wanted):
+    work, size = WORKLOADS[wanted["workload"]]
+    size = wanted["params"][size]
+    before, begin = resource.getrusage(resource.RUSAGE_SELF), time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    for _ in range(asked["iters"]):
+        checksum = await work(wanted["seed"], size)
+    end, after = time.clock_gettime_ns(time.CLOCK_MONOTONIC), resource.getrusage(resource.RUSAGE_SELF)
+    usage = {name: round((getattr(after, field) - getattr(before, field)) * factor) for name, field, factor in (
+        ("user_ns", "ru_utime", 1e9), ("system_ns", "ru_stime", 1e9), ("voluntary_switches", "ru_nvcsw", 1),
+        ("involuntary_switches", "ru_nivcsw", 1), ("minor_faults", "ru_minflt", 1), ("major_faults", "ru_majflt", 1))}
+    say({"done": {"block": asked["block"], "iters": asked["iters"], "t0_ns": begin, "t1_ns": end,
+                  "ops": size * asked["iters"], "checksum": f"{checksum:016x}", "usage": usage}})
+
+
+say({"hello": {"proto": 0, "name": "py-asyncio", "lang": f"python {platform.python_version()}",
+               "runtime": f"cpython {platform.python_version()}", "workloads": list(WORKLOADS),
                "clock": "CLOCK_MONOTONIC", "threads": 1, "tags": ["gil"]}})
 for line in sys.stdin:
     request = json.loads(line)
@@ -35,17 +82,6 @@ for line in sys.stdin:
         break
     if "prepare" in request:
         wanted = request["prepare"]
-        if wanted["workload"] == "spin":
-            say({"ready": {"listen": None}})
-        else:
-            say({"error": {"kind": "unsupported", "message": f"this example has no {wanted['workload']}"}})
+        prepare(wanted)
     if "run" in request:
-        run, units = request["run"], wanted["params"]["units"]
-        cpu, begin = os.times(), time.clock_gettime_ns(time.CLOCK_MONOTONIC)
-        for _ in range(run["iters"]):
-            checksum = spin(wanted["seed"], units)
-        end, after = time.clock_gettime_ns(time.CLOCK_MONOTONIC), os.times()
-        usage = {"user_ns": round((after.user - cpu.user) * 1e9), "system_ns": round((after.system - cpu.system) * 1e9),
-                 "voluntary_switches": None, "involuntary_switches": None, "minor_faults": None, "major_faults": None}
-        say({"done": {"block": run["block"], "iters": run["iters"], "t0_ns": begin, "t1_ns": end,
-                      "ops": units * run["iters"], "checksum": f"{checksum:016x}", "usage": usage}})
+        asyncio.run(run(request["run"], wanted))

@@ -1,8 +1,6 @@
-//! The protocol is for any language: a Python program of forty lines takes part beside a Rust one.
+//! The protocol is for any language: a page of Python takes part beside a Rust one.
 //!
 //! Needs `python3`; skipped with a reason where there is none, unless `LAB_REQUIRE` names `python`.
-
-use std::process::Command;
 
 use bench_harness::host::{Interrupt, Launch};
 use bench_harness::placement::Placement;
@@ -11,17 +9,7 @@ use bench_harness::protocol::Params;
 use bench_harness::report::{Kind, Status};
 use bench_harness::session::Session;
 use bench_harness::stats::Looks;
-
-/// Whether a tool is there. One that `LAB_REQUIRE` names has to be.
-fn has(tool: &str, program: &str) -> bool {
-    let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    let required = std::env::var("LAB_REQUIRE").is_ok_and(|list| list.split([' ', ',']).any(|name| name == tool));
-    assert!(there || !required, "LAB_REQUIRE names {tool}, but {program} can't be run");
-    if !there {
-        eprintln!("SKIPPED: {program} is not installed");
-    }
-    there
-}
+use integration_tests::has;
 
 #[test]
 fn a_python_contender_does_the_same_work_and_is_compared() {

@@ -150,7 +150,7 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
 }
 
 /// On one core, free is pinned: measured once, and said.
-fn without_second_core(plans: Vec<Plan>) -> Result<Vec<Plan>> {
+pub(crate) fn without_second_core(plans: Vec<Plan>) -> Result<Vec<Plan>> {
     let allowed = allowed_cpus().context("the affinity mask can't be read")?;
     if allowed.len() > 1 {
         return Ok(plans);
@@ -179,7 +179,7 @@ fn finish(options: &Options, files: &Files, report: &Report, old: Option<&Report
     Ok(exit_code(options.gate, report, changed.as_ref()))
 }
 
-fn exit_code(gate: bool, report: &Report, changed: Option<&Changes>) -> u8 {
+pub(crate) fn exit_code(gate: bool, report: &Report, changed: Option<&Changes>) -> u8 {
     let ratios = || {
         report.comparisons.iter().flat_map(|comparison| &comparison.contenders).filter(|row| row.status == Status::Ok)
     };
@@ -206,7 +206,7 @@ fn read_report(path: &Path) -> Result<Report> {
 }
 
 /// What a person types to run it again.
-fn command_line() -> String {
+pub(crate) fn command_line() -> String {
     let words = std::env::args().skip(1).map(|word| if word.contains(' ') { format!("'{word}'") } else { word });
     std::iter::once("cargo xtask".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }

@@ -2,7 +2,9 @@
 //! no runtime, so that it builds in seconds.
 #![forbid(unsafe_code)]
 
+mod claims;
 mod compare;
+mod contender;
 mod output;
 mod progress;
 mod self_test;
@@ -14,7 +16,7 @@ use clap::{Parser, Subcommand};
 
 /// Everything went well.
 const FINE: u8 = 0;
-/// A claim or baseline was refuted, and `--gate` was given.
+/// A claim or baseline was refuted, and `--gate` was given; or a contender is none.
 const REFUTED: u8 = 1;
 /// Usage or bad input.
 const BAD_INPUT: u8 = 2;
@@ -38,6 +40,11 @@ struct Cli {
 enum Command {
     /// Compare runtimes on this machine: time, CPU, switches and tails per unit of work, with intervals and verdicts.
     CompareRuntimes(Box<compare::Options>),
+    /// The sentences people repeat about concurrency, each with its verdict on this machine.
+    Claims(claims::Options),
+    /// For who brings a contender: is it one?
+    #[command(subcommand)]
+    Contender(contender::Command),
     /// Test the harness itself: does it tell a program from itself, does it find a slowdown of 3 %?
     SelfTest(self_test::Options),
     /// Print the JSON schema of a document.
@@ -58,6 +65,8 @@ fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::CompareRuntimes(options) => compare::run(&options),
+        Command::Claims(options) => claims::run(&options),
+        Command::Contender(command) => contender::run(&command),
         Command::SelfTest(options) => self_test::run(&options),
         Command::Schema { name: _ } => {
             output::json_to_stdout(&bench_harness::report::Report::json_schema()).map(|()| FINE)

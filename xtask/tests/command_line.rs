@@ -55,6 +55,30 @@ fn mistakes_are_named_with_what_would_be_right() {
     assert_refused(&["compare-runtimes", "--json", "/proc/no/report.json"], &["/proc/no/report.json can't be written"]);
     assert_refused(&["compare-runtimes", "--compare", "/nonexistent.json"], &["/nonexistent.json can't be read"]);
     assert_refused(&["schema", "everything"], &["report"]);
+    assert_refused(&["claims", "--only", "async"], &["there is no claim \"async\"", "async-switch"]);
+    assert_refused(&["claims", "--json", "-", "--html", "-"], &["only one of --json and --html"]);
+    assert_refused(&["contender", "check"], &["<CMD>"]);
+}
+
+#[test]
+fn claims_are_listed_without_measuring() {
+    let listed = output(&["claims", "--list", "--only", "async-switch"]);
+    assert_eq!(listed.status.code(), Some(0));
+    assert_eq!(
+        text(&listed.stdout),
+        "async-switch  an async switch is cheaper than a thread switch\n    study notes\n"
+    );
+}
+
+#[test]
+fn a_program_that_is_no_contender_is_told_why() {
+    let checked = output(&["contender", "check", "--json", "-", "true"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let found: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!(found["is_right"], false);
+    assert_eq!(found["findings"][0]["about"], "hello");
+    let checked = output(&["contender", "check", "true", "--its", "own", "--flags"]);
+    assert!(text(&checked.stdout).contains("1 thing is wrong"), "{}", text(&checked.stdout));
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
+use nix::time::ClockId;
 use nix::unistd::Pid;
 
 use crate::placement::starting_on;
@@ -283,6 +284,25 @@ impl Child {
         }
     }
 
+    /// Says `bye`, and expects an orderly end.
+    ///
+    /// # Errors
+    /// When it does not end in time, or with another exit code than 0.
+    pub fn bye(mut self) -> Result<(), ChildError> {
+        self.ask(&HostMessage::Bye(true))?;
+        match self.read_line("bye", BYE_LIMIT) {
+            Err(ChildError::Exited { how, .. }) if how == exit_code(0) => Ok(()),
+            Err(error) => Err(error),
+            Ok(line) => Err(ChildError::OutOfTurn(excerpt(&line))),
+        }
+    }
+
+    /// The CPU time it has used so far, all threads together; `None` if the system does not tell.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(self.process.id().cast_signed())).ok()?;
+        clock.now().ok().map(Duration::from)
+    }
+
     fn ask(&mut self, message: &HostMessage) -> Result<(), ChildError> {
         if !self.unread.is_empty() {
             return Err(ChildError::OutOfTurn(excerpt(&self.unread)));
@@ -366,7 +386,7 @@ impl Child {
         let pid = Pid::from_raw(self.process.id().cast_signed());
         loop {
             let how = match waitid(Id::Pid(pid), look) {
-                Ok(WaitStatus::Exited(_, code)) => format!("exit code {code}"),
+                Ok(WaitStatus::Exited(_, code)) => exit_code(code),
                 Ok(WaitStatus::Signaled(_, signal, _)) => format!("killed by {signal}"),
                 Ok(WaitStatus::StillAlive) if begin.elapsed() < limit.min(BYE_LIMIT) => {
                     std::thread::sleep(Duration::from_millis(1));
@@ -394,6 +414,10 @@ impl Drop for Child {
         let _ = killpg(group, Signal::SIGKILL);
         let _ = self.process.wait();
     }
+}
+
+fn exit_code(code: i32) -> String {
+    format!("exit code {code}")
 }
 
 fn check_claims(request: Run, done: &Done) -> Result<(), ChildError> {

@@ -44,7 +44,7 @@
 //! | `foreign-wake` | `n` | a thread that is none of the runtime's wakes a unit, which mixes a number and wakes the thread | the number after `n` times from `seed` |
 //! | `probe/cpu`, `/alloc`, `/thread`, `/pipe`, `/overhead` | `slowdown_permille` | a known piece of work, and that many thousandths of it again for free | known |
 //!
-//! The test vectors stand in `tests/every_runtime_does_every_workload.rs`.
+//! The test vectors stand in `experiments::vectors`; `cargo xtask contender check` holds any program against them.
 
 #![allow(clippy::unnecessary_wraps, reason = "workloads answer and play in one shape, be there a refusal in it or not")]
 

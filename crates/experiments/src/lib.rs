@@ -3,11 +3,15 @@
 //! It links no runtime. Adding a workload is one entry in [`workloads`], adding a claim one entry in [`claims()`].
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod claims;
 pub mod select;
 pub mod self_test;
+pub mod vectors;
 pub mod workloads;
 
+pub use check::check;
 pub use claims::claims;
 pub use select::{Contender, Programme, SelectError, Selection, plans};
+pub use vectors::vectors;
 pub use workloads::{Experiment, experiments};

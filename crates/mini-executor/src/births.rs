@@ -38,7 +38,7 @@ fn note_sleep() {
     IS_WANTED.store(0, Relaxed);
     // In this order: who still sees the former time adds a task before this one.
     ASLEEP.swap(FALLING, SeqCst);
-    ASLEEP.store(clock::now(), Relaxed);
+    ASLEEP.store(clock::real(), Relaxed);
 }
 
 /// Spawns that may go without a look at the clock, at most.
@@ -113,7 +113,7 @@ impl<T: Member> Births<T> {
     #[cold]
     #[inline(never)]
     fn look(&self, first: Option<T>, asleep: u64) {
-        self.mark(first, clock::now(), asleep);
+        self.mark(first, clock::real(), asleep);
         if IS_WANTED.load(Relaxed) == 0 {
             IS_WANTED.store(1, Relaxed);
         }
@@ -183,7 +183,7 @@ impl<T: Member> Births<T> {
     /// Between which times, in nanoseconds of the process's clock, the tasks of the list were born. To be asked for each in turn, from the
     /// first on.
     pub(crate) fn times(&self) -> impl FnMut(T) -> (u64, u64) {
-        self.times_at(clock::now(), ASLEEP.load(Relaxed))
+        self.times_at(clock::real(), ASLEEP.load(Relaxed))
     }
 
     fn times_at(&self, now: u64, asleep: u64) -> impl FnMut(T) -> (u64, u64) + use<T> {

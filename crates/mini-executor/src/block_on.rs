@@ -52,24 +52,30 @@ pub(crate) fn block_on_with<T>(driver: Arc<Driver>, future: impl Future<Output =
 }
 
 /// The thread is in `block_on`.
-struct Entered;
+pub(crate) struct Entered(Arc<Driver>);
 
 impl Entered {
     #[track_caller]
-    fn enter(driver: Arc<Driver>) -> Self {
+    pub(crate) fn enter(driver: Arc<Driver>) -> Self {
         assert!(
             !IS_ENTERED.replace(true),
             "block_on inside block_on: the thread would sleep, and every other task on it would wait. \
              Await the future instead, or call block_on on another thread"
         );
-        Driver::enter(Some(driver));
-        Self
+        if let Some(steward) = driver.steward() {
+            steward.rises();
+        }
+        Driver::enter(Some(driver.clone()));
+        Self(driver)
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         Driver::enter(None);
+        if let Some(steward) = self.0.steward() {
+            steward.rests();
+        }
         IS_ENTERED.set(false);
     }
 }

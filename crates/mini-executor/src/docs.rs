@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`how_it_works`] | what happens between `spawn` and a result; the files in the order to read them |
 //! | [`task_states`] | what the bits in a task's header mean, and who may change them |
+//! | [`stealing_and_parking`] | where a task waits when several threads could run it, who comes for it, who sleeps and who is woken |
 //! | [`timers`] | how a thread sleeps until exactly then, and why a timer may ask not to be exact |
 //! | [`hangs`] | why a program stands still: what tells it, and what nobody can tell |
+//! | [`deterministic`](crate::deterministic) | how a race that was found is found again: seeds, virtual time, what they decide and what not |
 //! | [`left_out`] | what this crate does not do, and what to do instead |
 //!
 //! **Numbers** without another source are medians of one 2-core virtual machine, taken from other runtimes before this crate was written
@@ -19,6 +21,10 @@ pub mod how_it_works {
 
 pub mod task_states {
     #![doc = include_str!("docs/task_states.md")]
+}
+
+pub mod stealing_and_parking {
+    #![doc = include_str!("docs/stealing_and_parking.md")]
 }
 
 pub mod timers {

@@ -3,7 +3,7 @@
 //! Every thread in [`block_on`](crate::block_on) has a driver; the workers of a runtime share one. A timer or descriptor belongs
 //! to the driver of the thread that awaits it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
@@ -37,12 +37,15 @@ pub(crate) struct Driver {
     steward: Option<Steward>,
     /// The executor whose workers' threads these are, if they are one's.
     hub: Mutex<Option<&'static Hub>>,
+    /// Its time is virtual, so that no descriptor can be waited for.
+    is_virtual: bool,
 }
 
 const NEVER: u64 = u64::MAX;
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Driver>>> = const { RefCell::new(None) };
+    static IS_SERVING: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Driver {
@@ -56,7 +59,23 @@ impl Driver {
             room: Mutex::new(Vec::new()),
             steward: None,
             hub: Mutex::new(None),
+            is_virtual: false,
         }
+    }
+
+    /// For a deterministic runtime.
+    pub(crate) fn new_virtual() -> Self {
+        Self { is_virtual: true, ..Self::new() }
+    }
+
+    /// Whether this thread's driver is a deterministic runtime's.
+    pub(crate) fn is_current_virtual() -> bool {
+        CURRENT.with_borrow(|current| current.as_ref().is_some_and(|current| current.is_virtual))
+    }
+
+    /// When the next timer is due, if there is one.
+    pub(crate) fn next_due(&self) -> Option<u64> {
+        Some(self.next_due.load(Ordering::Relaxed)).filter(|due| *due != NEVER)
     }
 
     /// For several threads, which have a [steward](Self::steward).
@@ -85,15 +104,21 @@ impl Driver {
         Self::current_address() == self.address()
     }
 
-    /// Whether this thread has a driver, and that has anything that tasks may have to be interrupted for.
+    /// Whether this thread has a driver, and that has anything that tasks may have to be interrupted for. One with virtual time has.
     #[inline]
     pub(crate) fn is_current_watching() -> bool {
-        CURRENT.with_borrow(|current| current.as_ref().is_some_and(|current| current.is_watching()))
+        CURRENT
+            .with_borrow(|current| current.as_ref().is_some_and(|current| current.is_virtual || current.is_watching()))
     }
 
     /// Makes it this thread's driver; the former one is to be put back.
     pub(crate) fn enter(driver: Option<Arc<Self>>) -> Option<Arc<Self>> {
         CURRENT.replace(driver)
+    }
+
+    /// Whether this thread is about to wake those whose timers and descriptors it has waited for: it has nothing else to do.
+    pub(crate) fn is_serving_here() -> bool {
+        IS_SERVING.get()
     }
 
     fn timers(&self) -> MutexGuard<'_, Timers> {
@@ -241,13 +266,14 @@ impl Driver {
         drop(held);
         if let Some(steward) = &self.steward {
             steward.has_served();
-            steward.call();
         }
         // Without a lock, and to the last: a waker may be a stranger's, and panic.
         let mut strangers = ToTheLast::default();
+        let outer = IS_SERVING.replace(true);
         for waker in wakers.drain(..) {
             strangers.call(|| waker.wake());
         }
+        IS_SERVING.set(outer);
         *self.room() = wakers;
         strangers.end();
     }

@@ -53,7 +53,7 @@ pub struct TaskReport {
     /// a box or a reference.
     pub awaits: Option<&'static Location<'static>>,
     /// How old it is: at least and at most. The two lie a quarter of the age apart or less, or 0.1 ms; more for the last 256 tasks that a thread has spawned
-    /// since it last slept, and for executors that run in another library's `block_on`.
+    /// since it last slept, and for executors that run in another library's `block_on`. In real time, in a deterministic runtime, too.
     pub age: RangeInclusive<Duration>,
     /// How often it was polled. It stops counting at `u32::MAX`.
     pub polls: u32,
@@ -89,7 +89,7 @@ impl TaskReport {
 impl Dump {
     /// Of a local executor, on its thread.
     pub(crate) fn of_home(home: &Home) -> Self {
-        let now = clock::now();
+        let now = clock::real();
         let mut tasks = Vec::new();
         home.each(|task, born| tasks.push(TaskReport::new(task, born, now, local_phase(task))));
         Self { tasks }
@@ -97,7 +97,7 @@ impl Dump {
 
     /// Of an executor of several threads.
     pub(crate) fn of_hub(hub: &Hub) -> Self {
-        let now = clock::now();
+        let now = clock::real();
         let mut tasks = Vec::new();
         hub.each(|task, born| tasks.push(TaskReport::new(task, born, now, shared_phase(task))));
         Self { tasks }

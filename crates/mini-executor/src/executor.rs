@@ -14,7 +14,7 @@ use crate::awaits;
 use crate::dump::Dump;
 use crate::hub::Hub;
 use crate::idle::Sleeper;
-use crate::task::{Name, Scheduled, Task, make_shared};
+use crate::task::{Name, Row, Scheduled, Task, make_shared};
 use crate::worker::Lease;
 
 /// Runs tasks on any number of threads. Tasks have to be `Send`, and may borrow what outlives the executor.
@@ -64,6 +64,16 @@ impl<'a> Executor<'a> {
     }
 
     /// Whether every task has ended. Who has joined all tasks finds it empty; with others spawning, it may be outdated at once.
+    ///
+    /// ```
+    /// use mini_executor::{Executor, block_on};
+    ///
+    /// let executor = Executor::new();
+    /// let task = executor.spawn(async {});
+    /// assert!(!executor.is_empty());
+    /// block_on(executor.run(task));
+    /// assert!(executor.is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         self.hub.get().is_none_or(|hub| hub.is_empty())
     }
@@ -83,6 +93,28 @@ impl<'a> Executor<'a> {
     /// How many tasks have not ended.
     pub(crate) fn len(&self) -> usize {
         self.hub.get().map_or(0, |hub| hub.len())
+    }
+
+    /// What its workers share, for who looks after them.
+    pub(crate) fn workers(&self) -> &'static Hub {
+        self.hub()
+    }
+
+    /// Takes the tasks that are ready and that no worker has. Who has them has to run them, or [put them back](Self::queue).
+    pub(crate) fn take_queued(&self) -> Row {
+        self.hub.get().map_or_else(Row::default, |hub| hub.take_injected())
+    }
+
+    /// Queues tasks for all workers, without waking one.
+    pub(crate) fn queue(&self, row: Row) {
+        self.hub().inject_all(row);
+    }
+
+    /// Drops the future of the task at `address`, unless it is queued. Nobody runs tasks any more.
+    pub(crate) fn close_at(&self, address: usize) {
+        if let Some(hub) = self.hub.get() {
+            hub.close_at(address);
+        }
     }
 
     /// Drops every future that is left. Nobody runs tasks any more.

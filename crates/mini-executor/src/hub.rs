@@ -116,9 +116,19 @@ impl Hub {
         lock(self.family(task)).remove(task);
     }
 
+    /// Drops the future of the task at `address`, unless it is queued. Nobody runs tasks any more. Looks at a share of all tasks.
+    pub(crate) fn close_at(&self, address: usize) {
+        let claimed = lock(self.family_at(address)).claim_at(address);
+        claimed.into_iter().for_each(Scheduled::close);
+    }
+
     fn family(&self, task: TaskRef) -> &Mutex<Family> {
+        self.family_at(task.address())
+    }
+
+    fn family_at(&self, address: usize) -> &Mutex<Family> {
         // Allocations are at least 64 bytes apart. The factor is 2^64 divided by the golden ratio, which spreads what lies close together.
-        let spread = (task.address() as u64 / 64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let spread = (address as u64 / 64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         &self.families[(spread >> 32) as usize & (FAMILIES - 1)].0
     }
 
@@ -215,6 +225,16 @@ impl Hub {
         first
     }
 
+    /// Takes all that are queued for all workers.
+    pub(crate) fn take_injected(&self) -> Row {
+        if self.waiting.0.load(Relaxed) == 0 {
+            return Row::default();
+        }
+        let mut injected = lock(&self.injected.0);
+        self.waiting.0.store(0, Relaxed);
+        std::mem::take(&mut injected)
+    }
+
     /// Takes one task, from wherever there is one.
     pub(crate) fn take_any(&self) -> Option<Scheduled> {
         let injected = if self.waiting.0.load(Relaxed) == 0 {
@@ -228,6 +248,21 @@ impl Hub {
         injected
             .or_else(|| self.workers().find_map(|worker| worker.ring.pop()))
             .or_else(|| self.workers().find_map(Worker::take_forgotten))
+    }
+
+    /// Wakes a worker if there are tasks that nobody comes to: since the look before, which left `seen`, their worker has not polled
+    /// anything else. Or if there are tasks for all, and one has had the time to come.
+    pub(crate) fn rescue(&self, seen: &mut Vec<u32>) {
+        seen.resize(self.workers().count(), 0);
+        let mut is_any_forgotten = self.waiting.0.load(Relaxed) > 0;
+        for (worker, seen) in self.workers().zip(seen) {
+            let (has_tasks, polls) = worker.progress();
+            is_any_forgotten |= has_tasks && polls == *seen;
+            *seen = polls;
+        }
+        if is_any_forgotten {
+            self.idle.0.notify();
+        }
     }
 
     /// Whether there are tasks that a searching worker could take.

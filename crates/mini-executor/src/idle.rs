@@ -20,6 +20,15 @@
 //! sleep, as above, or when it has found something ([`Sleeper::has_found`]). A task in a worker's own queue needs none of this to be
 //! polled at all, since the worker looks there before it sleeps; it needs it for a sibling to come and help.
 //!
+//! # Which sleeper
+//! The last to have gone to sleep, for its cache is the warmest: unless the thread that wakes is itself one that sleeps. It is when it has
+//! waited for timers and sockets, and wakes the tasks that these are for. Then it is awake already, and waking a sibling would send every
+//! message from a socket across the cores, and take ten times as long.
+//!
+//! A runtime that has one CPU to itself is [lonely](Idle::set_lonely): a worker that queues a task for itself wakes nobody, for the
+//! sibling could only take the CPU from it. Should the worker then block, its [steward](crate::steward) sees tasks that nobody comes to,
+//! and wakes a sibling all the same.
+//!
 //! A sleeper may also be polled for another reason than having been woken here: its future may have been. Then it takes itself out of the
 //! list ([`Sleeper::rise`]). Who was woken, and is dropped before it was polled, has the next one woken in its place
 //! ([`Sleeper::retire`]); who was leaked in that moment cannot, and its executor wakes nobody any more until it is dropped itself.
@@ -27,7 +36,9 @@
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
 use std::task::Waker;
 
-use crate::primitives::{AtomicU32, Mutex, fence, lock};
+use crate::driver::Driver;
+use crate::primitives::{AtomicBool, AtomicU32, Mutex, fence, lock};
+use crate::thread::token;
 
 /// One searching worker, in the counts' low half.
 const SEARCHER: u32 = 1;
@@ -44,7 +55,11 @@ const fn sleepers(counts: u32) -> u32 {
 
 /// See the module.
 pub(crate) struct Idle {
+    /// Searchers and sleepers. In one word, so that "does anybody search, does anybody sleep" is one load, which every spawn makes, and
+    /// so that a sleeper becomes a searcher in one step: in between somebody would find neither, and wake a second.
     counts: AtomicU32,
+    /// Workers that queue tasks for themselves wake nobody.
+    is_lonely: AtomicBool,
     sleepers: Mutex<Sleepers>,
 }
 
@@ -52,17 +67,37 @@ pub(crate) struct Idle {
 struct Sleepers {
     /// Tells one sleep from another.
     last: u64,
-    list: Vec<(u64, Waker)>,
+    /// In the order in which they went to sleep. As many as there are workers: to look through it is no work.
+    list: Vec<Asleep>,
+}
+
+struct Asleep {
+    number: u64,
+    /// The thread it was polled on.
+    thread: u32,
+    waker: Waker,
 }
 
 impl Idle {
     pub(crate) fn new() -> Self {
-        Self { counts: AtomicU32::new(0), sleepers: Mutex::new(Sleepers::default()) }
+        Self { counts: AtomicU32::new(0), is_lonely: AtomicBool::new(false), sleepers: Mutex::new(Sleepers::default()) }
     }
 
-    /// Tasks were queued: wakes a sleeper if nobody searches.
+    /// Says whether all workers share one CPU, and somebody looks after tasks that nobody comes to.
+    pub(crate) fn set_lonely(&self, is_lonely: bool) {
+        self.is_lonely.store(is_lonely, Relaxed);
+    }
+
+    /// Tasks were queued where no worker may be about to look: wakes a sleeper if nobody searches.
     #[inline]
     pub(crate) fn notify(&self) {
+        fence(SeqCst);
+        self.wake_unless_searching();
+    }
+
+    /// A worker has queued a task for itself, to which it may not come soon: has a sibling come for it.
+    #[inline]
+    pub(crate) fn notify_siblings(&self) {
         fence(SeqCst);
         self.hint();
     }
@@ -71,6 +106,14 @@ impl Idle {
     /// itself, if only for its siblings' sake.
     #[inline]
     pub(crate) fn hint(&self) {
+        // Most of the time nobody is asleep: that is asked first.
+        if self.counts.load(Relaxed) >= SLEEPER && !self.is_lonely.load(Relaxed) {
+            self.wake_unless_searching();
+        }
+    }
+
+    #[inline]
+    fn wake_unless_searching(&self) {
         let counts = self.counts.load(Relaxed);
         if searchers(counts) == 0 && sleepers(counts) > 0 {
             self.wake_one();
@@ -85,8 +128,10 @@ impl Idle {
             if searchers(self.counts.load(Relaxed)) > 0 {
                 return;
             }
-            // The last to have gone to sleep: its cache is the warmest.
-            let Some((_, waker)) = sleepers.list.pop() else { return };
+            let Some(last) = sleepers.list.len().checked_sub(1) else { return };
+            let here = Driver::is_serving_here().then(token);
+            let index = here.and_then(|here| sleepers.list.iter().rposition(|asleep| asleep.thread == here));
+            let Asleep { waker, .. } = sleepers.list.remove(index.unwrap_or(last));
             // It counts as searching from here on, long before its thread is awake: nobody wakes a second meanwhile.
             self.counts.fetch_add(SEARCHER.wrapping_sub(SLEEPER), AcqRel);
             waker
@@ -106,6 +151,7 @@ impl Idle {
         let list = {
             let mut sleepers = lock(&self.sleepers);
             self.counts.store(0, Relaxed);
+            self.set_lonely(false);
             std::mem::take(&mut sleepers.list)
         };
         drop(list);
@@ -136,12 +182,14 @@ impl Sleeper {
     #[cold]
     fn leave_bed(&mut self, number: u64) {
         let mut sleepers = lock(&self.idle.sleepers);
-        if let Some(index) = sleepers.list.iter().position(|(other, _)| *other == number) {
-            let waker = sleepers.list.remove(index);
+        if let Some(index) = sleepers.list.iter().position(|asleep| asleep.number == number) {
+            // Nobody had chosen it: it was polled for another reason, and whoever queues next has to find it gone.
+            let Asleep { waker, .. } = sleepers.list.remove(index);
             self.idle.counts.fetch_sub(SLEEPER, AcqRel);
             drop(sleepers);
             drop(waker);
         } else {
+            // Its waker was taken: `wake_one` has counted it as a searcher, and leaves the tasks to it.
             self.is_searching = true;
         }
     }
@@ -164,6 +212,8 @@ impl Sleeper {
     #[cold]
     fn stop_searching(&mut self, is_any_queued: impl FnOnce() -> bool) {
         self.is_searching = false;
+        // In this order, as when it goes to sleep: first it says that it does not search any more, then it looks. A task that is queued
+        // before this is seen by the look; one that is queued after it finds no searcher, and its queuer wakes somebody.
         let before = self.idle.counts.fetch_sub(SEARCHER, AcqRel);
         fence(SeqCst);
         if searchers(before) == 1 && is_any_queued() {
@@ -180,7 +230,7 @@ impl Sleeper {
             let mut sleepers = lock(&self.idle.sleepers);
             sleepers.last += 1;
             let number = sleepers.last;
-            sleepers.list.push((number, waker));
+            sleepers.list.push(Asleep { number, thread: token(), waker });
             self.asleep = Some(number);
             let no_more = SEARCHER * u32::from(std::mem::take(&mut self.is_searching));
             self.idle.counts.fetch_add(SLEEPER - no_more, AcqRel);

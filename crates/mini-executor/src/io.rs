@@ -53,8 +53,20 @@ impl<T: AsFd> Async<T> {
     /// Makes the descriptor non-blocking.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses. Inside a [deterministic runtime](crate::Runtime::deterministic): [`io::ErrorKind::Unsupported`].
+    ///
+    /// ```
+    /// use mini_executor::Async;
+    /// use std::os::unix::net::UnixDatagram;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let socket = Async::new(UnixDatagram::unbound()?)?;
+    /// # drop(socket);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(io: T) -> io::Result<Self> {
+        refuse_in_virtual_time()?;
         let flags = fcntl_getfl(&io)?;
         if !flags.contains(OFlags::NONBLOCK) {
             fcntl_setfl(&io, flags | OFlags::NONBLOCK)?;
@@ -66,6 +78,21 @@ impl<T: AsFd> Async<T> {
     ///
     /// # Panics
     /// Never: only [`into_inner`](Self::into_inner) takes it out, and ends this value.
+    ///
+    /// For what needs no waiting: addresses, options. What would block fails with `WouldBlock` here.
+    ///
+    /// ```
+    /// use mini_executor::Async;
+    /// use std::io::{ErrorKind, Read};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (_here, there) = UnixStream::pair()?;
+    /// let there = Async::new(there)?;
+    /// assert_eq!(there.get_ref().read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn get_ref(&self) -> &T {
         self.io.as_ref().expect("it is there until into_inner")
     }
@@ -74,6 +101,18 @@ impl<T: AsFd> Async<T> {
     ///
     /// # Panics
     /// Never.
+    ///
+    /// ```
+    /// use mini_executor::Async;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (_here, there) = UnixStream::pair()?;
+    /// let stream: UnixStream = Async::new(there)?.into_inner();
+    /// stream.set_nonblocking(false)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn into_inner(mut self) -> T {
         self.deregister();
         self.io.take().expect("it is there until now")
@@ -83,6 +122,9 @@ impl<T: AsFd> Async<T> {
     ///
     /// # Errors
     /// As the operation; and when the descriptor can't be registered with epoll.
+    ///
+    /// The operation has to be one attempt, and to say `WouldBlock` where it cannot go on: that is what it is waited for. It may be called
+    /// several times. For an example see [`Async`].
     #[track_caller]
     pub fn read_with<'a, R>(
         &'a self,
@@ -95,6 +137,19 @@ impl<T: AsFd> Async<T> {
     ///
     /// # Errors
     /// As the operation; and when the descriptor can't be registered with epoll.
+    ///
+    /// ```
+    /// use mini_executor::{Async, block_on};
+    /// use std::io::Write;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let (here, _there) = UnixStream::pair()?;
+    /// let here = Async::new(here)?;
+    /// assert_eq!(block_on(here.write_with(|mut stream| stream.write(b"hello")))?, 5);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn write_with<'a, R>(
         &'a self,
@@ -166,6 +221,7 @@ impl<T: AsFd> Async<T> {
 
     /// Has the current thread's driver watch it.
     fn register(&self) -> io::Result<()> {
+        refuse_in_virtual_time()?;
         let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
         if place.as_ref().is_some_and(|place| place.driver.is_current()) {
             return Ok(());
@@ -202,6 +258,18 @@ impl<T: AsFd> Async<T> {
             reactor.deregister(io.as_fd(), place.key);
         }
     }
+}
+
+/// What comes when from the kernel is not the seed's to decide.
+fn refuse_in_virtual_time() -> io::Result<()> {
+    if !Driver::is_current_virtual() {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        "a deterministic runtime serves no descriptors: no seed decides when the kernel has something. \
+         Have the code under test take any reader and writer, and give it channels there",
+    ))
 }
 
 impl<T: AsFd> Drop for Async<T> {

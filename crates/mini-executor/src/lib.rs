@@ -32,6 +32,7 @@
 //! | children that borrow, and end with their scope | [`group`](group()), [`send_group`] |
 //! | channels and locks, for tasks of any runtime | [`sync`] |
 //! | what every task waits for | [`LocalExecutor::dump`], [`Runtime::dump`]; [`set_deadlock_hook`] |
+//! | tests that hold in every order of turns, and repeat what they find | [`explore`], [`Runtime::deterministic`] |
 //!
 //! # What it is not
 //! It runs on Linux alone: epoll, eventfd and timerfd are used directly. It has no files (nothing can wait for them but a thread),
@@ -39,9 +40,11 @@
 //! is to keep timers and sockets from being served by another thread of the same [`Runtime`].
 //!
 //! # Where to begin reading
-//! With the pages in [`docs`], or at once with `task/state.rs`: a task's state, and why it is kept in two words. Then `task/header.rs`, `task/core.rs`, `task/local.rs`; `home.rs`,
-//! the run queue; `local.rs`; `driver.rs`, what a thread does when no task is ready; `timers.rs` and `reactor.rs`. What several threads need
-//! stands apart: `task/shared.rs`, `queue.rs`, `idle.rs`, `hub.rs`, `worker.rs`.
+//! With the pages in [`docs`], or at once with `task/state.rs`: a task's state, and why it is kept in two words. Then the task itself,
+//! `task/header.rs`, `task/core.rs`, `task/local.rs` and, for its handle, `task/join.rs`; `home.rs`, the run queue; `local.rs`, the executor;
+//! `block_on.rs`, `sleeper.rs` and `driver.rs`, what a thread does when no task is ready; `timers.rs` and `reactor.rs`. What several
+//! threads need stands apart, and has a page of its own, [`docs::stealing_and_parking`]: `task/shared.rs`, `hub.rs`, `worker.rs`,
+//! `queue.rs`, `idle.rs`, and `steward.rs`, who sees to it that timers are served beside a task that computes.
 
 mod awaits;
 mod births;
@@ -49,6 +52,7 @@ mod block_on;
 mod blocking;
 mod clock;
 mod deadlock;
+pub mod deterministic;
 pub mod docs;
 mod driver;
 mod dump;
@@ -89,6 +93,7 @@ mod yield_now;
 pub use block_on::block_on;
 pub use blocking::{Blocking, spawn_blocking};
 pub use deadlock::{Deadlock, set_deadlock_after, set_deadlock_hook};
+pub use deterministic::{explore, try_explore};
 pub use dump::{Dump, Phase, TaskReport};
 pub use executor::Executor;
 pub use group::{
@@ -97,7 +102,7 @@ pub use group::{
 pub use io::Async;
 pub use local::LocalExecutor;
 pub use runtime::{Handle, Report, Runtime, Stuck, StuckIn};
-pub use sleep::{Interval, Sleep, TimedOut, interval, sleep, sleep_until, timeout};
+pub use sleep::{Interval, Sleep, TimedOut, interval, now, sleep, sleep_until, timeout};
 pub use task::{FallibleTask, Task};
 #[cfg(feature = "tokio-io")]
 pub use tokio_io::TokioIo;

@@ -51,6 +51,42 @@ impl Async<TcpListener> {
     ///
     /// # Errors
     /// When the system refuses: too many open files, for instance. The connection stays in the queue then.
+    ///
+    /// A server takes one connection after the other, and gives each to a task of its own:
+    ///
+    /// ```
+    /// use mini_executor::{Async, Runtime, block_on};
+    /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    /// use std::io::{Read, Write};
+    /// use std::net::{TcpListener, TcpStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = Runtime::new(1)?;
+    /// let handle = runtime.handle();
+    /// let listener = Async::<TcpListener>::bind("127.0.0.1:0")?;
+    /// let address = listener.get_ref().local_addr()?;
+    /// let server = runtime.spawn(async move {
+    ///     loop {
+    ///         let Ok((mut stream, _)) = listener.accept().await else { return };
+    ///         let echo = async move {
+    ///             let mut byte = [0];
+    ///             stream.read_exact(&mut byte).await?;
+    ///             stream.write_all(&byte).await
+    ///         };
+    ///         handle.spawn(echo).detach();
+    ///     }
+    /// });
+    /// for byte in [7, 8] {
+    ///     let mut client = TcpStream::connect(address)?;
+    ///     client.write_all(&[byte])?;
+    ///     let mut answer = [0];
+    ///     client.read_exact(&mut answer)?;
+    ///     assert_eq!(answer, [byte]);
+    /// }
+    /// assert_eq!(block_on(server.cancel()), None);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn accept(&self) -> impl Future<Output = io::Result<(Async<TcpStream>, SocketAddr)>> {
         let place = Location::caller();
@@ -66,6 +102,22 @@ impl Async<TcpStream> {
     ///
     /// # Errors
     /// When the system refuses, or nobody answers there.
+    ///
+    /// ```
+    /// use mini_executor::{Async, block_on};
+    /// use std::net::{TcpListener, TcpStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// let stream = block_on(Async::<TcpStream>::connect(listener.local_addr()?))?;
+    /// assert_eq!(stream.get_ref().peer_addr()?, listener.local_addr()?);
+    ///
+    /// let address = listener.local_addr()?;
+    /// drop(listener);
+    /// assert!(block_on(Async::<TcpStream>::connect(address)).is_err()); // nobody listens
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn connect(address: SocketAddr) -> impl Future<Output = io::Result<Self>> {
         let place = Location::caller();
@@ -83,6 +135,23 @@ impl Async<UnixListener> {
     ///
     /// # Errors
     /// When the system refuses: there is something at that path, for instance.
+    ///
+    /// ```
+    /// use mini_executor::{Async, group, block_on};
+    /// use std::os::unix::net::{UnixListener, UnixStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("socket");
+    /// let listener = Async::<UnixListener>::bind(&path)?;
+    /// block_on(group(async |group| {
+    ///     group.spawn(async { Async::<UnixStream>::connect(&path).await.map(drop).unwrap() });
+    ///     let (_stream, from) = listener.accept().await?;
+    ///     assert!(from.is_unnamed()); // who connects seldom has a path of its own
+    ///     Ok(())
+    /// }))
+    /// # }
+    /// ```
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<Self> {
         Self::new(UnixListener::bind(path)?)
     }
@@ -91,6 +160,8 @@ impl Async<UnixListener> {
     ///
     /// # Errors
     /// When the system refuses.
+    ///
+    /// See [`bind`](Self::bind) for an example.
     #[track_caller]
     pub fn accept(&self) -> impl Future<Output = io::Result<(Async<UnixStream>, UnixAddr)>> {
         let place = Location::caller();
@@ -106,6 +177,20 @@ impl Async<UnixStream> {
     ///
     /// # Errors
     /// When the system refuses, or nobody listens there.
+    ///
+    /// ```
+    /// use mini_executor::{Async, block_on};
+    /// use std::os::unix::net::{UnixListener, UnixStream};
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// # let folder = tempfile::tempdir()?;
+    /// let path = folder.path().join("socket");
+    /// let _listener = UnixListener::bind(&path)?;
+    /// let stream = block_on(Async::<UnixStream>::connect(&path))?;
+    /// assert_eq!(stream.get_ref().peer_addr()?.as_pathname(), Some(&*path));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn connect<P: AsRef<Path>>(path: P) -> impl Future<Output = io::Result<Self>> {
         let place = Location::caller();

@@ -11,6 +11,14 @@
 //! that much further off. There is one way in, [`Owner`], and it cannot leave its thread. The way out is everybody's, the worker's own
 //! too: it pays for the exchange (5 ns) where nobody contends, and in return nothing special has to hold when the ring is nearly empty,
 //! which is where queues with a cheaper way out for their owner have their subtle bugs.
+//!
+//! # Why each ordering is enough
+//! | step | is | meets | so that |
+//! |---|---|---|---|
+//! | `push` moves `tail` | release | the acquiring load of `tail` by who takes | the place is written before the task is seen, and so is all that the task's last poll did |
+//! | who takes moves `head` | release | the acquiring load of `head` in `push` | the place was read before it is written anew |
+//! | a place is read or written | relaxed | | its order comes from the two above. Atomic it has to be: a thief that will fail may read it while it is written |
+//! | `push` reads `tail` | relaxed | | nobody else writes it |
 #![allow(unsafe_code)]
 
 use std::array;
@@ -126,6 +134,8 @@ impl Owner {
     /// Takes half of the tasks from another ring, the first of them to be polled at once, the others into this one.
     pub(crate) fn steal_from(self, victim: &Ring) -> Option<Scheduled> {
         let tail = self.ring.tail.0.load(Relaxed);
+        // Who has half a ring of tasks needs no more; and what is taken is copied in before it is known to be ours, so there has to be
+        // room for the most it can be.
         if self.room() < HALF {
             return None;
         }
@@ -145,6 +155,7 @@ impl Owner {
             }
             match victim.head.0.compare_exchange_weak(head, head + taken, AcqRel, Acquire) {
                 Ok(_) => {
+                    // From here on others may take them out of our ring in turn.
                     self.ring.tail.0.store(tail + taken - 1, Release);
                     // SAFETY: as in `pop`; the others are in our ring, each once.
                     return Some(unsafe { Scheduled::from_raw(first) });
@@ -156,6 +167,9 @@ impl Owner {
 }
 
 /// A place for one task, which anybody may take.
+///
+/// Beside the ring, not in it: a task that is put in here goes before all others, and a ring whose owner could also add at the head
+/// would have two ends that move under the thieves' eyes.
 pub(crate) struct Slot(AtomicPtr<()>);
 
 impl Slot {

@@ -11,13 +11,16 @@ use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use crate::block_on::block_on_with;
-use crate::blocking::{Blocking, Pool};
+use crate::blocking::{Blocking, Pool, prepare};
+use crate::deterministic::{Limits, Simulation};
 use crate::driver::Driver;
 use crate::dump::Dump;
 use crate::executor::Executor;
+use crate::sleep::sleep;
 use crate::steward::Steward;
 use crate::sync::Notify;
-use crate::task::Task;
+use crate::task::{Name, Task};
+use crate::thread::has_several_cpus;
 use crate::watchdog::{self, Answer, Frame};
 
 /// How long the workers have to come to the end of a poll when the runtime ends.
@@ -49,14 +52,16 @@ const LAST_ANSWERS: Duration = Duration::from_secs(2);
 /// # }
 /// ```
 pub struct Runtime {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
     steward: Option<JoinHandle<()>>,
 }
 
-struct Shared {
-    executor: Executor<'static>,
-    driver: Arc<Driver>,
+pub(crate) struct Shared {
+    pub(crate) executor: Executor<'static>,
+    pub(crate) driver: Arc<Driver>,
+    /// In place of workers, in a [deterministic](Runtime::deterministic) runtime.
+    pub(crate) simulation: Option<Arc<Simulation>>,
     pool: Arc<Pool>,
     is_over: AtomicBool,
     over: Notify,
@@ -65,6 +70,50 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(driver: Driver, simulation: Option<Arc<Simulation>>) -> Self {
+        Self {
+            executor: Executor::new(),
+            driver: Arc::new(driver),
+            simulation,
+            pool: Arc::default(),
+            is_over: AtomicBool::new(false),
+            over: Notify::new(),
+            is_closed: AtomicBool::new(false),
+        }
+    }
+
+    #[inline]
+    fn spawn<T: Send + 'static, N: Name>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+        name: N,
+        spawned: &'static Location<'static>,
+    ) -> Task<T> {
+        let task = self.executor.spawn_with(future, name, spawned);
+        if let Some(simulation) = &self.simulation {
+            simulation.has_spawned(&task);
+        }
+        if self.is_closed.load(Ordering::Acquire) {
+            self.executor.close_all();
+        }
+        task
+    }
+
+    fn spawn_blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> T + Send + 'static,
+        spawned: &'static Location<'static>,
+    ) -> Blocking<T> {
+        match &self.simulation {
+            None => self.pool.spawn(call, spawned),
+            Some(simulation) => {
+                let (job, handle) = prepare(call, spawned);
+                simulation.call(job);
+                handle
+            }
+        }
+    }
+
     /// Until the runtime ends.
     async fn until_over(&self) {
         loop {
@@ -82,6 +131,18 @@ impl Runtime {
     ///
     /// # Errors
     /// When `workers` is 0, and when the system refuses a thread.
+    ///
+    /// ```
+    /// use mini_executor::Runtime;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let workers = std::thread::available_parallelism()?.get();
+    /// let runtime = Runtime::new(workers)?;
+    /// # drop(runtime);
+    /// assert!(Runtime::new(0).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(workers: usize) -> io::Result<Self> {
         if workers == 0 {
             return Err(io::Error::new(
@@ -89,14 +150,8 @@ impl Runtime {
                 "a runtime needs a worker: with none, no task would ever run. For tasks on this thread alone take LocalExecutor",
             ));
         }
-        let shared = Arc::new(Shared {
-            executor: Executor::new(),
-            driver: Arc::new(Driver::shared()),
-            pool: Arc::default(),
-            is_over: AtomicBool::new(false),
-            over: Notify::new(),
-            is_closed: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared::new(Driver::shared(), None));
+        shared.executor.workers().idle.0.set_lonely(!has_several_cpus());
         let mut runtime = Self { shared, workers: Vec::new(), steward: None };
         // Should one be refused, those that were made end with the runtime.
         for number in 0..workers {
@@ -107,41 +162,99 @@ impl Runtime {
         let shared = runtime.shared.clone();
         let attend = move || {
             if let Some(steward) = shared.driver.steward() {
-                steward.attend(&shared.driver, || shared.is_over.load(Ordering::Acquire));
+                steward.attend(&shared.driver, shared.executor.workers(), || shared.is_over.load(Ordering::Acquire));
             }
         };
         runtime.steward = Some(std::thread::Builder::new().name("mini-steward".to_owned()).spawn(attend)?);
         Ok(runtime)
     }
 
+    /// Without threads.
+    pub(crate) fn simulated(simulation: Arc<Simulation>) -> Self {
+        let shared = Arc::new(Shared::new(Driver::new_virtual(), Some(simulation)));
+        Self { shared, workers: Vec::new(), steward: None }
+    }
+
     /// Spawns a task.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = mini_executor::Runtime::new(1)?;
+    /// let task = runtime.spawn(async { 6 * 7 });
+    /// assert_eq!(runtime.block_on(task), 42);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Task<T> {
-        self.shared.executor.spawn_with(future, (), Location::caller())
+        self.shared.spawn(future, (), Location::caller())
     }
 
     /// Spawns a task with a name, by which reports tell it.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = mini_executor::Runtime::new(1)?;
+    /// let task = runtime.spawn_named("ticker", async {});
+    /// assert_eq!(task.name(), Some("ticker"));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn_named<T: Send + 'static>(
         &self,
         name: impl Into<Cow<'static, str>>,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        self.shared.executor.spawn_with(future, name.into(), Location::caller())
+        self.shared.spawn(future, name.into(), Location::caller())
     }
 
     /// Runs a call on a thread where it may block, as [`spawn_blocking`](crate::spawn_blocking) does, but in this runtime's pool.
+    ///
+    /// [`shutdown`](Self::shutdown) waits for its calls, too, and tells which it could not wait for.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = mini_executor::Runtime::new(1)?;
+    /// let sum = runtime.spawn_blocking(|| (1..=1_000).sum::<u64>());
+    /// assert_eq!(runtime.block_on(sum), 500_500);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
-        self.shared.pool.spawn(call, Location::caller())
+        self.shared.spawn_blocking(call, Location::caller())
     }
 
     /// Polls `future` on this thread until it has its result. Timers and sockets it awaits are the runtime's.
     ///
     /// # Panics
-    /// Inside a task, or another `block_on`.
+    /// Inside a task, or another `block_on`. In a [deterministic](Self::deterministic) runtime also when everybody waits for somebody
+    /// else, and when another thread is in it.
+    ///
+    /// The future may borrow, and need not be `Send`: it stays on this thread, which is none of the workers. While it waits this thread
+    /// may be the one that serves the runtime's timers and sockets.
+    ///
+    /// ```
+    /// use mini_executor::{Runtime, sleep};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = Runtime::new(1)?;
+    /// let words = vec!["not", "moved"];
+    /// runtime.block_on(async {
+    ///     sleep(Duration::from_millis(1)).await;
+    ///     assert_eq!(words.len(), 2);
+    /// });
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        if self.shared.simulation.is_some() {
+            let done = self.simulate(future, Location::caller(), Limits::default());
+            return done.unwrap_or_else(|stop| panic!("{stop}\nWhat ran:\n{}", self.trace().unwrap_or_default()));
+        }
         block_on_with(self.shared.driver.clone(), future)
     }
 
@@ -151,19 +264,51 @@ impl Runtime {
     }
 
     /// A handle with which tasks spawn tasks.
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = mini_executor::Runtime::new(1)?;
+    /// let handle = runtime.handle();
+    /// let from_elsewhere = std::thread::spawn(move || handle.spawn(async { 7 }));
+    /// assert_eq!(runtime.block_on(from_elsewhere.join().unwrap()), 7);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn handle(&self) -> Handle {
         Handle { shared: self.shared.clone() }
     }
 
     /// Ends the runtime: waits up to `deadline` for its tasks and for calls that block, then drops the futures of those that are left.
     /// What could not be ended is told: a call or a task that computes or waits in the kernel cannot be stopped from outside.
+    /// Its thread goes on, and ends when it comes to an end by itself.
+    ///
+    /// A [deterministic](Self::deterministic) runtime runs its tasks meanwhile, and waits in virtual time.
+    ///
+    /// ```
+    /// use mini_executor::Runtime;
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = Runtime::new(1)?;
+    /// runtime.block_on(runtime.spawn(async {}));
+    /// runtime.spawn(std::future::pending::<()>()).detach();
+    /// let report = runtime.shutdown(Duration::from_millis(20));
+    /// assert_eq!(report.cancelled, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     /// Its thread goes on, and ends when it comes to an end by itself. It is asked for its stack, by a signal (see
     /// [`watchdog`](crate::watchdog#what-it-may-change-in-a-program)); for many that takes up to two seconds more.
     pub fn shutdown(mut self, deadline: Duration) -> Report {
         let end = Instant::now() + deadline;
         let begun = self.shared.executor.len();
+        if let Some(simulation) = &self.shared.simulation {
+            let is_over = || self.shared.executor.is_empty() && !simulation.has_calls();
+            let limits = Limits { is_over: Some(&is_over), ..Limits::default() };
+            let _ = self.simulate(async { sleep(deadline).await }, Location::caller(), limits);
+        }
         let has_work = || !self.shared.executor.is_empty() || !self.shared.pool.running().is_empty();
-        while has_work() && Instant::now() < end {
+        while has_work() && Instant::now() < end && self.shared.simulation.is_none() {
             std::thread::sleep(Duration::from_millis(1).min(deadline));
         }
         let cancelled = self.shared.executor.len();
@@ -206,7 +351,10 @@ impl Runtime {
         }
         if !stuck.iter().any(|stuck| matches!(stuck.what, StuckIn::Task { .. })) {
             // Here and not with the executor, which tasks may keep alive themselves, by a handle.
-            self.shared.executor.close_all();
+            match &self.shared.simulation {
+                Some(simulation) => simulation.close(&self.shared.executor),
+                None => self.shared.executor.close_all(),
+            }
             self.shared.is_closed.store(true, Ordering::Release);
         }
         if let Some(steward) = self.steward.take() {
@@ -219,7 +367,9 @@ impl Runtime {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        if !self.workers.is_empty() {
+        if !self.workers.is_empty()
+            || (self.shared.simulation.is_some() && !self.shared.is_closed.load(Ordering::Acquire))
+        {
             self.end(&|_| Answer::default());
         }
     }
@@ -256,11 +406,7 @@ impl Handle {
     /// As [`Runtime::spawn`].
     #[track_caller]
     pub fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Task<T> {
-        let task = self.shared.executor.spawn_with(future, (), Location::caller());
-        if self.shared.is_closed.load(Ordering::Acquire) {
-            self.shared.executor.close_all();
-        }
-        task
+        self.shared.spawn(future, (), Location::caller())
     }
 
     /// As [`Runtime::spawn_named`].
@@ -270,11 +416,7 @@ impl Handle {
         name: impl Into<Cow<'static, str>>,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        let task = self.shared.executor.spawn_with(future, name.into(), Location::caller());
-        if self.shared.is_closed.load(Ordering::Acquire) {
-            self.shared.executor.close_all();
-        }
-        task
+        self.shared.spawn(future, name.into(), Location::caller())
     }
 
     /// As [`Runtime::dump`].
@@ -283,9 +425,19 @@ impl Handle {
     }
 
     /// As [`Runtime::spawn_blocking`].
+    ///
+    /// ```
+    /// # fn main() -> std::io::Result<()> {
+    /// let runtime = mini_executor::Runtime::new(1)?;
+    /// let handle = runtime.handle();
+    /// let outer = runtime.spawn(async move { handle.spawn_blocking(|| "a call from a task").await });
+    /// assert_eq!(runtime.block_on(outer), "a call from a task");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[track_caller]
     pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
-        self.shared.pool.spawn(call, Location::caller())
+        self.shared.spawn_blocking(call, Location::caller())
     }
 }
 
@@ -296,6 +448,8 @@ impl fmt::Debug for Handle {
 }
 
 /// How a runtime ended.
+///
+/// For an example see [`Runtime::shutdown`].
 #[derive(Debug)]
 pub struct Report {
     /// Tasks that came to their end while it was waited for them.
@@ -307,6 +461,29 @@ pub struct Report {
 }
 
 /// Something that goes on after its runtime's end.
+///
+/// ```
+/// use mini_executor::Runtime;
+/// use std::sync::mpsc;
+/// use std::time::Duration;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (release, held) = mpsc::channel::<()>();
+/// let (begun, has_begun) = mpsc::channel();
+/// let runtime = Runtime::new(1)?;
+/// let call = move || {
+///     begun.send(()).unwrap();
+///     held.recv()
+/// };
+/// runtime.spawn_blocking(call).detach();
+/// has_begun.recv().unwrap();
+/// let report = runtime.shutdown(Duration::from_millis(1));
+/// println!("{}", report.stuck[0]); // a call that blocks, spawned at src/main.rs:14:9, for 1.2ms
+/// # assert!(report.stuck[0].to_string().starts_with("a call that blocks, spawned at "));
+/// drop(release);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Stuck {
     /// What it is.

@@ -34,7 +34,34 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep::at(clock::now().saturating_add(clock::nanos(duration)))
 }
 
+/// What time it is for timers: [`Instant::now`], but on a thread that runs a [deterministic runtime](crate::Runtime::deterministic) its
+/// virtual time. What measures how long it took, or gives [`sleep_until`] a deadline, asks here to be testable there.
+///
+/// ```
+/// use mini_executor::{Runtime, now, sleep};
+/// use std::time::Duration;
+///
+/// let took = Runtime::deterministic(1).block_on(async {
+///     let begin = now();
+///     sleep(Duration::from_hours(1)).await;
+///     now() - begin
+/// });
+/// assert_eq!(took, Duration::from_hours(1));
+/// ```
+pub fn now() -> Instant {
+    clock::instant()
+}
+
 /// Waits until `deadline`. As [`sleep`].
+///
+/// ```
+/// use mini_executor::{block_on, sleep_until};
+/// use std::time::{Duration, Instant};
+///
+/// let deadline = Instant::now() + Duration::from_millis(1);
+/// block_on(sleep_until(deadline));
+/// assert!(Instant::now() >= deadline);
+/// ```
 pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep::at(clock::at(deadline))
 }
@@ -166,6 +193,17 @@ pub struct Interval {
 
 impl Interval {
     /// Waits for the next tick. If this future is dropped, the tick is not lost: the next call waits for it.
+    ///
+    /// ```
+    /// use mini_executor::{block_on, interval};
+    /// use std::time::Duration;
+    ///
+    /// block_on(async {
+    ///     let mut ticks = interval(Duration::from_millis(1));
+    ///     ticks.tick().await; // after 1 ms
+    ///     ticks.tick().await; // after 2 ms, counted from the beginning
+    /// });
+    /// ```
     #[track_caller]
     pub fn tick(&mut self) -> impl Future<Output = ()> {
         let place = Location::caller();

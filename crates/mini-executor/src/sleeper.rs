@@ -1,4 +1,16 @@
 //! A thread in [`block_on`](crate::block_on), as what wakes it.
+//!
+//! One word says what the thread does, and so what it takes to have it go on. All changes are exchanges: of a wake and a thread that goes to
+//! sleep at the same moment, one comes second and sees the first.
+//!
+//! | from | to | by | who also |
+//! |---|---|---|---|
+//! | `AWAKE` | `WOKEN` | a wake | does nothing more: the thread looks before it sleeps |
+//! | `AWAKE` | `ASLEEP`, `ASLEEP_IN_REACTOR` | the thread, if nobody has woken it | parks, or waits in epoll |
+//! | `ASLEEP` | `WOKEN` | a wake | unparks the thread |
+//! | `ASLEEP_IN_REACTOR` | `WOKEN` | a wake | writes to the eventfd that epoll watches |
+//! | either | `AWAKE` | the thread, when a timer or a descriptor has ended its sleep | serves |
+//! | `WOKEN` | `AWAKE` | the thread | polls |
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -10,7 +22,7 @@ use crate::births;
 use crate::blocking;
 use crate::deadlock::{self, Finding};
 use crate::driver::Driver;
-use crate::thread::token;
+use crate::thread::{has_several_cpus, token};
 
 /// See the module.
 #[derive(Debug)]
@@ -65,7 +77,7 @@ impl Sleeper {
     /// A call that blocks may end any moment, and being woken takes longer than most calls: looks out for it without giving the CPU
     /// away. Tells whether it came.
     fn look_out(&self) -> bool {
-        if !blocking::may_look_out() {
+        if !has_several_cpus() {
             return false;
         }
         let begin = Instant::now();
@@ -85,7 +97,11 @@ impl Sleeper {
 
     /// Tells whether to sleep; not if it was woken meanwhile.
     fn fall_asleep(&self, how: u8) -> bool {
-        self.state.compare_exchange(AWAKE, how, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        let falls_asleep = self.state.compare_exchange(AWAKE, how, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        if falls_asleep && let Some(steward) = self.driver.steward() {
+            steward.rests();
+        }
+        falls_asleep
     }
 
     /// Tells whether to wait for the driver's descriptors. [`is_awake`](Self::is_awake) has to follow.
@@ -93,10 +109,13 @@ impl Sleeper {
         self.fall_asleep(ASLEEP_IN_REACTOR)
     }
 
-    /// Sleep ended, for whatever reason; a wake stays to be seen.
+    /// Sleep ended, for whatever reason; a wake stays to be seen. Once for each time it fell asleep.
     pub(crate) fn is_awake(&self) {
         for how in [ASLEEP, ASLEEP_IN_REACTOR] {
             let _ = self.state.compare_exchange(how, AWAKE, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        if let Some(steward) = self.driver.steward() {
+            steward.rises();
         }
     }
 
@@ -104,7 +123,7 @@ impl Sleeper {
     pub(crate) fn park(self: &Arc<Self>, time: Option<Duration>) {
         let steward = self.driver.steward();
         if let Some(steward) = steward {
-            steward.rests(self);
+            steward.lies_down(self);
         }
         // Nothing ends it but a wake: there may be none to come.
         let [is_told, may_ask] = [&self.is_told, &self.may_ask].map(|flag| flag.load(Ordering::Relaxed));
@@ -118,7 +137,7 @@ impl Sleeper {
             self.is_awake();
         }
         if let Some(steward) = steward {
-            steward.rises(self);
+            steward.gets_up(self);
         }
         if let (Some(patience), Some(begin)) = (patience, begin)
             && begin.elapsed() >= patience

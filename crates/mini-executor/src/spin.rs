@@ -10,7 +10,7 @@ use std::sync::LockResult;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Mutex<T> {
     is_locked: AtomicBool,
     value: UnsafeCell<T>,

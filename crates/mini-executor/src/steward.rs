@@ -1,21 +1,29 @@
-//! Who sees to it that a driver that threads share is served.
+//! Who sees to it that a runtime's timers, sockets and tasks are not left alone by a worker that computes.
 //!
-//! Whoever of them has nothing else to do serves it. Should that one get a task that computes for long, nobody serves, be there a
-//! sibling asleep: timers and sockets would wait for the task's end. A thread of the runtime, the steward, looks once a millisecond
-//! whether that is so, and then wakes the sibling. It sleeps itself while nobody works.
+//! Whoever of the workers has nothing else to do serves timers and sockets. Should that one get a task that computes for long, nobody
+//! serves, be there a sibling asleep: timers and sockets would wait for the task's end. And so would tasks that the worker has put into
+//! its slot, or on a single CPU into its queue, for which no sibling is woken. A thread of the runtime, the steward, looks once a millisecond
+//! whether that is so, and then wakes the sibling. It sleeps itself while all workers do.
+//!
+//! Go's runtime has such a thread (*sysmon*). tokio has none, and there one computing task holds everybody's timers; smol's has one that waits
+//! for timers and sockets while nobody else does, and that wakes nobody for tasks.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
 use std::thread::Thread;
 use std::time::Duration;
 
 use crate::driver::Driver;
+use crate::hub::Hub;
 use crate::sleeper::Sleeper;
 
-/// How often the steward looks.
+/// How often the steward looks. A timer is late by one to two rounds where its sibling has to be woken for it: a 5 ms ticker beside a task
+/// that computes was late by 3.7 ms at most, in all (2026-11-21). Half of it would cost twice the wake-ups for as long as
+/// anybody is awake.
 const ROUND: Duration = Duration::from_millis(1);
-/// After so many rounds in which there was nothing to see to, it sleeps.
+/// After so many rounds in which all were asleep, it sleeps, too. Not at once: who gets up with it asleep has to wake it, a system call, and in
+/// a busy server that would be at each event.
 const QUIET: u32 = 10;
 
 /// What a driver and its steward share.
@@ -23,6 +31,8 @@ const QUIET: u32 = 10;
 pub(crate) struct Steward {
     /// How often the driver was served.
     served: AtomicU64,
+    /// Threads in `block_on` that do not sleep.
+    awake: AtomicUsize,
     /// Threads that sleep elsewhere than in the reactor.
     resting: Mutex<Vec<Arc<Sleeper>>>,
     /// The steward itself, while it sleeps.
@@ -32,28 +42,29 @@ pub(crate) struct Steward {
 
 impl Steward {
     /// The steward's life: until `is_over` says so. It has to be [woken](Self::wake) for that.
-    pub(crate) fn attend(&self, driver: &Driver, is_over: impl Fn() -> bool) {
+    pub(crate) fn attend(&self, driver: &Driver, workers: &Hub, is_over: impl Fn() -> bool) {
         let _ = self.thread.set(std::thread::current());
-        let mut seen = 0;
+        let (mut served, mut polled) = (0, Vec::new());
         let mut quiet = 0;
         while !is_over() {
-            let served = self.served.load(Ordering::Relaxed);
-            if driver.is_being_served() || !driver.is_watching() {
-                quiet += 1;
-            } else if served == seen {
+            workers.rescue(&mut polled);
+            let served_before = std::mem::replace(&mut served, self.served.load(Ordering::Relaxed));
+            // Nobody sits in epoll, and something is waited for. Somebody may have served since the last look all the same: threads that are
+            // busy do so between two turns, and that is soon enough.
+            let is_alone = !driver.is_being_served() && driver.is_watching();
+            if is_alone && served == served_before {
                 // Nobody for a whole round: the one who slept first is likely to be wanted last.
-                quiet = 0;
                 let sleeper = self.resting().first().cloned();
                 sleeper.iter().for_each(Wake::wake_by_ref);
             }
-            seen = served;
+            quiet = if is_alone || self.is_anyone_awake() { 0 } else { quiet + 1 };
             if quiet < QUIET {
                 std::thread::sleep(ROUND);
             } else {
                 self.asleep.store(true, Ordering::Relaxed);
-                // With the one in `call`: who gives the driver up sees the flag, or has given it up before it is looked at here.
+                // With the one in `rises`: who has got up sees the flag, or is seen here.
                 fence(Ordering::SeqCst);
-                if driver.is_being_served() || !driver.is_watching() {
+                if !self.is_anyone_awake() {
                     std::thread::park();
                 }
                 self.asleep.store(false, Ordering::Relaxed);
@@ -67,12 +78,22 @@ impl Steward {
         self.served.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A thread goes from sleep to work, and does not hold the driver any more: the steward has to look again.
-    pub(crate) fn call(&self) {
+    fn is_anyone_awake(&self) -> bool {
+        self.awake.load(Ordering::Relaxed) > 0
+    }
+
+    /// A thread begins to work, be it after its sleep: the steward has to look again.
+    pub(crate) fn rises(&self) {
+        self.awake.fetch_add(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         if self.asleep.load(Ordering::Relaxed) {
             self.wake();
         }
+    }
+
+    /// A thread ends its work, be it to sleep.
+    pub(crate) fn rests(&self) {
+        self.awake.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Ends the steward's sleep.
@@ -81,14 +102,13 @@ impl Steward {
     }
 
     /// A thread goes to sleep elsewhere than in the reactor.
-    pub(crate) fn rests(&self, sleeper: &Arc<Sleeper>) {
+    pub(crate) fn lies_down(&self, sleeper: &Arc<Sleeper>) {
         self.resting().push(sleeper.clone());
     }
 
     /// It is awake again.
-    pub(crate) fn rises(&self, sleeper: &Arc<Sleeper>) {
+    pub(crate) fn gets_up(&self, sleeper: &Arc<Sleeper>) {
         self.resting().retain(|other| !Arc::ptr_eq(other, sleeper));
-        self.call();
     }
 
     fn resting(&self) -> MutexGuard<'_, Vec<Arc<Sleeper>>> {

@@ -1,5 +1,15 @@
 //! Code that is not ours: wakers, hooks, destructors. It may do anything, so it is called without a lock, and it may panic where we have
 //! to go on.
+//!
+//! "Anything" is meant; `tests/hostile.rs` does much of this:
+//!
+//! | it | with a lock held, or without care | so |
+//! |---|---|---|
+//! | a waker that is cloned, woken or dropped runs the executor | waits for ever for the lock that its own thread holds | cloned before the lock is taken, dropped after it is given back |
+//! | a waker panics, and others wait behind it in a list | they are never woken | [`ToTheLast`]: all are called, then the first panic goes on |
+//! | a destructor panics while a panic is under way | the process ends | [`discard`], or a report to the hook |
+//! | what was thrown panics when it is dropped, and throws such a thing again | for ever | [`discard`] gives up after eight, and leaks the ninth |
+//! | a hook replaces itself | waits for ever for its own lock | [`Hook`] calls a clone |
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -28,7 +38,8 @@ pub(crate) fn wake(waker: Waker, spawned: &'static Location<'static>) {
     }
 }
 
-/// Several calls that are to be made to the last, whichever panics. The first panic goes on at the end.
+/// Several calls that are to be made to the last, whichever panics. The first panic goes on at the end: it is nearest to the cause, and the
+/// later ones have been printed by Rust's own hook.
 #[derive(Default)]
 pub(crate) struct ToTheLast {
     first_panic: Option<Box<dyn Any + Send>>,

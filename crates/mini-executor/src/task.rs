@@ -41,7 +41,7 @@ pub(crate) use header::TaskRef;
 pub(crate) use lists::{Family, Row};
 pub(crate) use local::{arrive, close, phase as local_phase, run};
 pub(crate) use record::{awaited, awaits};
-pub(crate) use shared::{Scheduled, phase as shared_phase};
+pub(crate) use shared::{Scheduled, Turn, phase as shared_phase};
 
 /// A handle to a task that was spawned: a future of its result.
 ///
@@ -84,6 +84,17 @@ impl<T> Task<T> {
     }
 
     /// Lets the task run to its end with nobody waiting for it. If it panics, the [hook](crate::set_unhandled_hook) is told.
+    ///
+    /// ```
+    /// use mini_executor::LocalExecutor;
+    /// use std::cell::Cell;
+    ///
+    /// let has_run = Cell::new(false);
+    /// let executor = LocalExecutor::new();
+    /// executor.spawn(async { has_run.set(true) }).detach();
+    /// assert!(executor.try_tick());
+    /// assert!(has_run.get());
+    /// ```
     pub fn detach(self) {
         if !self.has_ended {
             let this = ManuallyDrop::new(self);
@@ -96,6 +107,25 @@ impl<T> Task<T> {
     ///
     /// # Panics
     /// As the task did, if it panicked before.
+    ///
+    /// What the task holds is dropped on its executor's thread, and not here: files are closed and locks given back when this has its result,
+    /// which is what dropping the handle alone does not promise.
+    ///
+    /// ```
+    /// use mini_executor::{LocalExecutor, block_on};
+    /// use std::future::pending;
+    /// use std::rc::Rc;
+    ///
+    /// let held = Rc::new(());
+    /// let holds = held.clone();
+    /// let executor = LocalExecutor::new();
+    /// let task = executor.spawn(async move {
+    ///     let _holds = holds;
+    ///     pending::<()>().await;
+    /// });
+    /// assert_eq!(block_on(executor.run(task.cancel())), None);
+    /// assert_eq!(Rc::strong_count(&held), 1);
+    /// ```
     #[track_caller]
     pub fn cancel(self) -> impl Future<Output = Option<T>> {
         let place = Location::caller();
@@ -106,25 +136,63 @@ impl<T> Task<T> {
     }
 
     /// Whether the task came to its end, panicked, or was stopped.
+    ///
+    /// Its result waits in the handle then, and awaiting that takes no time.
+    ///
+    /// ```
+    /// let executor = mini_executor::LocalExecutor::new();
+    /// let task = executor.spawn(async {});
+    /// assert!(!task.is_finished());
+    /// executor.try_tick();
+    /// assert!(task.is_finished());
+    /// ```
     pub fn is_finished(&self) -> bool {
         self.has_ended || join::is_done(self.inner)
     }
 
     /// A future that gives `None` where awaiting the handle would panic because the task was cancelled.
+    ///
+    /// ```
+    /// use mini_executor::{LocalExecutor, block_on};
+    ///
+    /// let executor = LocalExecutor::new();
+    /// let task = executor.spawn(std::future::pending::<()>()).fallible();
+    /// drop(executor);
+    /// assert_eq!(block_on(task), None);
+    /// ```
     pub fn fallible(self) -> FallibleTask<T> {
         FallibleTask(self)
     }
 
     /// The task's name, if it was given one.
+    ///
+    /// ```
+    /// let executor = mini_executor::LocalExecutor::new();
+    /// assert_eq!(executor.spawn_named("ticker", async {}).name(), Some("ticker"));
+    /// assert_eq!(executor.spawn(async {}).name(), None);
+    /// ```
     pub fn name(&self) -> Option<&str> {
         let name = self.inner.name()?;
         // SAFETY: the handle keeps the task alive, and names do not change.
         Some(unsafe { &*std::ptr::from_ref(name) })
     }
 
+    /// Where it was spawned.
+    ///
+    /// ```
+    /// let executor = mini_executor::LocalExecutor::new();
+    /// let task = executor.spawn(async {});
+    /// println!("{}", task.spawned()); // src/main.rs:3:21
+    /// # assert!(task.spawned().line() > 1);
+    /// ```
     /// Where it was spawned. In a program with more than 65,535 places that spawn or await, some place in this crate for those that came last.
     pub fn spawned(&self) -> &'static Location<'static> {
         self.inner.spawned()
+    }
+
+    /// Which task it is, as long as it is not done.
+    pub(crate) fn address(&self) -> usize {
+        self.inner.address()
     }
 
     #[cold]
@@ -190,6 +258,14 @@ impl<T> fmt::Debug for Task<T> {
 }
 
 /// A handle that gives `None` for a task that was cancelled. Dropping it cancels the task. See [`Task::fallible`].
+///
+/// ```
+/// use mini_executor::{FallibleTask, LocalExecutor, block_on};
+///
+/// let executor = LocalExecutor::new();
+/// let mut tasks: Vec<FallibleTask<u32>> = (0..3).map(|number| executor.spawn(async move { number }).fallible()).collect();
+/// assert_eq!(block_on(executor.run(tasks.remove(1))), Some(1));
+/// ```
 #[must_use = "a task is cancelled when its handle is dropped: await it, or `detach` it"]
 #[derive(Debug)]
 pub struct FallibleTask<T>(Task<T>);

@@ -1,9 +1,10 @@
-//! Which thread is this? A number a thread, never given twice.
+//! Which thread is this? A number a thread, never given twice. And has it a CPU to itself?
 //!
 //! `std::thread::ThreadId` is the same thing, but asking for it goes through an `Arc`. This one is asked for on every wake: the
 //! answer has to cost one load.
 
 use std::cell::Cell;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::primitives::per_thread;
@@ -30,6 +31,13 @@ fn assign() -> u32 {
     let token = token.expect("four billion threads have been started in this process");
     TOKEN.with(|mine| mine.set(token));
     token
+}
+
+/// Whether this process has more than one CPU. With one it does not pay to look out for what another thread is about to do, or to wake a
+/// thread that could only take the CPU away.
+pub(crate) fn has_several_cpus() -> bool {
+    static CPUS: OnceLock<usize> = OnceLock::new();
+    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from)) > 1
 }
 
 #[cfg(test)]

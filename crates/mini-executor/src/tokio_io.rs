@@ -31,12 +31,16 @@ use tokio::io::ReadBuf;
 pub struct TokioIo<T>(T);
 
 impl<T> TokioIo<T> {
-    /// Wraps it.
+    /// Wraps it. For an example see [`TokioIo`].
     pub const fn new(io: T) -> Self {
         Self(io)
     }
 
     /// What is inside.
+    ///
+    /// ```
+    /// assert_eq!(mini_executor::TokioIo::new(7).into_inner(), 7);
+    /// ```
     pub fn into_inner(self) -> T {
         self.0
     }

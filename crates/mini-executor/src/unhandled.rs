@@ -5,11 +5,12 @@
 //! to a hook that the program may replace.
 
 use std::any::Any;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::strangers::Hook;
+use crate::strangers::{Hook, discard};
 
 /// A panic of a task that nobody joins.
 pub struct Unhandled<'a> {
@@ -23,6 +24,15 @@ pub struct Unhandled<'a> {
 
 impl Unhandled<'_> {
     /// The message, if the panic had one: `panic!` makes a string.
+    ///
+    /// `None` for what was thrown by `std::panic::panic_any` and is no string.
+    ///
+    /// ```
+    /// mini_executor::set_unhandled_hook(|panic| match panic.message() {
+    ///     Some(message) => eprintln!("{}: {message}", panic.spawned),
+    ///     None => eprintln!("{}: something that is no text", panic.spawned),
+    /// });
+    /// ```
     pub fn message(&self) -> Option<&str> {
         let literal = self.payload.downcast_ref::<&'static str>().copied();
         literal.or_else(|| self.payload.downcast_ref::<String>().map(String::as_str))
@@ -74,9 +84,56 @@ pub fn set_unhandled_hook(hook: impl Fn(Unhandled<'_>) + Send + Sync + 'static) 
     HOOK.set(Arc::new(hook));
 }
 
+thread_local! {
+    /// The task that panicked last: its address.
+    static CAUGHT: Cell<usize> = const { Cell::new(0) };
+    /// What was heard of here, instead of by the hook, while somebody [listens](Listener).
+    static HEARD: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// Hears, in place of the hook, of the panics of this thread's tasks.
+pub(crate) struct Listener {
+    former: Option<Vec<String>>,
+}
+
+impl Listener {
+    pub(crate) fn new() -> Self {
+        Self { former: HEARD.replace(Some(Vec::new())) }
+    }
+
+    /// Listens no more: the first that was heard of.
+    pub(crate) fn end(mut self) -> Option<String> {
+        HEARD.replace(self.former.take()).and_then(|heard| heard.into_iter().next())
+    }
+
+    /// Whether there is one on this thread that has heard of any.
+    pub(crate) fn has_heard() -> bool {
+        HEARD.with_borrow(|heard| heard.as_ref().is_some_and(|heard| !heard.is_empty()))
+    }
+}
+
+/// The task at `address` has panicked, and that is its outcome.
+pub(crate) fn is_caught(address: usize) {
+    // On a thread that ends nobody asks.
+    let _ = CAUGHT.try_with(|caught| caught.set(address));
+}
+
+/// The task that panicked last on this thread since this was last asked; 0 for none.
+pub(crate) fn last_caught() -> usize {
+    CAUGHT.take()
+}
+
 /// Tells the hook. Never panics: it is called from destructors.
 pub(crate) fn report(name: Option<&str>, spawned: &'static Location<'static>, payload: Box<dyn Any + Send>) {
     let unhandled = Unhandled { name, spawned, payload };
+    // A thread that ends has no listener any more.
+    let is_heard = HEARD.try_with(|heard| {
+        let mut heard = heard.borrow_mut();
+        heard.as_mut().map(|heard| heard.push(unhandled.to_string())).is_some()
+    });
+    if is_heard == Ok(true) {
+        return discard(unhandled.payload);
+    }
     HOOK.call(|hook| match hook {
         Some(hook) => hook(unhandled),
         None => eprintln!("{unhandled}"),

@@ -21,11 +21,19 @@
 //! worker has not come to the end of its poll ([`Worker::take_forgotten`]). Two that play ping-pong are not torn apart by that: the slot
 //! changes every 100 ns.
 //!
-//! **What is left of the danger**: a task stays hidden while that one poll lasts where all siblings sleep, and it was the only one
-//! that the poll woke. (A second wake, or a spawn, puts a task into the ring, for which a sibling is woken, who then finds the slot, too.)
-//! To close that gap somebody who is awake has to look at the clock: a watchdog, which reports so long a poll anyway, may wake a sibling.
+//! **What is left of the danger**: where all siblings sleep, and it was the only task that the poll woke, nobody searches. (A second
+//! wake, or a spawn, puts a task into the ring, for which a sibling is woken, who then finds the slot, too.) To close that gap somebody who
+//! is awake has to look at the clock. In a [`Runtime`](crate::Runtime) that is the [steward](crate::steward), who wakes a sibling after
+//! one or two milliseconds; workers of an [`Executor`](crate::Executor) on threads of your own have none, and the task waits.
 //!
 //! A task that is woken while it is polled, by yielding for instance, never goes into the slot, but behind all others.
+//!
+//! # Who has what
+//! | type | lives | has |
+//! |---|---|---|
+//! | [`Worker`] | for ever, and goes from one `run` to the next | what others may look at: ring, slot, the number of polls |
+//! | [`Lease`] | as long as its `run` | what is nobody else's: whether it searches or sleeps, how often the slot went first |
+//! | [`Current`] | as long as a turn, in a thread-local | the right to queue here: so a spawn or a wake on this thread needs no lock |
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -53,10 +61,14 @@ const TURN_NS: u64 = 100_000;
 /// When a turn that begins now has to end, if anybody waits for it.
 #[inline]
 pub(crate) fn turn_end() -> Option<u64> {
-    Driver::is_current_watching().then(|| clock::now() + TURN_NS)
+    Driver::is_current_watching().then(|| if Driver::is_current_virtual() { DRAWN } else { clock::now() + TURN_NS })
 }
 
-/// Tasks that are polled out of the slot in a row.
+/// In place of a time: the turn is for one task, which is drawn. See [`deterministic`](crate::deterministic).
+pub(crate) const DRAWN: u64 = 0;
+
+/// Tasks that are polled out of the slot in a row. With one, a request and its answer would each wait behind the whole ring; without a
+/// bound, two that wake each other would have the worker for themselves.
 const STREAK: u32 = 3;
 
 /// How long a searcher watches a slot: about 10 microseconds, where `pause` takes 40 to 140 cycles.
@@ -76,6 +88,9 @@ pub(crate) struct Worker {
 }
 
 /// To the next worker in a hub's list, to which workers are only ever added, at its end.
+///
+/// So a thief walks along it with one load a step, without a lock, and never comes to something that was freed. A list that could
+/// shrink would have to know who is walking. It is as long as there were workers at once: a few dozen, not thousands.
 pub(crate) struct Link(AtomicPtr<Worker>);
 
 impl Link {
@@ -158,6 +173,11 @@ impl Worker {
         }
     }
 
+    /// Tasks that wait for it, and the number of its polls so far: who looks twice, and finds the same, sees tasks it does not come to.
+    pub(crate) fn progress(&self) -> (bool, u32) {
+        (!self.ring.is_empty() || !self.slot.is_empty(), self.polls.load(Relaxed))
+    }
+
     /// The task in the slot, if the worker does not come to it: watches for a moment whether it does.
     pub(crate) fn take_forgotten(&self) -> Option<Scheduled> {
         let (task, polls) = (self.slot.peek(), self.polls.load(Relaxed));
@@ -181,7 +201,7 @@ impl Current {
         if let Err(task) = self.ring.push(task) {
             self.overflow(task);
         }
-        self.worker.hub.idle.0.notify();
+        self.worker.hub.idle.0.notify_siblings();
     }
 
     /// Queues a task that was just woken before all others.
@@ -246,9 +266,12 @@ impl Lease {
         let entered = self.enter();
         let current = entered.current;
         self.sleeper.rise();
+        // The future goes first: it may have its result, and whoever waits for that is not to wait for 61 tasks. It is polled on the
+        // worker, so that what it spawns goes into the ring.
         if let Poll::Ready(result) = future.poll(context) {
             return Poll::Ready(result);
         }
+        // Those from outside come before the ring once a turn, or they would wait for as long as the ring is never empty.
         if let Some(task) = self.worker.hub.take_share(current.ring) {
             self.poll(task);
         }
@@ -269,7 +292,9 @@ impl Lease {
 
     #[inline]
     fn poll(&mut self, task: Scheduled) {
+        // Before the poll, which may be long: if there is more, a sibling is to come for it now.
         self.sleeper.has_found(|| self.worker.hub.is_any_queued());
+        // A load and a store, and no addition in one step: only this thread writes it, and that saves 5 ns.
         self.worker.polls.store(self.worker.polls.load(Relaxed).wrapping_add(1), Relaxed);
         task.run();
     }
@@ -310,6 +335,8 @@ impl Lease {
         // Each begins with its own right neighbour, so that two don't go the same way.
         let behind = self.worker.next.chain();
         let siblings = || behind.clone().chain(hub.workers().take_while(|worker| !std::ptr::eq(*worker, self.worker)));
+        // All rings before any slot: what lies in a ring has waited longer, and what lies in a slot is mostly polled on its own core
+        // before this one had fetched it.
         siblings()
             .find_map(|sibling| ring.steal_from(&sibling.ring))
             .or_else(|| siblings().find_map(Worker::take_forgotten))
@@ -337,7 +364,8 @@ impl Drop for Lease {
     }
 }
 
-/// Puts back, when it is dropped, what this thread's worker was before.
+/// Puts back, when it is dropped, what this thread's worker was before. There is one before where a task runs another executor inside
+/// its poll; and a poll of `run`'s own future may end by a panic, so it is a destructor that does it.
 struct Entered {
     current: Current,
     former: Option<Current>,

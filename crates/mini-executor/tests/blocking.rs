@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::{Duration, Instant};
 
-use mini_executor::{LocalExecutor, block_on, set_unhandled_hook, sleep, spawn_blocking};
+use mini_executor::{LocalExecutor, Runtime, block_on, set_unhandled_hook, sleep, spawn_blocking};
 
 #[test]
 fn a_blocked_call_does_not_hold_the_loop() {
@@ -52,6 +52,23 @@ fn as_many_threads_as_calls_block_at_once() {
         sum
     });
     assert_eq!(sum, CALLS * (CALLS - 1) / 2);
+}
+
+/// One thread is there and asleep when two calls come that need each other: it is not to be counted on for both.
+#[test]
+fn a_sleeping_thread_is_good_for_one_call() -> std::io::Result<()> {
+    let runtime = Runtime::new(1)?;
+    runtime.block_on(runtime.spawn_blocking(|| ()));
+    // Long enough for it to have fallen asleep, mostly: if not, the test is an easier one.
+    std::thread::sleep(Duration::from_millis(10));
+    let (sender, receiver) = mpsc::channel();
+    let waits = runtime.spawn_blocking(move || receiver.recv_timeout(Duration::from_mins(1)));
+    let sends = runtime.spawn_blocking(move || sender.send(()));
+    runtime.block_on(async {
+        waits.await.expect("the second call begins while the first waits");
+        sends.await.unwrap();
+    });
+    Ok(())
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use mini_executor::sync::oneshot;
 use mini_executor::watchdog::Frame;
 use mini_executor::{Async, Runtime, StuckIn, interval, sleep, yield_now};
 
@@ -94,6 +95,31 @@ fn a_ticker_goes_on_beside_a_task_that_computes() -> io::Result<()> {
     });
     runtime.block_on(hog);
     runtime.block_on(ticker.cancel());
+    Ok(())
+}
+
+/// The woken task is in the slot of a worker that does not come back to it, and nobody else is awake to look there.
+#[test]
+fn a_task_woken_by_one_that_then_blocks_is_not_forgotten() -> io::Result<()> {
+    let runtime = Runtime::new(2)?;
+    for _ in 0..20 {
+        let (sender, receiver) = oneshot::channel();
+        let (answer, answered) = mpsc::channel();
+        let woken = runtime.spawn(async move {
+            receiver.await.unwrap();
+            answer.send(()).unwrap();
+        });
+        // Long enough for everybody to be asleep, mostly: if not, the test is an easier one.
+        std::thread::sleep(3 * MS);
+        let blocks = runtime.spawn(async move {
+            sender.send(()).unwrap();
+            answered.recv_timeout(Duration::from_mins(1)).unwrap();
+        });
+        runtime.block_on(async {
+            blocks.await;
+            woken.await;
+        });
+    }
     Ok(())
 }
 

@@ -155,7 +155,8 @@ fn bar(share: f64) -> String {
     format!("{text:<BAR$}")
 }
 
-fn claims(report: &Report) -> String {
+/// The claims, each with its verdict and why.
+pub fn claims(report: &Report) -> String {
     if report.claims.is_empty() {
         return String::new();
     }

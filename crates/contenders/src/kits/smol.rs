@@ -1,14 +1,11 @@
 //! What the tasks of smol and async-std talk through: async-channel, async-lock, and async-io over pipes and sockets.
 
-use std::io::{self, PipeReader, PipeWriter, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 
 use async_io::Async;
 use async_lock::{Mutex, MutexGuard};
-use bench_harness::protocol::Refusal;
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
 
-use crate::capability::{Channel, Kit, Lock, Pipe, Tcp};
+use crate::capability::{Channel, Kit};
 
 pub(crate) struct SmolKit;
 
@@ -40,66 +37,11 @@ impl Channel for AsyncChannel {
     }
 }
 
-/// async-lock's mutex, which is async-std's too.
-impl Lock for Mutex<u64> {
-    type Guard<'a> = MutexGuard<'a, u64>;
+// async-lock's mutex, which is async-std's too.
+impl_lock!(Mutex, MutexGuard);
 
-    fn new(value: u64) -> Self {
-        Self::new(value)
-    }
-
-    async fn lock(&self) -> MutexGuard<'_, u64> {
-        self.lock().await
-    }
-}
-
-/// An end of a pipe, registered with async-io's reactor.
-pub(crate) enum AsyncFd {
-    Read(Async<PipeReader>),
-    Write(Async<PipeWriter>),
-}
-
-impl Pipe for AsyncFd {
-    fn open() -> Result<(Self, Self), Refusal> {
-        let open = || {
-            let (reader, writer) = io::pipe()?;
-            Ok((Self::Read(Async::new(reader)?), Self::Write(Async::new(writer)?)))
-        };
-        open().map_err(|error: io::Error| Refusal::failed(format!("pipe: {error}")))
-    }
-
-    async fn read(&mut self) -> io::Result<u8> {
-        let Self::Read(reader) = self else { return Err(io::ErrorKind::Unsupported.into()) };
-        let mut byte = [0];
-        let count = reader.read_with(|mut end| end.read(&mut byte)).await?;
-        if count == 1 { Ok(byte[0]) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
-    }
-
-    async fn write(&mut self, byte: u8) -> io::Result<()> {
-        let Self::Write(writer) = self else { return Err(io::ErrorKind::Unsupported.into()) };
-        writer.write_with(|mut end| end.write(&[byte])).await?;
-        Ok(())
-    }
-}
-
-impl Tcp for Async<TcpStream> {
-    type Listener = Async<TcpListener>;
-
-    fn listen(socket: TcpListener) -> io::Result<Self::Listener> {
-        Async::new(socket)
-    }
-
-    async fn accept(listener: &mut Self::Listener) -> io::Result<Self> {
-        let (stream, _) = listener.accept().await?;
-        stream.get_ref().set_nodelay(true)?;
-        Ok(stream)
-    }
-
-    async fn read(&mut self, mut buffer: Vec<u8>) -> (io::Result<usize>, Vec<u8>) {
-        (AsyncReadExt::read(self, &mut buffer).await, buffer)
-    }
-
-    async fn write(&mut self, buffer: Vec<u8>) -> (io::Result<()>, Vec<u8>) {
-        (self.write_all(&buffer).await, buffer)
-    }
-}
+impl_pipe_and_tcp!(
+    Async,
+    /// An end of a pipe, registered with async-io's reactor.
+    AsyncFd
+);

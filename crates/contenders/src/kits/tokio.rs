@@ -8,7 +8,7 @@ use tokio::net::unix::pipe::{self, pipe};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 
-use crate::capability::{Channel, Kit, Lock, Pipe, Tcp};
+use crate::capability::{Channel, Kit, Pipe, Tcp};
 
 pub(crate) struct TokioKit;
 
@@ -62,17 +62,7 @@ impl Channel for Mpsc {
     }
 }
 
-impl Lock for Mutex<u64> {
-    type Guard<'a> = MutexGuard<'a, u64>;
-
-    fn new(value: u64) -> Self {
-        Self::new(value)
-    }
-
-    async fn lock(&self) -> MutexGuard<'_, u64> {
-        self.lock().await
-    }
-}
+impl_lock!(Mutex, MutexGuard);
 
 /// An end of a pipe, registered with tokio's reactor.
 pub(crate) enum TokioPipe {

@@ -122,6 +122,32 @@ impl Panicked {
     }
 
     /// What was thrown, for [`resume_unwind`].
+    ///
+    /// Whoever catches a group's panic only to clean up goes on with it so:
+    ///
+    /// ```
+    /// use mini_executor::{Cause, GroupError, block_on, group, try_group, yield_now};
+    /// use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+    ///
+    /// struct Careless;
+    /// impl Drop for Careless {
+    ///     fn drop(&mut self) {
+    ///         panic!("in a destructor");
+    ///     }
+    /// }
+    ///
+    /// let outcome: Result<(), GroupError<&str>> = block_on(try_group(async |group| {
+    ///     group.spawn(async {
+    ///         let _careless = Careless;
+    ///         std::future::pending::<()>().await;
+    ///     });
+    ///     yield_now().await;
+    ///     Err("refused")
+    /// }));
+    /// let Cause::Panic(panic) = outcome.unwrap_err().others.remove(0).cause else { unreachable!() };
+    /// let caught = catch_unwind(AssertUnwindSafe(|| resume_unwind(panic.into_payload())));
+    /// assert_eq!(caught.unwrap_err().downcast_ref(), Some(&"in a destructor"));
+    /// ```
     pub fn into_payload(self) -> Box<dyn Any + Send> {
         self.payload.into_inner().unwrap_or_else(PoisonError::into_inner)
     }

@@ -163,7 +163,7 @@ impl<'env, E: Send + 'env> SendTaskGroup<'env, E> {
         let (member, child) = Member::new(&self.record, future, judge, Location::caller());
         // After the end there is nobody to poll it, and dropping it is what ends it.
         if let Some(children) = self.children.upgrade() {
-            children.add(member);
+            children.add(member, Location::caller());
         }
         child
     }

@@ -7,20 +7,28 @@
 //! Lifetimes hold it together. What wakers reach ([`Ready`]) owns no future and may live as long as anybody likes; the futures are in the
 //! set, which has the lifetime of what they borrow. A waker that is kept for too long finds the queue closed, and that is all.
 //!
+//! ```text
+//!   waker ---> Ticket: place 7, is it queued? ---> Ready: a queue of tickets, and who polls the set
+//!                          |
+//!   Set: places [ | | | | | | |*| ]  the future itself, which only who polls the set touches
+//! ```
+//!
 //! No lock is held while a future is polled or dropped, or a waker called: a child may spawn into the set that polls it, and a
 //! destructor may wake its siblings.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::clock;
+use crate::deterministic::Simulation;
 use crate::primitives::{AtomicBool, Mutex, MutexGuard, lock};
 use crate::strangers::WakerSlot;
-use crate::worker::{LOOK, TURN, turn_end};
+use crate::worker::{DRAWN, LOOK, TURN, turn_end};
 
 type Boxed<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
 
@@ -49,6 +57,7 @@ struct Ready {
 /// What wakes one future. The place may belong to another one by the time it is used: that is then polled once in vain.
 struct Ticket {
     place: usize,
+    spawned: &'static Location<'static>,
     is_queued: AtomicBool,
     ready: Arc<Ready>,
 }
@@ -65,7 +74,7 @@ impl<'env> Set<'env> {
     }
 
     /// Takes a future in, and has it polled soon. After [`close`](Self::close) it is dropped at once.
-    pub(super) fn add(&self, future: impl Future<Output = ()> + Send + 'env) {
+    pub(super) fn add(&self, future: impl Future<Output = ()> + Send + 'env, spawned: &'static Location<'static>) {
         let future = Box::pin(future);
         let mut members = self.members();
         if members.is_closed {
@@ -81,7 +90,7 @@ impl<'env> Set<'env> {
             members.places[place] = Some(future);
         }
         drop(members);
-        Ticket { place, is_queued: AtomicBool::new(false), ready: self.ready.clone() }.into_waker().wake();
+        Ticket { place, spawned, is_queued: AtomicBool::new(false), ready: self.ready.clone() }.into_waker().wake();
     }
 
     /// Polls `wait`, and in between who was woken, until `wait` is ready.
@@ -93,6 +102,9 @@ impl<'env> Set<'env> {
             }
             // The same turns as a local executor's.
             let end = turn_end();
+            if end == Some(DRAWN) {
+                return self.take_drawn_turn(context);
+            }
             for number in 1..=TURN {
                 let Some(ticket) = self.ready.pop() else { return Poll::Pending };
                 self.poll(ticket);
@@ -105,6 +117,22 @@ impl<'env> Set<'env> {
             Poll::Pending
         })
         .await;
+    }
+
+    /// As a local executor's in a deterministic runtime.
+    #[cold]
+    fn take_drawn_turn(&self, context: &Context<'_>) -> Poll<()> {
+        let Some(mut ticket) = self.ready.pop() else { return Poll::Pending };
+        while Simulation::passes_over()
+            && let Some(next) = self.ready.pop()
+        {
+            self.ready.push(ticket);
+            ticket = next;
+        }
+        Simulation::is_polled(None, ticket.spawned);
+        self.poll(ticket);
+        context.waker().wake_by_ref();
+        Poll::Pending
     }
 
     fn poll(&self, ticket: Arc<Ticket>) {
@@ -142,6 +170,15 @@ impl Ready {
     fn pop(&self) -> Option<Arc<Ticket>> {
         self.queue().as_mut()?.pop_front()
     }
+
+    /// Queues a ticket; `false` once the set is closed.
+    fn push(&self, ticket: Arc<Ticket>) -> bool {
+        match &mut *self.queue() {
+            Some(queue) => queue.push_back(ticket),
+            None => return false,
+        }
+        true
+    }
 }
 
 impl Ticket {
@@ -159,9 +196,8 @@ impl Wake for Ticket {
         if self.is_queued.swap(true, Ordering::AcqRel) {
             return;
         }
-        match &mut *self.ready.queue() {
-            Some(queue) => queue.push_back(self.clone()),
-            None => return,
+        if !self.ready.push(self.clone()) {
+            return;
         }
         if let Some(waiter) = self.ready.waiter.take() {
             waiter.wake();

@@ -4,10 +4,28 @@ use std::error::Error;
 use std::fmt;
 
 /// A message that was not sent, for there is no receiver any more: it was closed or dropped. Holds the message.
+///
+/// ```
+/// use mini_executor::{block_on, sync::mpsc};
+///
+/// let (sender, receiver) = mpsc::bounded(1);
+/// drop(receiver);
+/// assert_eq!(block_on(sender.send("back again")).unwrap_err().0, "back again");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SendError<T>(pub T);
 
 /// Why a message was not sent at once. Holds the message.
+///
+/// ```
+/// use mini_executor::sync::mpsc::{self, TrySendError};
+///
+/// let (sender, receiver) = mpsc::bounded(1);
+/// assert_eq!(sender.try_send(1), Ok(()));
+/// assert_eq!(sender.try_send(2), Err(TrySendError::Full(2)));
+/// drop(receiver);
+/// assert_eq!(sender.try_send(3), Err(TrySendError::Closed(3)));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum TrySendError<T> {
     /// The channel has as many messages as it may, or others wait for room and are first.
@@ -26,6 +44,15 @@ impl<T> TrySendError<T> {
 }
 
 /// Why there is no message at once.
+///
+/// ```
+/// use mini_executor::sync::mpsc::{self, TryRecvError};
+///
+/// let (sender, mut receiver) = mpsc::bounded::<u32>(1);
+/// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+/// drop(sender);
+/// assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryRecvError {
     /// There is none now; there may be one later.
@@ -43,6 +70,14 @@ pub struct RecvError;
 pub struct AcquireError;
 
 /// Why there is no permit at once.
+///
+/// ```
+/// use mini_executor::sync::{Semaphore, TryAcquireError};
+///
+/// let semaphore = Semaphore::new(1);
+/// let _permit = semaphore.try_acquire().unwrap();
+/// assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TryAcquireError {
     /// Fewer are available than were asked for, or others wait for theirs and are first.
@@ -52,6 +87,15 @@ pub enum TryAcquireError {
 }
 
 /// Somebody else has the mutex locked, or others wait for it and are first.
+///
+/// ```
+/// use mini_executor::sync::{Mutex, TryLockError};
+///
+/// let mutex = Mutex::new(7);
+/// let guard = mutex.try_lock().unwrap();
+/// assert_eq!(mutex.try_lock().unwrap_err(), TryLockError);
+/// drop(guard);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TryLockError;
 

@@ -164,8 +164,12 @@ impl<F: Future, N: Name> Core<F, N> {
                 Err(panic)
             }
         };
+        let outcome = outcome.map_err(|panic| {
+            unhandled::is_caught(task.address());
+            Box::new(panic)
+        });
         // SAFETY: the place is free, and who polled the future has it until the task is done.
-        unsafe { Self::stage(task).outcome = ManuallyDrop::new(outcome.map_err(Box::new)) };
+        unsafe { Self::stage(task).outcome = ManuallyDrop::new(outcome) };
         true
     }
 

@@ -1,6 +1,20 @@
 //! What handles do, to a task of a [`LocalExecutor`](crate::LocalExecutor): await it, cancel it, leave it alone.
 //!
 //! These functions are where handles of either kind of task come first; those of tasks without owner are sent on by `is_mine`.
+//!
+//! To join from afar is the one thing that takes several steps: a waker is written, and the task may end before, meanwhile and afterwards.
+//! The flag `JOINING` says that the handle is at it, and the step that ends the task tells the owner whether it was:
+//!
+//! ```text
+//!   handle, on another thread             owner, as the task ends
+//!   1  sets JOINED and JOINING            a  sets DONE, and sees which of the two were set
+//!   2  writes its waker                   b  JOINED alone: takes the waker, and calls it
+//!   3  clears JOINING, and sees DONE
+//!
+//!   1 2 3 a b   the owner finds the waker whole, and calls it
+//!   1 a 2 3     the owner sees JOINING and leaves the waker; 3 sees DONE: the handle takes it back, and is ready at once
+//!   a 1         1 fails, for the task is done: ready at once
+//! ```
 #![allow(unsafe_code)]
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire};

@@ -1,6 +1,12 @@
 //! Tasks in a row: those that wait for a worker, and all that an executor has.
 //!
-//! Both lists go through the tasks' own headers: a task is in at most one of each kind, and nothing has to be allocated for it.
+//! Both lists go through the tasks' own headers: a task is in at most one of each kind, and nothing has to be allocated for it. With
+//! a list beside them a wake from outside would allocate, under a lock that all workers want.
+//!
+//! ```text
+//!   Row:     first -> task -next-> task -next-> task <- last        added behind, taken in front
+//!   Family:  first -> task <-before, after-> task <-before, after-> task        added in front, taken from anywhere
+//! ```
 #![allow(unsafe_code)]
 
 use std::task::Poll;
@@ -140,5 +146,11 @@ impl Family {
             Some(first) => Scheduled::claim(first).map_or(Poll::Pending, |task| Poll::Ready(Some(task))),
             None => Poll::Ready(None),
         }
+    }
+
+    /// The same for the task that lies at `address`. `None` where there is none, or somebody else has the right to it.
+    pub(crate) fn claim_at(&self, address: usize) -> Option<Scheduled> {
+        let mut tasks = std::iter::successors(self.first, |task| task.after.get());
+        tasks.find(|task| task.address() == address).and_then(Scheduled::claim)
     }
 }

@@ -218,6 +218,7 @@ pub(crate) fn run(task: TaskRef) {
     // SAFETY: the table is the task's own; there is a future, for the task is not done, and nobody else is polling it.
     let ended = unsafe { (task.vtable.poll)(task, &mut Context::from_waker(&waker)) };
     poll.end();
+    // Read anew: the future may have woken, cancelled or detached its own task.
     let word = task.local.get() & !local::RUNNING;
     if ended {
         task.local.set(word | local::DONE | local::OUTPUT);
@@ -227,6 +228,7 @@ pub(crate) fn run(task: TaskRef) {
         close(task);
     } else {
         task.local.set(word);
+        // The note that a wake left. Behind all others: that is what makes `yield_now` fair.
         if word & local::QUEUED != 0 {
             home(task).push(task);
         }
@@ -251,6 +253,7 @@ pub(crate) fn close(task: TaskRef) {
 fn finish(task: TaskRef) {
     // Once the task is done for all to see, another thread may free it: everything that is needed is read before.
     let home = home(task);
+    // Off the list before it is done: who has joined all tasks finds the executor empty.
     home.remove(task);
     if task.local.get() & local::ABANDONED != 0 {
         drop_output(task);

@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 use std::mem::ManuallyDrop;
+use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
@@ -16,6 +17,17 @@ use super::state::{assert_countable, shared};
 use crate::dump::Phase;
 use crate::hub::Hub;
 use crate::watchdog;
+
+/// What a task's turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    Waits,
+    /// It was woken meanwhile, and stands in a queue again.
+    IsReady,
+    /// It came to its end, or panicked.
+    Ended,
+    Cancelled,
+}
 
 /// The right to poll a task: there is one, or none, for each. Who has it polls the task, or closes it, or passes the right on. It
 /// must not be lost, for nobody else would ever poll the task.
@@ -58,15 +70,26 @@ impl Scheduled {
         task.shared.fetch_update(AcqRel, Acquire, claim).is_ok().then_some(Self(task))
     }
 
+    /// Where it was spawned.
+    pub(crate) fn spawned(&self) -> &'static Location<'static> {
+        self.0.spawned()
+    }
+
+    /// Which task it is, as long as it is not done.
+    pub(crate) fn address(&self) -> usize {
+        self.0.address()
+    }
+
     /// Polls the task. It goes back into a queue if it was woken meanwhile. A panic ends the task and no more: it is the outcome.
     #[inline]
-    pub(crate) fn run(self) {
+    pub(crate) fn run(self) -> Turn {
         let task = self.0;
         // One addition moves the right from the one flag to the other. Acquire: what was done before any of the wakes.
         let before = task.shared.fetch_add(BEGIN, AcqRel);
         debug_assert_eq!(before & (SCHEDULED | RUNNING | DONE), SCHEDULED);
         if before & CLOSED != 0 {
-            return close(task);
+            close(task);
+            return Turn::Cancelled;
         }
         // The executor's reference lasts as long as the poll: the waker that is lent to it needs none of its own.
         // SAFETY: the data is a header, as the table asks; it is never dropped, so no reference is given up.
@@ -77,15 +100,20 @@ impl Scheduled {
         let ended = unsafe { (task.vtable.poll)(task, &mut Context::from_waker(&waker)) };
         poll.end();
         if ended {
-            return finish(task, OUTPUT);
+            finish(task, OUTPUT);
+            return Turn::Ended;
         }
         // Release: the next who polls it, on whatever thread, sees what this poll did. If it was not woken meanwhile the right is
         // gone with this step, and the task may be freed at any moment.
         let before = task.shared.fetch_sub(RUNNING, AcqRel);
         if before & CLOSED != 0 {
             close(task);
+            Turn::Cancelled
         } else if before & SCHEDULED != 0 {
             hub(task).reschedule(self);
+            Turn::IsReady
+        } else {
+            Turn::Waits
         }
     }
 

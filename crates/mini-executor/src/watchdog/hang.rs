@@ -45,6 +45,15 @@ pub struct Hang<'a> {
 }
 
 /// What a thread polls.
+///
+/// ```
+/// use mini_executor::watchdog::Polled;
+///
+/// mini_executor::set_hang_hook(|hang| match hang.polled {
+///     Polled::Task => eprintln!("a task: {hang}"),
+///     _ => eprintln!("{hang}"),
+/// });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Polled {
@@ -55,6 +64,16 @@ pub enum Polled {
 }
 
 /// Why a thread did not say what it is doing.
+///
+/// ```
+/// use mini_executor::watchdog::Silence;
+///
+/// mini_executor::set_hang_hook(|hang| {
+///     if hang.silence == Some(Silence::SignalTaken) {
+///         eprintln!("the signal is somebody else's: name another with set_hang_signal");
+///     }
+/// });
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Silence {
@@ -84,6 +103,13 @@ impl fmt::Display for Silence {
 }
 
 /// A function on a stack. One that was inlined is a frame of its own.
+///
+/// ```
+/// mini_executor::set_hang_hook(|hang| {
+///     let innermost = hang.stack.first().and_then(|frame| frame.function.as_deref());
+///     eprintln!("held for {:?}, in {}", hang.lasted, innermost.unwrap_or("a function without a name"));
+/// });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Frame {

@@ -6,6 +6,20 @@ use std::time::Duration;
 use super::syscalls;
 
 /// What a thread was doing when it was found to hang.
+///
+/// ```
+/// use mini_executor::watchdog::Activity;
+///
+/// let slept = Activity::SystemCall { number: 230, name: Some("clock_nanosleep") };
+/// assert_eq!(slept.to_string(), "in the system call clock_nanosleep");
+///
+/// mini_executor::set_hang_hook(|hang| {
+///     // A busy machine is no mistake of the task's.
+///     if !matches!(hang.activity, Activity::NotScheduled { .. }) {
+///         eprintln!("{hang}");
+///     }
+/// });
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Activity {

@@ -37,7 +37,8 @@ pub(super) fn send(found: Found) {
         spawned.is_ok().then_some(sender)
     });
     if let Some(sender) = sender {
-        // Full: the program hangs faster than can be told, and has been told so.
+        // Never `send`, which waits: a hook that hangs would have the watchdog hang. Full: the program hangs faster than can be told,
+        // and has been told so.
         let _ = sender.try_send(found);
     }
 }

@@ -1,4 +1,18 @@
 //! The watchdog's own thread.
+//!
+//! It keeps all of the time that there is to keep: threads only say *what* they poll, and it counts for how long it has found the same. With
+//! a threshold of 100 ms it looks every 10:
+//!
+//! ```text
+//!   looks at    10     20     ...    70     ...    120     ...    220     ...    420 ms
+//!   finds       a      b             b             b              b              b
+//!   counts             0             50            100            200            400 ms
+//!                      it is new     notes what    reports it     again, for     and again
+//!                                    it has had                   it has
+//!                                    of the CPUs                  doubled
+//! ```
+//!
+//! While no thread polls anything it sleeps, and wakes nobody's laptop: the first that polls again finds the flag and wakes it.
 
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;

@@ -131,6 +131,8 @@ impl<'a> Mapping<'a> {
             let (offset, size) = segment.file_range();
             is_code && offset < self.offset + (self.addresses.end - self.addresses.start) && offset + size > self.offset
         })?;
+        // Say the segment was linked to run at 0x1800 and stands in the file at 0x800, and the file from 0 on is mapped at 0x7f00_0000. So
+        // it is at 0x7f00_0800 (`bias`), and all addresses that the file names are off by 0x7f00_0800 - 0x1800 (`base`).
         let bias = self.addresses.start.wrapping_add(segment.file_range().0).wrapping_sub(self.offset);
         let base = bias.wrapping_sub(segment.address());
         let section = |name: &str| {

@@ -1,4 +1,7 @@
 //! Names of system calls: of those that a program may be found sleeping in.
+//!
+//! The kernel tells a number, and the numbers differ from one architecture to the next. `libc` has them by name, as constants, but
+//! no way back. Calls that never sleep are not listed, nor rare ones: a report then says the number.
 
 /// On every architecture.
 const COMMON: &[(i64, &str)] = &[

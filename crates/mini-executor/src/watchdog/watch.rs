@@ -4,14 +4,19 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::panic::Location;
 use std::ptr::from_ref;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU16, AtomicU64};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+// Not the models' own: no model looks at the watchdog.
+#[cfg(not(tsan))]
+use std::sync::{Mutex, MutexGuard};
 use std::thread::Thread;
 
 use super::sampler;
 use super::signal::{self, Foreign};
 use crate::places::Place;
+#[cfg(tsan)]
+use crate::spin::{Mutex, MutexGuard};
 
 /// Bits of an address. Linux gives programs none that are longer, unless they ask for it. The other 16 count. Fewer would not do: with
 /// three, which are free at the lower end, a task that is polled all the time would be found with the same word in one look of

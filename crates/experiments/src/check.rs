@@ -1,0 +1,292 @@
+//! Whether a program speaks the contender protocol and does the work: each workload it offers, against the [test vectors](crate::vectors()).
+//!
+//! Nothing is measured. What would cost the program its cells in a comparison, or make them lie, is found here in a second, and said in
+//! a sentence.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use bench_harness::host::{Child, ChildError, Interrupt, Launch, Limits, Stamps};
+use bench_harness::protocol::{ECHO_MESSAGE, Hello, Params, Prepare, RefusalKind, Run, checksum_text};
+
+use crate::vectors::{SEED, Vector, mix, vectors};
+
+/// Iterations asked for, one block after the other: the checksum has to be that of one iteration, the operations those of all.
+const ITERS: [u64; 2] = [1, 3];
+/// How long an echo server may take for an answer.
+const ANSWER: Duration = Duration::from_secs(20);
+/// While it has nothing to do a contender may use so much of a CPU.
+const IDLE_SHARE: f64 = 0.1;
+/// For so long it is watched.
+const IDLE: Duration = Duration::from_millis(200);
+/// A workload that nobody has.
+const NO_SUCH_WORKLOAD: &str = "no-such-workload";
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What: `hello`, `idle`, `bye`, a workload's name, ...
+    pub about: String,
+    /// What was seen.
+    pub outcome: Outcome,
+}
+
+/// What was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is as the protocol asks; with what was found.
+    Right(String),
+    /// It is not; with what is wrong.
+    Wrong(String),
+    /// It could not be looked at; with the reason.
+    Skipped(String),
+}
+
+/// All that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checked {
+    /// Who the program says it is; `None` if it did not say so.
+    pub hello: Option<Hello>,
+    /// What was looked at, in order.
+    pub findings: Vec<Finding>,
+}
+
+impl Checked {
+    /// Whether nothing was wrong.
+    pub fn is_right(&self) -> bool {
+        !self.findings.iter().any(|finding| matches!(finding.outcome, Outcome::Wrong(_)))
+    }
+}
+
+/// Starts the program, over and over, and looks at all it has to do. `found` is told of each finding as it comes.
+///
+/// # Errors
+/// When a person interrupts. What the program does wrong is no error but a finding.
+pub fn check(
+    launch: &Launch,
+    cpus: &[usize],
+    interrupt: &Interrupt,
+    found: &mut dyn FnMut(&Finding),
+) -> Result<Checked, ChildError> {
+    let mut checker = Checker { launch, cpus, interrupt, findings: Vec::new(), found };
+    let hello = checker.hello()?;
+    if let Some(hello) = &hello {
+        let known = vectors();
+        for vector in known.iter().filter(|vector| hello.workloads.iter().any(|name| name == vector.workload)) {
+            checker.look(vector.workload, |checker| checker.workload(vector))?;
+        }
+        for name in hello.workloads.iter().filter(|name| known.iter().all(|vector| vector.workload != **name)) {
+            checker.note(
+                name,
+                Outcome::Skipped("no workload of this lab's: there is nothing to hold it against".to_owned()),
+            );
+        }
+        checker.look("a workload it has not", Checker::unknown_workload)?;
+        let sized = |vector: &&Vector| {
+            vector.params.0.contains_key("n") && hello.workloads.iter().any(|name| name == vector.workload)
+        };
+        if let Some(vector) = known.iter().find(sized) {
+            checker.look("senseless parameters", |checker| checker.bad_params(vector))?;
+        }
+        checker.look("idle", Checker::idle)?;
+        checker.look("bye", Checker::bye)?;
+    }
+    Ok(Checked { hello, findings: checker.findings })
+}
+
+struct Checker<'a> {
+    launch: &'a Launch,
+    cpus: &'a [usize],
+    interrupt: &'a Interrupt,
+    findings: Vec<Finding>,
+    found: &'a mut dyn FnMut(&Finding),
+}
+
+/// What was right, or what was wrong; and an error of the child's is wrong, too.
+type Seen = Result<Result<String, String>, ChildError>;
+
+impl Checker<'_> {
+    fn start(&self) -> Result<Child, ChildError> {
+        Child::start(self.launch, self.cpus, Limits::default(), self.interrupt)
+    }
+
+    fn note(&mut self, about: &str, outcome: Outcome) {
+        let finding = Finding { about: about.to_owned(), outcome };
+        (self.found)(&finding);
+        self.findings.push(finding);
+    }
+
+    fn look(&mut self, about: &str, look: impl FnOnce(&Self) -> Seen) -> Result<(), ChildError> {
+        let outcome = match look(self) {
+            Ok(Ok(right)) => Outcome::Right(right),
+            Ok(Err(wrong)) => Outcome::Wrong(wrong),
+            Err(ChildError::Interrupted) => return Err(ChildError::Interrupted),
+            Err(error) => Outcome::Wrong(error.to_string()),
+        };
+        self.note(about, outcome);
+        Ok(())
+    }
+
+    /// The first word. `None` if there is no point in going on.
+    fn hello(&mut self) -> Result<Option<Hello>, ChildError> {
+        let mut heard = None;
+        self.look("hello", |checker| {
+            let child = checker.start()?;
+            let hello = child.hello().clone();
+            child.end();
+            let wrong = if hello.name.is_empty() {
+                Some("`name` is empty: it is how the contender stands in tables".to_owned())
+            } else if hello.clock != "CLOCK_MONOTONIC" {
+                Some(format!(
+                    "`clock` is {:?}: stamps are compared with the host's, so it has to be CLOCK_MONOTONIC",
+                    hello.clock
+                ))
+            } else if hello.workloads.is_empty() {
+                Some("`workloads` is empty: there is nothing it could be compared in".to_owned())
+            } else {
+                None
+            };
+            let right = format!(
+                "{} ({}), {} workloads, {} threads",
+                hello.name,
+                hello.runtime,
+                hello.workloads.len(),
+                hello.threads
+            );
+            heard = Some(hello);
+            Ok(wrong.map_or(Ok(right), Err))
+        })?;
+        Ok(heard)
+    }
+
+    fn workload(&self, vector: &Vector) -> Seen {
+        let mut child = self.start()?;
+        let request = Prepare { workload: vector.workload.to_owned(), params: vector.params.clone(), seed: SEED };
+        let ready = child.prepare(&request)?;
+        let is_server = vector.workload.starts_with("tcp-echo/") || vector.workload.starts_with("mixed/");
+        if is_server != ready.listen.is_some() {
+            let wrong = if is_server {
+                "a server has to answer `ready` with the address it listens on"
+            } else {
+                "it is no server, but answers `ready` with an address"
+            };
+            return Ok(Err(wrong.to_owned()));
+        }
+        // Units that wait for ever are made once in a process.
+        let iters = if vector.workload.starts_with("memory/") { &ITERS[..1] } else { &ITERS };
+        for (block, &iters) in (1..).zip(iters) {
+            let request = Run { block, iters };
+            let ran = match &ready.listen {
+                None => child.run(request),
+                Some(address) => child
+                    .run_loaded(request, || ask(address, iters * vector.ops))
+                    .map(|(done, stamps, ())| (done, stamps)),
+            };
+            let (done, stamps) = ran?;
+            let expected = checksum_text(vector.checksum);
+            if let Stamps::Void(why) = stamps {
+                return Ok(Err(why));
+            }
+            if done.ops != iters * vector.ops {
+                return Ok(Err(format!(
+                    "{} operations in {iters} iterations: it has to be {} in each, with {}",
+                    done.ops,
+                    vector.ops,
+                    with(vector)
+                )));
+            }
+            if done.checksum != expected {
+                return Ok(Err(format!(
+                    "checksum {} in a block of {iters} iterations, but one iteration comes to {expected}, with {}",
+                    done.checksum,
+                    with(vector)
+                )));
+            }
+            if matches!(vector.workload, "blocked-loop" | "offload/ticker") {
+                let ticks: u64 = done.latency.iter().flatten().map(|(_, count)| count).sum();
+                if ticks != done.ops {
+                    return Ok(Err(format!("`latency` has {ticks} entries for {} ticks", done.ops)));
+                }
+                if !done.values.contains_key("worst_lateness_ns") {
+                    return Ok(Err("the value `worst_lateness_ns` is missing".to_owned()));
+                }
+            }
+        }
+        child.end();
+        Ok(Ok(format!("{} operations, checksum {}", vector.ops, checksum_text(vector.checksum))))
+    }
+
+    fn unknown_workload(&self) -> Seen {
+        let request = Prepare { workload: NO_SUCH_WORKLOAD.to_owned(), params: Params::default(), seed: SEED };
+        Ok(refused(self.start()?.prepare(&request).map(|_| ()), RefusalKind::Unsupported))
+    }
+
+    fn bad_params(&self, vector: &Vector) -> Seen {
+        let mut params = vector.params.clone();
+        params.0.insert("n".to_owned(), 0.into());
+        let request = Prepare { workload: vector.workload.to_owned(), params, seed: SEED };
+        Ok(refused(self.start()?.prepare(&request).map(|_| ()), RefusalKind::BadParams))
+    }
+
+    fn idle(&self) -> Seen {
+        let child = self.start()?;
+        let before = child.cpu_time();
+        std::thread::sleep(IDLE);
+        let used = match (before, child.cpu_time()) {
+            (Some(before), Some(after)) => after.saturating_sub(before),
+            _ => return Ok(Err("its CPU time cannot be read".to_owned())),
+        };
+        child.end();
+        if used > IDLE.mul_f64(IDLE_SHARE) {
+            return Ok(Err(format!(
+                "it used {used:.1?} of CPU time in {IDLE:?} with nothing to do: it has to block in read"
+            )));
+        }
+        Ok(Ok(format!("blocks: {used:.1?} of CPU time in {IDLE:?}")))
+    }
+
+    fn bye(&self) -> Seen {
+        self.start()?.bye()?;
+        Ok(Ok("ends with exit code 0".to_owned()))
+    }
+}
+
+fn with(vector: &Vector) -> String {
+    let params = vector.params.0.iter().map(|(key, value)| format!("{key} = {value}"));
+    params.chain([format!("seed = {SEED}")]).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether it said no, and of the right kind.
+fn refused(answer: Result<(), ChildError>, kind: RefusalKind) -> Result<String, String> {
+    match answer {
+        Err(ChildError::Refused(refusal)) if refusal.kind == kind => Ok(format!("refused: {}", refusal.message)),
+        Err(ChildError::Refused(refusal)) => {
+            Err(format!("refused as {:?}, but it has to be {kind:?}: {}", refusal.kind, refusal.message))
+        }
+        Err(error) => Err(format!("has to be refused as {kind:?}; instead it {error}")),
+        Ok(()) => Err(format!("has to be refused as {kind:?}, but it answered `ready`")),
+    }
+}
+
+/// Asks an echo server, one request after the other.
+fn ask(address: &str, requests: u64) -> Result<(), ChildError> {
+    let failed =
+        |error: std::io::Error| ChildError::Load(format!("the echo server at {address} does not answer: {error}"));
+    let mut stream = TcpStream::connect(address).map_err(failed)?;
+    stream.set_read_timeout(Some(ANSWER)).map_err(failed)?;
+    for index in 0..requests {
+        let mut message = [0; ECHO_MESSAGE];
+        message[..8].copy_from_slice(&mix(SEED, index).to_le_bytes());
+        message[8] = 1;
+        stream.write_all(&message).map_err(failed)?;
+        let mut answer = [0; ECHO_MESSAGE];
+        stream.read_exact(&mut answer).map_err(failed)?;
+        if answer != message {
+            return Err(ChildError::Load(format!(
+                "the echo server at {address} answered with other bytes than it was sent"
+            )));
+        }
+    }
+    Ok(())
+}

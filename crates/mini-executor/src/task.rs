@@ -29,7 +29,7 @@ mod state;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::mem::{ManuallyDrop, MaybeUninit};
+use std::mem::ManuallyDrop;
 use std::panic::{Location, RefUnwindSafe, UnwindSafe, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -214,12 +214,8 @@ impl<T> Task<T> {
         if !has_output {
             return Poll::Ready(None);
         }
-        let mut outcome = MaybeUninit::<Outcome<T>>::uninit();
-        // SAFETY: the table is the task's own; there is an outcome, of this type, and it is taken once, for `has_ended` is set.
-        let outcome = unsafe {
-            self.inner.take_output(outcome.as_mut_ptr().cast());
-            outcome.assume_init()
-        };
+        // SAFETY: there is an outcome, of this type, and it is taken once, for `has_ended` is set.
+        let outcome: Outcome<T> = unsafe { self.inner.take_output() };
         Poll::Ready(Some(outcome.unwrap_or_else(|panic| resume_unwind(*panic))))
     }
 }

@@ -1,6 +1,7 @@
 //! A task's allocation: the header, then its future, and in the same place later what the future came to.
 #![allow(unsafe_code)]
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::future::Future;
 use std::mem::ManuallyDrop;
@@ -90,7 +91,10 @@ impl<F: Future, N: Name> Core<F, N> {
             afar,
             poll: Self::poll,
             drop_future: Self::drop_future,
-            take_output: Self::take_output,
+            #[cfg(not(loom))]
+            outcome: std::mem::offset_of!(Self, stage),
+            #[cfg(loom)]
+            outcome: Self::outcome,
             drop_output: Self::drop_output,
             free: Self::free,
             name: Self::name,
@@ -149,28 +153,33 @@ impl<F: Future, N: Name> Core<F, N> {
         };
         // SAFETY: the future is polled no more, and dropped here and nowhere else.
         let dropped = catch_unwind(AssertUnwindSafe(|| unsafe { ManuallyDrop::drop(&mut Self::stage(task).future) }));
-        // A future that panics while it is dropped has failed, too; the first panic tells more. What is left over is not simply
-        // dropped here: outputs and what is thrown are strangers' types, and a third panic would find the task half changed.
         let outcome = match (polled, dropped) {
-            (polled, Ok(())) => polled,
-            (Ok(output), Err(panic)) => {
-                if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(output))) {
-                    unhandled::report(task.name(), task.spawned(), another);
-                }
-                Err(panic)
-            }
-            (Err(panic), Err(another)) => {
-                unhandled::report(task.name(), task.spawned(), another);
-                Err(panic)
-            }
+            (Ok(output), Ok(())) => Ok(output),
+            (polled, dropped) => Err(Box::new(Self::fail(task, polled, dropped))),
         };
-        let outcome = outcome.map_err(|panic| {
-            unhandled::is_caught(task.address());
-            Box::new(panic)
-        });
         // SAFETY: the place is free, and who polled the future has it until the task is done.
         unsafe { Self::stage(task).outcome = ManuallyDrop::new(outcome) };
         true
+    }
+
+    /// A future that panics while it is dropped has failed, too; the first panic tells more. What is left over is not simply dropped: outputs
+    /// and what is thrown are strangers' types, and a third panic would find the task half changed.
+    #[cold]
+    fn fail(
+        task: TaskRef,
+        polled: Result<F::Output, Box<dyn Any + Send>>,
+        dropped: Result<(), Box<dyn Any + Send>>,
+    ) -> Box<dyn Any + Send> {
+        unhandled::is_caught(task.address());
+        let (first, left_over) = match (polled, dropped) {
+            (Err(panic), dropped) => (panic, dropped),
+            (Ok(output), Err(panic)) => (panic, catch_unwind(AssertUnwindSafe(|| drop(output)))),
+            (Ok(_), Ok(())) => unreachable!("it has not failed"),
+        };
+        if let Err(another) = left_over {
+            unhandled::report(task.name(), task.spawned(), another);
+        }
+        first
     }
 
     unsafe fn drop_future(task: TaskRef) {
@@ -182,9 +191,10 @@ impl<F: Future, N: Name> Core<F, N> {
         }
     }
 
-    unsafe fn take_output(task: TaskRef, to: *mut ()) {
-        // SAFETY: as the table asks: there is an outcome, moved out for the only time, to a place of its type.
-        unsafe { to.cast::<Outcome<F::Output>>().write(ManuallyDrop::take(&mut Self::stage(task).outcome)) }
+    #[cfg(loom)]
+    unsafe fn outcome(task: TaskRef) -> *mut () {
+        // SAFETY: as the table asks: there is an outcome, and who takes it has the stage.
+        unsafe { (&raw mut Self::stage(task).outcome).cast() }
     }
 
     unsafe fn drop_output(task: TaskRef) {

@@ -235,39 +235,47 @@ fn thin_out<T: Member>(marks: &mut Vec<Mark<T>>, now: u64) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::HashSet;
 
-    #[derive(Debug, Clone, Copy)]
-    struct Task<'a> {
-        is_marked: &'a Cell<bool>,
+    thread_local! {
+        /// The numbers of the tasks that have a mark in front of them.
+        static MARKED: RefCell<HashSet<u64>> = RefCell::default();
+    }
+
+    #[derive(Debug, Clone, Copy, PartialEq)]
+    struct Task {
+        number: u64,
         born: u64,
     }
 
-    impl PartialEq for Task<'_> {
-        fn eq(&self, other: &Self) -> bool {
-            std::ptr::eq(self.is_marked, other.is_marked)
-        }
-    }
-
-    impl Member for Task<'_> {
+    impl Member for Task {
         fn set_marked(self, is_marked: bool) {
-            self.is_marked.set(is_marked);
+            MARKED.with_borrow_mut(
+                |marked| if is_marked { marked.insert(self.number) } else { marked.remove(&self.number) },
+            );
         }
 
         fn is_marked(self) -> bool {
-            self.is_marked.get()
+            MARKED.with_borrow(|marked| marked.contains(&self.number))
         }
     }
 
     /// A list in a model, with a clock of its own. The youngest task comes last.
     #[derive(Default)]
     struct Model {
-        births: Births<Task<'static>>,
-        tasks: Vec<Task<'static>>,
+        births: Births<Task>,
+        tasks: Vec<Task>,
+        numbers: u64,
         now: u64,
         asleep: u64,
     }
 
     impl Model {
+        fn new() -> Self {
+            MARKED.take();
+            Self { now: 1, ..Self::default() }
+        }
+
         fn add(&mut self) {
             let first = self.tasks.last().copied();
             // As `add` does, with this clock.
@@ -276,7 +284,8 @@ mod tests {
             } else {
                 self.births.mark(first, self.now, self.asleep);
             }
-            self.tasks.push(Task { is_marked: Box::leak(Box::default()), born: self.now });
+            self.numbers += 1;
+            self.tasks.push(Task { number: self.numbers, born: self.now });
         }
 
         fn remove(&mut self, index: usize) {
@@ -302,7 +311,7 @@ mod tests {
             let marks = self.births.marks.borrow();
             let marked: Vec<_> = marks.iter().filter_map(|mark| mark.at).collect();
             for task in &self.tasks {
-                assert_eq!(task.is_marked.get(), marked.contains(task));
+                assert_eq!(task.is_marked(), marked.contains(task));
             }
             assert!(marked.iter().all(|task| self.tasks.contains(task)), "a mark stands before a task that is there");
         }
@@ -332,7 +341,7 @@ mod tests {
 
         #[test]
         fn a_task_was_born_when_it_is_said_to_have_been(steps in steps()) {
-            let mut model = Model { now: 1, ..Model::default() };
+            let mut model = Model::new();
             for step in steps {
                 match step {
                     Step::Add(count) => for _ in 0..count {
@@ -356,7 +365,7 @@ mod tests {
 
     #[test]
     fn ages_are_known_to_a_quarter_however_many_tasks_there_are() {
-        let mut model = Model { now: 1, ..Model::default() };
+        let mut model = Model::new();
         for _ in 0..5_000 {
             model.add();
             model.sleep();
@@ -372,7 +381,7 @@ mod tests {
 
     #[test]
     fn tasks_of_one_moment_take_few_looks_at_the_clock_and_one_mark() {
-        let mut model = Model { now: 1, ..Model::default() };
+        let mut model = Model::new();
         for _ in 0..1_000 {
             model.now += 50;
             model.add();
@@ -387,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_task_that_comes_after_a_sleep_is_not_taken_for_one_from_before() {
-        let mut model = Model { now: 1, ..Model::default() };
+        let mut model = Model::new();
         for _ in 0..1_000 {
             model.now += 50;
             model.add();

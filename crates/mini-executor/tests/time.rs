@@ -120,7 +120,7 @@ fn deadlines_in_the_past_and_in_centuries() {
 
 #[test]
 fn a_timer_that_nobody_serves_names_the_mistake() {
-    let mut sleeping = Box::pin(sleep(MS));
+    let mut sleeping = Box::pin(sleep(Duration::from_hours(1)));
     let polled = catch_unwind(std::panic::AssertUnwindSafe(|| {
         sleeping.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }));
@@ -133,13 +133,11 @@ fn a_timer_that_nobody_serves_names_the_mistake() {
 #[test]
 fn a_dropped_timer_wakes_nobody() {
     block_on(async {
-        {
+        // On a busy machine the time may be over before it was armed: then another one.
+        let mut was_armed = false;
+        while !was_armed {
             let mut sleeping = pin!(sleep(MS));
-            poll_fn(|context| {
-                assert!(sleeping.as_mut().poll(context).is_pending());
-                Poll::Ready(())
-            })
-            .await;
+            was_armed = poll_fn(|context| Poll::Ready(sleeping.as_mut().poll(context).is_pending())).await;
         }
         let mut polls = 0;
         let mut longer = pin!(sleep(5 * MS));

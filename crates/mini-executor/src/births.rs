@@ -37,7 +37,10 @@ pub(crate) fn fall_asleep() {
 fn note_sleep() {
     IS_WANTED.store(0, Relaxed);
     // In this order: who still sees the former time adds a task before this one.
-    ASLEEP.swap(FALLING, SeqCst);
+    if ASLEEP.swap(FALLING, SeqCst) == FALLING {
+        // Another thread is at it, and reads the clock after this.
+        return;
+    }
     ASLEEP.store(clock::real(), Relaxed);
 }
 

@@ -12,7 +12,7 @@
 mod call;
 
 use std::collections::VecDeque;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use crate::deterministic::Simulation;
 use crate::thread::has_several_cpus;
-use crate::watchdog;
+use crate::{unhandled, watchdog};
 
 pub use call::Blocking;
 pub(crate) use call::prepare;
@@ -59,9 +59,17 @@ pub fn spawn_blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'stat
 /// Calls that were handed over and are not done, in the whole process: while there are some, a thread that waits looks out for them.
 static OUTSTANDING: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether a call may end any moment.
+/// Calls that were ever handed over. Who has looked out for one in vain waits for the next before he does so again.
+static SUBMITTED: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether there are calls that were handed over and are not done.
 pub(crate) fn is_any_outstanding() -> bool {
     OUTSTANDING.load(Ordering::Relaxed) > 0
+}
+
+/// How many calls were ever handed over.
+pub(crate) fn submitted() -> usize {
+    SUBMITTED.load(Ordering::Relaxed)
 }
 
 /// Threads, and the calls they wait for.
@@ -123,6 +131,7 @@ impl Pool {
 
     fn submit(self: &Arc<Self>, job: Job) {
         OUTSTANDING.fetch_add(1, Ordering::Relaxed);
+        SUBMITTED.fetch_add(1, Ordering::Relaxed);
         self.push(job);
     }
 
@@ -224,7 +233,18 @@ impl Pool {
         drop(state);
         OUTSTANDING.fetch_sub(dropped.len(), Ordering::Relaxed);
         self.called.notify_all();
-        drop(dropped);
+        // What they hold are strangers' types.
+        for Job { call, spawned } in dropped {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(call))) {
+                unhandled::report(None, spawned, panic);
+            }
+        }
+    }
+
+    /// Whether there are calls that have not ended, be it that they have not begun.
+    pub(crate) fn has_calls(&self) -> bool {
+        let state = self.state();
+        !state.queue.is_empty() || !state.running.is_empty()
     }
 
     /// Calls that have begun and not ended.

@@ -158,7 +158,7 @@ pub(crate) enum Finding {
 }
 
 /// This thread has slept for that long, and nobody woke it.
-pub(crate) fn look(driver: &Driver) -> Finding {
+pub(crate) fn look(driver: &Driver, is_woken: impl Fn() -> bool) -> Finding {
     // A call's end wakes somebody, and so does a timer that another thread has armed meanwhile.
     if blocking::is_any_outstanding() || driver.is_watching() {
         return Finding::Undecided;
@@ -171,12 +171,18 @@ pub(crate) fn look(driver: &Driver) -> Finding {
         if !is_known(driver, hub) || !hub.is_asleep() {
             return Finding::Undecided;
         }
-        if hub.tell() {
+        if !hub.is_told() {
             tasks.tasks.append(&mut Dump::of_hub(hub).tasks);
         }
     }
+    if is_woken() || tasks.tasks.iter().any(|task| task.phase != crate::dump::Phase::Waiting) {
+        return Finding::Undecided;
+    }
     if tasks.tasks.is_empty() {
         return Finding::NoTasks;
+    }
+    if let Some(hub) = driver.hub() {
+        hub.tell();
     }
     let entered = watchdog::block_on_entered().filter(|place| awaits::is_telling(place));
     let awaits = watchdog::block_on_awaited().location().filter(|place| awaits::is_telling(place));

@@ -207,6 +207,9 @@ impl Driver {
             let current = current.borrow();
             let Some(driver) = &*current else { return };
             let mut known = driver.hub.lock().unwrap_or_else(PoisonError::into_inner);
+            if driver.is_shared() {
+                return;
+            }
             if is_worker {
                 known.get_or_insert(hub);
             } else if !driver.is_shared() {
@@ -214,6 +217,11 @@ impl Driver {
                 let _ = known.take_if(|known| std::ptr::eq(*known, hub));
             }
         });
+    }
+
+    /// A runtime's.
+    pub(crate) fn set_hub(&self, hub: &'static Hub) {
+        *self.hub.lock().unwrap_or_else(PoisonError::into_inner) = Some(hub);
     }
 
     /// Whether a thread is at it, be it asleep.
@@ -291,8 +299,9 @@ impl Driver {
             (timers.next_due(), timers.has_precise())
         };
         let remaining = next.map(|due| (due, clock::now()));
-        let reactor = if has_precise { self.reactor().ok() } else { self.reactor.get() };
-        let Some(reactor) = reactor.filter(|reactor| has_precise || reactor.is_watching()) else {
+        let is_needed = has_precise || (self.is_shared() && next.is_some());
+        let reactor = if is_needed { self.reactor().ok() } else { self.reactor.get() };
+        let Some(reactor) = reactor.filter(|reactor| is_needed || reactor.is_watching()) else {
             drop(held);
             match remaining {
                 Some((due, now)) if due <= now => {}

@@ -17,6 +17,7 @@ use std::task::Poll;
 use crate::idle::Idle;
 use crate::primitives::{AtomicBool, AtomicU32, AtomicUsize, Line, Mutex, lock, yield_now};
 use crate::queue::{HALF, Owner};
+use crate::strangers::ToTheLast;
 use crate::task::{Family, Row, Scheduled, TaskRef};
 use crate::worker::{Link, Worker, current};
 
@@ -80,28 +81,33 @@ impl Hub {
         self.idle.0.forget_all();
         self.running.store(0, Relaxed);
         self.is_told.store(false, Relaxed);
-        self.close_all();
+        let mut strangers = ToTheLast::default();
+        strangers.call(|| self.close_all());
         #[cfg(not(loom))]
         lock(&POOL).push(self);
+        strangers.end();
     }
 
     /// Drops every future that is left. Nobody runs tasks any more.
     pub(crate) fn close_all(&self) {
+        // Those who await are woken, be they strangers; and the others' futures are dropped all the same.
+        let mut strangers = ToTheLast::default();
         for family in &self.families {
             loop {
                 // Who is queued is closed as it comes out. That includes tasks of a worker that was leaked in the middle of its work.
                 while let Some(task) = self.take_any() {
-                    task.close();
+                    strangers.call(|| task.close());
                 }
                 let claimed = lock(&family.0).claim();
                 match claimed {
-                    Poll::Ready(Some(task)) => task.close(),
+                    Poll::Ready(Some(task)) => strangers.call(|| task.close()),
                     Poll::Ready(None) => break,
                     // A thread has woken it, and is a few instructions from having queued it.
                     Poll::Pending => yield_now(),
                 }
             }
         }
+        strangers.end();
     }
 
     /// Takes a new task in.

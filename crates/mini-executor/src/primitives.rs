@@ -17,7 +17,8 @@ mod real {
     #[cfg(tsan)]
     pub(crate) use crate::spin::{Mutex, MutexGuard};
 
-    /// The standard library's, with loom's way of asking for what is inside.
+    /// The standard library's, with loom's way of asking for what is inside. A value lies where its cell does.
+    #[repr(transparent)]
     pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
     impl<T> UnsafeCell<T> {

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -21,6 +21,7 @@ use crate::executor::Executor;
 use crate::sync::Notify;
 use crate::task::{Name, Task};
 use crate::thread::has_several_cpus;
+use crate::unhandled;
 use crate::watchdog::Answer;
 
 pub use handle::Handle;
@@ -112,6 +113,15 @@ impl Shared {
         }
     }
 
+    /// A worker's life. Tasks' panics are caught where they are polled; but wakers of strangers are called here, too, and one that panics
+    /// ends neither the worker nor the runtime.
+    fn work(&self, made: &'static Location<'static>) {
+        let work = || block_on_with(self.driver.clone(), self.executor.run(self.until_over()));
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
+            unhandled::report(None, made, panic);
+        }
+    }
+
     /// Until the runtime ends.
     async fn until_over(&self) {
         loop {
@@ -141,6 +151,7 @@ impl Runtime {
     /// # Ok(())
     /// # }
     /// ```
+    #[track_caller]
     pub fn new(workers: usize) -> io::Result<Self> {
         if workers == 0 {
             return Err(io::Error::new(
@@ -150,11 +161,13 @@ impl Runtime {
         }
         let shared = Arc::new(Shared::new(Driver::shared(), None));
         shared.executor.workers().idle.0.set_lonely(!has_several_cpus());
+        shared.driver.set_hub(shared.executor.workers());
+        let caller = Location::caller();
         let mut runtime = Self { shared, workers: Vec::new(), steward: None };
         // Should one be refused, those that were made end with the runtime.
         for number in 0..workers {
             let shared = runtime.shared.clone();
-            let work = move || block_on_with(shared.driver.clone(), shared.executor.run(shared.until_over()));
+            let work = move || shared.work(caller);
             runtime.workers.push(std::thread::Builder::new().name(format!("mini-{number}")).spawn(work)?);
         }
         let shared = runtime.shared.clone();

@@ -13,7 +13,7 @@
 //! | `WOKEN` | `AWAKE` | the thread | polls |
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::task::Wake;
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -35,6 +35,8 @@ pub(crate) struct Sleeper {
     is_told: AtomicBool,
     /// It has not seen in this sleep that there are none.
     may_ask: AtomicBool,
+    /// How many calls had been handed over when it last looked out for their end in vain.
+    looked_out: AtomicUsize,
 }
 
 /// It runs, and nobody has woken it since it last looked.
@@ -56,6 +58,7 @@ impl Sleeper {
             state: AtomicU8::new(AWAKE),
             is_told: AtomicBool::new(false),
             may_ask: AtomicBool::new(true),
+            looked_out: AtomicUsize::new(0),
         }
     }
 
@@ -65,7 +68,8 @@ impl Sleeper {
             return self.driver.serve();
         }
         if blocking::is_any_outstanding() && self.look_out() {
-            return;
+            // Calls that end one after the other keep nobody else waiting.
+            return self.driver.serve();
         }
         births::fall_asleep();
         self.may_ask.store(true, Ordering::Relaxed);
@@ -80,6 +84,10 @@ impl Sleeper {
         if !has_several_cpus() {
             return false;
         }
+        let submitted = blocking::submitted();
+        if self.looked_out.load(Ordering::Relaxed) == submitted {
+            return false;
+        }
         let begin = Instant::now();
         while begin.elapsed() < blocking::LOOK_OUT {
             if self.take_wake() {
@@ -87,12 +95,19 @@ impl Sleeper {
             }
             std::hint::spin_loop();
         }
+        // They take long: once is enough for them.
+        self.looked_out.store(submitted, Ordering::Relaxed);
         false
     }
 
     fn take_wake(&self) -> bool {
         // Looked at first: writing costs more.
         self.state.load(Ordering::Relaxed) == WOKEN && self.state.swap(AWAKE, Ordering::Acquire) == WOKEN
+    }
+
+    /// Whether somebody has woken it, which it has not noticed yet.
+    pub(crate) fn is_woken(&self) -> bool {
+        self.state.load(Ordering::Acquire) == WOKEN
     }
 
     /// Tells whether to sleep; not if it was woken meanwhile.
@@ -111,11 +126,17 @@ impl Sleeper {
 
     /// Sleep ended, for whatever reason; a wake stays to be seen. Once for each time it fell asleep.
     pub(crate) fn is_awake(&self) {
+        self.ends_sleep(false);
+    }
+
+    /// The same; `looks`: unless somebody has woken it, it is only to see whether anything has happened.
+    fn ends_sleep(&self, looks: bool) {
+        let mut by_itself = false;
         for how in [ASLEEP, ASLEEP_IN_REACTOR] {
-            let _ = self.state.compare_exchange(how, AWAKE, Ordering::Relaxed, Ordering::Relaxed);
+            by_itself |= self.state.compare_exchange(how, AWAKE, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         }
         if let Some(steward) = self.driver.steward() {
-            steward.rises();
+            if looks && by_itself { steward.looks_up() } else { steward.rises() }
         }
     }
 
@@ -129,12 +150,14 @@ impl Sleeper {
         let [is_told, may_ask] = [&self.is_told, &self.may_ask].map(|flag| flag.load(Ordering::Relaxed));
         let patience = if time.is_none() && may_ask && !is_told { deadlock::patience(&self.driver) } else { None };
         let begin = patience.map(|_| Instant::now());
+        let mut still = None;
         if self.fall_asleep(ASLEEP) {
+            still = steward.and_then(|steward| steward.stillness(0));
             match time.or(patience) {
                 Some(time) => std::thread::park_timeout(time),
                 None => std::thread::park(),
             }
-            self.is_awake();
+            self.ends_sleep(patience.is_some());
         }
         if let Some(steward) = steward {
             steward.gets_up(self);
@@ -142,8 +165,9 @@ impl Sleeper {
         if let (Some(patience), Some(begin)) = (patience, begin)
             && begin.elapsed() >= patience
             && self.state.load(Ordering::Relaxed) == AWAKE
+            && steward.is_none_or(|steward| still.is_some_and(|still| steward.stillness(1) == Some(still)))
         {
-            match deadlock::look(&self.driver) {
+            match deadlock::look(&self.driver, || self.is_woken()) {
                 Finding::Deadlock => self.is_told.store(true, Ordering::Relaxed),
                 Finding::NoTasks => self.may_ask.store(false, Ordering::Relaxed),
                 Finding::Undecided => {}

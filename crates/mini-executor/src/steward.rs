@@ -33,6 +33,8 @@ pub(crate) struct Steward {
     served: AtomicU64,
     /// Threads in `block_on` that do not sleep.
     awake: AtomicUsize,
+    /// How often one got up.
+    risen: AtomicU64,
     /// Threads that sleep elsewhere than in the reactor.
     resting: Mutex<Vec<Arc<Sleeper>>>,
     /// The steward itself, while it sleeps.
@@ -73,6 +75,13 @@ impl Steward {
         }
     }
 
+    /// How often somebody got up, if nobody is awake now but so many, and nobody was woken.
+    pub(crate) fn stillness(&self, but: usize) -> Option<u64> {
+        let is_still =
+            self.awake.load(Ordering::SeqCst) == but && !self.resting().iter().any(|sleeper| sleeper.is_woken());
+        is_still.then(|| self.risen.load(Ordering::SeqCst))
+    }
+
     /// A thread has served the driver.
     pub(crate) fn has_served(&self) {
         self.served.fetch_add(1, Ordering::Relaxed);
@@ -84,6 +93,12 @@ impl Steward {
 
     /// A thread begins to work, be it after its sleep: the steward has to look again.
     pub(crate) fn rises(&self) {
+        self.risen.fetch_add(1, Ordering::Relaxed);
+        self.looks_up();
+    }
+
+    /// A thread gets up to see whether anything has happened.
+    pub(crate) fn looks_up(&self) {
         self.awake.fetch_add(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         if self.asleep.load(Ordering::Relaxed) {

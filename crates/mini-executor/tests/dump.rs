@@ -50,7 +50,9 @@ fn every_future_of_the_crate_tells_where_it_is_awaited() {
     assert_told!(yield_now());
     assert_told!(interval(LONG).tick());
     assert_told!(timeout(LONG, pending::<()>()));
-    assert_told!(spawn_blocking(|| std::thread::sleep(Duration::from_millis(50))));
+    let (release, held) = std::sync::mpsc::channel::<()>();
+    assert_told!(spawn_blocking(move || held.recv()));
+    drop(release);
 
     let mutex = Mutex::new(());
     let guard = mutex.try_lock();

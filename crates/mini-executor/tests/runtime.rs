@@ -1,18 +1,19 @@
 //! Everything at once.
 
-use std::future::{pending, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc;
-use std::task::Poll;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use mini_executor::sync::oneshot;
 use mini_executor::watchdog::Frame;
-use mini_executor::{Async, Runtime, StuckIn, interval, sleep, yield_now};
+use mini_executor::{Async, Handle, Runtime, StuckIn, interval, sleep, yield_now};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -120,6 +121,68 @@ fn a_task_woken_by_one_that_then_blocks_is_not_forgotten() -> io::Result<()> {
             woken.await;
         });
     }
+    Ok(())
+}
+
+#[test]
+fn a_shutdown_waits_for_calls_that_have_not_begun() -> io::Result<()> {
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    for number in 1..=50 {
+        let runtime = Runtime::new(1)?;
+        runtime.spawn_blocking(|| CALLS.fetch_add(1, Ordering::Relaxed)).detach();
+        let report = runtime.shutdown(Duration::from_mins(1));
+        assert_eq!(CALLS.load(Ordering::Relaxed), number, "{report:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_deadline_may_be_as_far_away_as_there_is_time() -> io::Result<()> {
+    let runtime = Runtime::new(1)?;
+    runtime.spawn(sleep(MS)).detach();
+    assert_eq!(runtime.shutdown(Duration::MAX).cancelled, 0);
+    Ok(())
+}
+
+#[test]
+fn a_destructor_that_spawns_after_the_end_hangs_nobody() -> io::Result<()> {
+    struct Spawns(Handle);
+    impl Drop for Spawns {
+        fn drop(&mut self) {
+            self.0.spawn(pending::<()>()).detach();
+        }
+    }
+    let runtime = Runtime::new(1)?;
+    let handle = runtime.handle();
+    drop(runtime);
+    let spawns = Spawns(handle.clone());
+    let task = handle.spawn(async move {
+        let _spawns = spawns;
+        pending::<()>().await;
+    });
+    assert!(task.is_finished());
+    Ok(())
+}
+
+#[test]
+fn a_stranger_s_waker_that_panics_ends_no_worker() -> io::Result<()> {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            std::panic::resume_unwind(Box::new("a waker's own"));
+        }
+    }
+    let runtime = Runtime::new(1)?;
+    let (sender, receiver) = oneshot::channel();
+    let mut joined = runtime.spawn(receiver);
+    let waker = Waker::from(Arc::new(Panics));
+    while pin!(&mut joined).poll(&mut Context::from_waker(&waker)).is_ready() {}
+    sender.send(7).unwrap();
+    while !joined.is_finished() {
+        std::thread::yield_now();
+    }
+    assert_eq!(runtime.block_on(runtime.spawn(async { 42 })), 42);
+    assert_eq!(runtime.block_on(joined), Ok(7));
     Ok(())
 }
 

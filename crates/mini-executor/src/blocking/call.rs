@@ -122,15 +122,17 @@ impl<T> Blocking<T> {
 
     fn leave(&mut self, place: Place<T>) {
         let Some(slot) = self.slot.take() else { return };
-        let mut former = slot.place();
-        if let Place::Done(_) = *former {
-            let done = std::mem::replace(&mut *former, Place::Taken);
-            drop(former);
+        let mut held = slot.place();
+        if let Place::Done(_) = *held {
+            let done = std::mem::replace(&mut *held, Place::Taken);
+            drop(held);
             if let Place::Done(Err(panic)) = done {
                 slot.settle(Err(panic));
             }
         } else {
-            let former = std::mem::replace(&mut *former, place);
+            let former = std::mem::replace(&mut *held, place);
+            drop(held);
+            // A stranger's waker, maybe.
             drop(former);
         }
     }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
+use super::MOST_STEPS;
 use super::simulation::{Limits, Stop};
 use super::trace::Trace;
 use crate::runtime::Runtime;
@@ -91,7 +92,7 @@ pub struct Explorer {
 impl Explorer {
     /// As [`explore`] does it.
     pub fn new() -> Self {
-        Self { steps: 1_000_000 }
+        Self { steps: MOST_STEPS }
     }
 
     /// A run that takes more steps fails.

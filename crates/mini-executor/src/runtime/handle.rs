@@ -11,7 +11,8 @@ use crate::blocking::Blocking;
 use crate::dump::Dump;
 use crate::task::Task;
 
-/// Spawns tasks on a [`Runtime`], from wherever it was sent to. Tasks that are spawned after the runtime's end are dropped at once.
+/// Spawns tasks on a [`Runtime`], from wherever it was sent to. Tasks that are spawned after the runtime's end are dropped at
+/// once; unless a worker was stuck at its end, which leaves all tasks as they are.
 ///
 /// ```
 /// use mini_executor::Runtime;

@@ -7,7 +7,7 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::Runtime;
-use crate::deterministic::Limits;
+use crate::deterministic::{Limits, MOST_STEPS};
 use crate::sleep::sleep;
 use crate::steward::Steward;
 use crate::watchdog::{self, Answer, Frame};
@@ -37,18 +37,19 @@ impl Runtime {
     /// # Ok(())
     /// # }
     /// ```
-    /// Its thread goes on, and ends when it comes to an end by itself. It is asked for its stack, by a signal (see
+    /// It is asked for its stack, by a signal (see
     /// [`watchdog`](crate::watchdog#what-it-may-change-in-a-program)); for many that takes up to two seconds more.
     pub fn shutdown(mut self, deadline: Duration) -> Report {
-        let end = Instant::now() + deadline;
+        let end = Instant::now().checked_add(deadline);
         let begun = self.shared.executor.len();
         if let Some(simulation) = &self.shared.simulation {
             let is_over = || self.shared.executor.is_empty() && !simulation.has_calls();
-            let limits = Limits { is_over: Some(&is_over), ..Limits::default() };
+            // In virtual time a task that yields for ever would never let the deadline come.
+            let limits = Limits { steps: Some(MOST_STEPS), is_over: Some(&is_over) };
             let _ = self.simulate(async { sleep(deadline).await }, Location::caller(), limits);
         }
-        let has_work = || !self.shared.executor.is_empty() || !self.shared.pool.running().is_empty();
-        while has_work() && Instant::now() < end && self.shared.simulation.is_none() {
+        let has_work = || !self.shared.executor.is_empty() || self.shared.pool.has_calls();
+        while has_work() && end.is_none_or(|end| Instant::now() < end) && self.shared.simulation.is_none() {
             std::thread::sleep(Duration::from_millis(1).min(deadline));
         }
         let cancelled = self.shared.executor.len();
@@ -90,12 +91,13 @@ impl Runtime {
             }
         }
         if !stuck.iter().any(|stuck| matches!(stuck.what, StuckIn::Task { .. })) {
+            // First: a task that is spawned from now on is closed by who spawns it.
+            self.shared.is_closed.store(true, Ordering::Release);
             // Here and not with the executor, which tasks may keep alive themselves, by a handle.
             match &self.shared.simulation {
                 Some(simulation) => simulation.close(&self.shared.executor),
                 None => self.shared.executor.close_all(),
             }
-            self.shared.is_closed.store(true, Ordering::Release);
         }
         if let Some(steward) = self.steward.take() {
             self.shared.driver.steward().into_iter().for_each(Steward::wake);
@@ -112,7 +114,7 @@ impl Runtime {
 pub struct Report {
     /// Tasks that came to their end while it was waited for them.
     pub finished: usize,
-    /// Tasks whose futures were dropped instead.
+    /// Tasks that did not: their futures were dropped instead, or are left alone if a worker is [stuck](StuckIn::Task), for it may be using them.
     pub cancelled: usize,
     /// What could not be ended.
     pub stuck: Vec<Stuck>,

@@ -30,6 +30,8 @@ struct Core<F: Future, N> {
     name: N,
 }
 
+// Both at its front: a handle reads the outcome there without knowing the future.
+#[repr(C)]
 union Stage<F: Future> {
     future: ManuallyDrop<F>,
     outcome: ManuallyDrop<Outcome<F::Output>>,

@@ -138,14 +138,18 @@ impl Family {
         }
     }
 
-    /// Takes the right to poll a task, in order to close it; the task stays in the list until it is done. `Pending` where somebody else
-    /// has the right to the first: it is in a queue, or on its way into one. `None` where there are no tasks.
+    /// Takes the right to poll a task, in order to close it; the task stays in the list until it is done. Those that are
+    /// polled or closed right now are passed over: they are in hands. `Pending` where one is in a queue, or on its way into one. `None` where
+    /// there are no others.
     pub(crate) fn claim(&self) -> Poll<Option<Scheduled>> {
-        match self.first {
-            // Behind the lock no task in the list is freed: it leaves the list before it is done.
-            Some(first) => Scheduled::claim(first).map_or(Poll::Pending, |task| Poll::Ready(Some(task))),
-            None => Poll::Ready(None),
+        let mut is_any_on_its_way = false;
+        for task in std::iter::successors(self.first, |task| task.after.get()) {
+            match Scheduled::claim(task) {
+                Some(task) => return Poll::Ready(Some(task)),
+                None => is_any_on_its_way |= !Scheduled::is_in_hand(task),
+            }
         }
+        if is_any_on_its_way { Poll::Pending } else { Poll::Ready(None) }
     }
 
     /// The same for the task that lies at `address`. `None` where there is none, or somebody else has the right to it.

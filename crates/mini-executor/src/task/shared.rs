@@ -70,6 +70,11 @@ impl Scheduled {
         task.shared.fetch_update(AcqRel, Acquire, claim).is_ok().then_some(Self(task))
     }
 
+    /// Whether somebody has it in hand: it is polled, or being closed.
+    pub(super) fn is_in_hand(task: TaskRef) -> bool {
+        task.shared.load(Relaxed) & RUNNING != 0
+    }
+
     /// Where it was spawned.
     pub(crate) fn spawned(&self) -> &'static Location<'static> {
         self.0.spawned()
@@ -142,6 +147,8 @@ fn hub(task: TaskRef) -> &'static Hub {
 /// With the right to poll it, be it [`SCHEDULED`] or [`RUNNING`]: while one is set a wake, even by the future's own destructors, does not
 /// give the right to anybody else.
 fn close(task: TaskRef) {
+    // For those who close all: they have not to wait for this one, and its destructors may be among them.
+    task.shared.fetch_or(RUNNING, AcqRel);
     let drop = watchdog::begin(task.as_ptr());
     // SAFETY: the table is the task's own; the task is not done, so there is a future, and the right to it is ours.
     unsafe { (task.vtable.drop_future)(task) };

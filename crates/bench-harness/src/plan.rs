@@ -104,21 +104,20 @@ impl Effort {
         Self {
             name: "quick".to_owned(),
             budget: Some(Duration::from_mins(1)),
-            trials: 6,
             iteration_limit: Some(Duration::from_millis(100)),
             ..Self::standard()
         }
     }
 
-    /// About five minutes.
+    /// Below six minutes.
     pub fn standard() -> Self {
         Self {
             name: "default".to_owned(),
-            budget: Some(Duration::from_secs(330)),
+            budget: Some(Duration::from_secs(345)),
             looks: Looks::default(),
             blocks: 4,
-            block: Duration::from_millis(5),
-            trials: 8,
+            block: Duration::from_millis(4),
+            trials: 6,
             iteration_limit: Some(Duration::from_secs(1)),
             watch: true,
             limits: Limits::default(),

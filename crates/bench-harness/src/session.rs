@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::analysis;
-use crate::claim::{Claim, judge_all};
+use crate::claim::{Claim, Leg, judge_all};
 use crate::entrants::entrants;
 use crate::host::Interrupt;
 use crate::machine::Machine;
@@ -43,6 +43,11 @@ pub struct Progress<'a> {
     pub left: Option<Duration>,
 }
 
+/// Whether a claim's leg looks at that comparison.
+fn is_about(leg: &Leg, plan: &Plan) -> bool {
+    plan.workload == leg.workload && plan.placement == leg.placement
+}
+
 /// A run of several comparisons.
 pub struct Session {
     plans: Vec<Plan>,
@@ -51,6 +56,8 @@ pub struct Session {
     states: Vec<State>,
     report: Report,
     before: Duration,
+    /// Which comparisons claims are about.
+    claimed: BTreeSet<usize>,
     /// Which contenders of which comparisons an undecided claim hangs on.
     wanted: BTreeSet<(usize, String)>,
 }
@@ -96,7 +103,16 @@ impl Session {
             claims: Vec::new(),
         };
         let states = plans.iter().map(State::new).collect();
-        Self { plans, effort, interrupt, states, report, before: Duration::ZERO, wanted: BTreeSet::new() }
+        Self {
+            plans,
+            effort,
+            interrupt,
+            states,
+            report,
+            before: Duration::ZERO,
+            claimed: BTreeSet::new(),
+            wanted: BTreeSet::new(),
+        }
     }
 
     /// Goes on with the rounds of `old`, which has to come from the same machine, seed, effort and plans.
@@ -159,6 +175,9 @@ impl Session {
     pub fn run(mut self, claims: &[Claim], observe: &mut dyn FnMut(&Progress<'_>)) -> Report {
         let begin = Instant::now();
         let mut interrupted = false;
+        let legs = || claims.iter().flat_map(|claim| &claim.legs);
+        self.claimed =
+            (0..self.plans.len()).filter(|&index| legs().any(|leg| is_about(leg, &self.plans[index]))).collect();
         while let Some((index, target)) = self.next(self.before + begin.elapsed()) {
             let ran = self.run_to_look(index, target, begin, observe);
             analysis::analyse(&mut self.report.comparisons[index]);
@@ -193,7 +212,11 @@ impl Session {
             return None;
         }
         let open = || (0..self.plans.len()).filter(|&index| !self.states[index].over);
-        if let Some(index) = open().find(|&index| self.valid_rounds(index) < self.first_target(index)) {
+        // Should time run out before all were looked at, it is variants of what takes long that are missing, and nothing that is claimed.
+        let cheapest_first =
+            |index: &usize| (self.plans[*index].kind == Kind::Event, !self.claimed.contains(index), *index);
+        let not_looked_at = open().filter(|&index| self.valid_rounds(index) < self.first_target(index));
+        if let Some(index) = not_looked_at.min_by_key(cheapest_first) {
             return Some((index, self.first_target(index)));
         }
         let candidate = |index: usize| {
@@ -324,8 +347,7 @@ impl Session {
         let results = judge_all(claims, &self.report);
         let open = claims.iter().zip(&results).filter(|(_, result)| result.verdict == Verdict::Inconclusive);
         for leg in open.flat_map(|(claim, _)| &claim.legs) {
-            let of = |plan: &Plan| plan.workload == leg.workload && plan.placement == leg.placement;
-            if let Some(index) = self.plans.iter().position(of) {
+            if let Some(index) = self.plans.iter().position(|plan| is_about(leg, plan)) {
                 let names = std::iter::once(&leg.contender).chain(&leg.versus);
                 self.wanted.extend(names.map(|name| (index, name.clone())));
             }

@@ -217,7 +217,7 @@ fn exchange() -> Vec<Experiment> {
             summary: "a thread that is none of the runtime's wakes a unit, and the unit wakes the thread",
             operation: "round trip",
             params: &[("n", 100)],
-            standard: BOTH,
+            standard: PINNED,
             ..RATE
         },
     ]
@@ -231,7 +231,7 @@ fn channels() -> Vec<Experiment> {
             summary: "one unit sends 10,000 messages to another over an unbounded channel of the runtime's own (of tokio's where it has none)",
             operation: "message",
             params: &[("n", 10_000)],
-            standard: BOTH,
+            standard: PINNED,
             ..RATE
         },
         Experiment {

@@ -98,7 +98,7 @@ impl<T> Slot<T> {
     }
 }
 
-/// A handle to a call that was handed to [`spawn_blocking`]: a future of its result.
+/// A handle to a call that was handed to [`spawn_blocking`](crate::spawn_blocking): a future of its result.
 #[must_use = "a call that has not begun is dropped with its handle: await it, or `detach` it"]
 pub struct Blocking<T> {
     /// `None` once it was detached or has given its result.

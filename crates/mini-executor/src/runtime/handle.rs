@@ -11,7 +11,7 @@ use crate::blocking::Blocking;
 use crate::dump::Dump;
 use crate::task::Task;
 
-/// Spawns tasks on a [`Runtime`], from wherever it was sent to. Tasks that are spawned after the runtime's end are dropped at
+/// Spawns tasks on a [`Runtime`](crate::Runtime), from wherever it was sent to. Tasks that are spawned after the runtime's end are dropped at
 /// once; unless a worker was stuck at its end, which leaves all tasks as they are.
 ///
 /// ```
@@ -35,13 +35,13 @@ impl Handle {
         Self { shared }
     }
 
-    /// As [`Runtime::spawn`].
+    /// As [`Runtime::spawn`](crate::Runtime::spawn).
     #[track_caller]
     pub fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Task<T> {
         self.shared.spawn(future, (), Location::caller())
     }
 
-    /// As [`Runtime::spawn_named`].
+    /// As [`Runtime::spawn_named`](crate::Runtime::spawn_named).
     #[track_caller]
     pub fn spawn_named<T: Send + 'static>(
         &self,
@@ -51,12 +51,12 @@ impl Handle {
         self.shared.spawn(future, name.into(), Location::caller())
     }
 
-    /// As [`Runtime::dump`].
+    /// As [`Runtime::dump`](crate::Runtime::dump).
     pub fn dump(&self) -> Dump {
         self.shared.executor.dump()
     }
 
-    /// As [`Runtime::spawn_blocking`].
+    /// As [`Runtime::spawn_blocking`](crate::Runtime::spawn_blocking).
     ///
     /// ```
     /// # fn main() -> std::io::Result<()> {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use bench_harness::claim::{Claim, Leg};
-use bench_harness::host::Interrupt;
 use bench_harness::plan::{Effort, Plan};
 use bench_harness::render::{html, terminal};
 use bench_harness::report::Report;
@@ -55,9 +54,7 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
     if printed > 1 {
         bail!("only one of --json and --html can go to stdout");
     }
-    let interrupt = Interrupt::default();
-    let handler = interrupt.clone();
-    ctrlc::set_handler(move || handler.set()).context("Ctrl-C can't be caught")?;
+    let interrupt = subjects::interrupt()?;
     let binary = subjects::build(false)?;
     let plans = compare::without_second_core(plans(&claims, &subjects::runtimes(&binary)?)?)?;
     let mut display = Display::new();
@@ -102,9 +99,8 @@ fn plans(claims: &[Claim], contenders: &[Contender]) -> Result<Vec<Plan>> {
     let selection = Selection { only: legs.iter().map(|leg| leg.workload.clone()).collect(), ..Selection::default() };
     let mut plans = experiments::plans(&selection, contenders)?;
     for plan in &mut plans {
-        let about = |leg: &&&Leg| leg.workload == plan.workload && leg.placement == plan.placement;
         let mut named: Vec<&str> = Vec::new();
-        for leg in legs.iter().filter(about) {
+        for leg in legs.iter().filter(|leg| leg.is_about(plan)) {
             named.push(&leg.contender);
             named.extend(leg.versus.as_deref());
         }

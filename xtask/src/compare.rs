@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use bench_harness::change::{Changes, changes};
 use bench_harness::claim::{Claim, Leg};
-use bench_harness::host::Interrupt;
 use bench_harness::placement::{Placement, allowed_cpus};
 use bench_harness::plan::{Effort, Plan};
 use bench_harness::render::{csv, html, markdown, terminal};
@@ -115,9 +114,7 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
     let old = options.compare.as_deref().map(read_report).transpose()?;
     let last_written = |asked: &Option<PathBuf>| asked.clone().unwrap_or_else(|| files.json.clone());
     let partial = options.resume.as_ref().map(|asked| read_report(&last_written(asked))).transpose()?;
-    let interrupt = Interrupt::default();
-    let handler = interrupt.clone();
-    ctrlc::set_handler(move || handler.set()).context("Ctrl-C can't be caught")?;
+    let interrupt = subjects::interrupt()?;
 
     let binary = subjects::build(options.io_uring)?;
     let mut contenders = subjects::runtimes(&binary)?;
@@ -137,7 +134,7 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
         Effort::standard()
     };
     // Claims that nothing of this is about are not asked for.
-    let about = |leg: &Leg| plans.iter().any(|plan| plan.workload == leg.workload && plan.placement == leg.placement);
+    let about = |leg: &Leg| plans.iter().any(|plan| leg.is_about(plan));
     let claims: Vec<Claim> = claims().into_iter().filter(|claim| claim.legs.iter().all(about)).collect();
     let mut session = Session::new(plans, effort, options.seed, command_line(), interrupt);
     if let Some(partial) = partial {

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use bench_harness::host::{Interrupt, Launch};
+use bench_harness::host::Launch;
 use bench_harness::placement::allowed_cpus;
 use clap::{Args, Subcommand};
 use experiments::check::{Checked, Finding, Outcome};
 use serde_json::{Value, json};
 
-use crate::{FINE, REFUTED, output};
+use crate::{FINE, REFUTED, output, subjects};
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -40,9 +40,7 @@ pub(crate) fn run(Command::Check(options): &Command) -> Result<u8> {
     if let Some(path) = &options.json {
         output::check_writable(path)?;
     }
-    let interrupt = Interrupt::default();
-    let handler = interrupt.clone();
-    ctrlc::set_handler(move || handler.set()).context("Ctrl-C can't be caught")?;
+    let interrupt = subjects::interrupt()?;
     let (program, args) = options.command.split_first().context("CMD is missing")?;
     let launch = Launch { program: program.into(), args: args.to_vec() };
     let cpus = allowed_cpus().context("the affinity mask can't be read")?;

@@ -73,9 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
             criterion_per_workload: 0,
         }
     };
-    let interrupt = Interrupt::default();
-    let handler = interrupt.clone();
-    ctrlc::set_handler(move || handler.set()).context("Ctrl-C can't be caught")?;
+    let interrupt = subjects::interrupt()?;
     let binary = subjects::build(false)?;
     let probe = Launch { program: binary, args: vec!["probe".to_owned()] };
     let criterion = if size.criterion_per_workload > 0 {

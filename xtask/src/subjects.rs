@@ -9,6 +9,14 @@ use bench_harness::host::{Child, Interrupt, Launch, Limits};
 use bench_harness::placement::allowed_cpus;
 use experiments::Contender;
 
+/// Set when a person presses Ctrl-C, from now on.
+pub(crate) fn interrupt() -> Result<Interrupt> {
+    let interrupt = Interrupt::default();
+    let handler = interrupt.clone();
+    ctrlc::set_handler(move || handler.set()).context("Ctrl-C can't be caught")?;
+    Ok(interrupt)
+}
+
 /// Builds the contenders' binary, if it is not up to date, and tells where it is.
 pub(crate) fn build(io_uring: bool) -> Result<PathBuf> {
     let mut words = vec!["build", "--release", "--package", "contenders", "--bin", "contenders"];

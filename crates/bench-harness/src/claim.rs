@@ -2,6 +2,7 @@
 
 use crate::analysis::{FAMILY_ERROR, log_ratios, log_values, ratio_of};
 use crate::placement::Placement;
+use crate::plan::Plan;
 use crate::report::{ClaimResult, Comparison, Kind, LegResult, Ratio, Report, Status, Verdict};
 use crate::stats::{Alternative, Decision, Interval, Region, judge, multiple, signed_rank};
 
@@ -39,6 +40,13 @@ pub struct Leg {
     pub at_least: Option<f64>,
     /// The largest value the claim predicts.
     pub at_most: Option<f64>,
+}
+
+impl Leg {
+    /// Whether that comparison is what it looks at.
+    pub fn is_about(&self, plan: &Plan) -> bool {
+        plan.workload == self.workload && plan.placement == self.placement
+    }
 }
 
 /// Judges all claims on a report. Over those that are decided, the false ones are kept below one in twenty (Benjamini and

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::analysis;
-use crate::claim::{Claim, Leg, judge_all};
+use crate::claim::{Claim, judge_all};
 use crate::entrants::entrants;
 use crate::host::Interrupt;
 use crate::machine::Machine;
@@ -41,11 +41,6 @@ pub struct Progress<'a> {
     pub budget: Option<Duration>,
     /// About how long it will still take, when that can be said.
     pub left: Option<Duration>,
-}
-
-/// Whether a claim's leg looks at that comparison.
-fn is_about(leg: &Leg, plan: &Plan) -> bool {
-    plan.workload == leg.workload && plan.placement == leg.placement
 }
 
 /// A run of several comparisons.
@@ -177,7 +172,7 @@ impl Session {
         let mut interrupted = false;
         let legs = || claims.iter().flat_map(|claim| &claim.legs);
         self.claimed =
-            (0..self.plans.len()).filter(|&index| legs().any(|leg| is_about(leg, &self.plans[index]))).collect();
+            (0..self.plans.len()).filter(|&index| legs().any(|leg| leg.is_about(&self.plans[index]))).collect();
         while let Some((index, target)) = self.next(self.before + begin.elapsed()) {
             let ran = self.run_to_look(index, target, begin, observe);
             analysis::analyse(&mut self.report.comparisons[index]);
@@ -347,7 +342,7 @@ impl Session {
         let results = judge_all(claims, &self.report);
         let open = claims.iter().zip(&results).filter(|(_, result)| result.verdict == Verdict::Inconclusive);
         for leg in open.flat_map(|(claim, _)| &claim.legs) {
-            if let Some(index) = self.plans.iter().position(|plan| is_about(leg, plan)) {
+            if let Some(index) = self.plans.iter().position(|plan| leg.is_about(plan)) {
                 let names = std::iter::once(&leg.contender).chain(&leg.versus);
                 self.wanted.extend(names.map(|name| (index, name.clone())));
             }

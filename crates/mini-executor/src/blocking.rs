@@ -12,15 +12,16 @@
 mod call;
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crate::deterministic::Simulation;
+use crate::strangers::reported;
 use crate::thread::has_several_cpus;
-use crate::{unhandled, watchdog};
+use crate::watchdog;
 
 pub use call::Blocking;
 pub(crate) use call::prepare;
@@ -119,23 +120,10 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn spawn<T: Send + 'static>(
-        self: &Arc<Self>,
-        call: impl FnOnce() -> T + Send + 'static,
-        spawned: &'static Location<'static>,
-    ) -> Blocking<T> {
-        let (job, handle) = prepare(call, spawned);
-        self.submit(job);
-        handle
-    }
-
-    fn submit(self: &Arc<Self>, job: Job) {
+    /// Has a thread run a call, now or when one is free.
+    pub(crate) fn submit(self: &Arc<Self>, job: Job) {
         OUTSTANDING.fetch_add(1, Ordering::Relaxed);
         SUBMITTED.fetch_add(1, Ordering::Relaxed);
-        self.push(job);
-    }
-
-    fn push(self: &Arc<Self>, job: Job) {
         let mut state = self.state();
         if state.is_closed {
             drop(state);
@@ -235,9 +223,7 @@ impl Pool {
         self.called.notify_all();
         // What they hold are strangers' types.
         for Job { call, spawned } in dropped {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(call))) {
-                unhandled::report(None, spawned, panic);
-            }
+            reported(spawned, || drop(call));
         }
     }
 
@@ -272,7 +258,9 @@ mod tests {
     fn a_closed_pool_does_not_keep_its_idle_threads() {
         let pool: Arc<Pool> = Arc::default();
         let begin = Instant::now();
-        crate::block_on(pool.spawn(|| (), Location::caller()));
+        let (job, handle) = prepare(|| (), Location::caller());
+        pool.submit(job);
+        crate::block_on(handle);
         while pool.state().asleep == 0 {
             std::thread::yield_now();
         }

@@ -196,24 +196,24 @@ impl Driver {
 
     /// The executor whose workers' threads these are.
     pub(crate) fn hub(&self) -> Option<&'static Hub> {
-        *self.hub.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.known_hub()
+    }
+
+    fn known_hub(&self) -> MutexGuard<'_, Option<&'static Hub>> {
+        self.hub.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// This thread is a worker of `hub` from now on, or not any more. The first counts: one that runs inside a task of another is nobody's
-    /// last hope.
+    /// last hope. A runtime's driver knows its executor from the start.
     pub(crate) fn set_worker_of(hub: &'static Hub, is_worker: bool) {
         // A thread that ends has no driver.
         let _ = CURRENT.try_with(|current| {
             let current = current.borrow();
-            let Some(driver) = &*current else { return };
-            let mut known = driver.hub.lock().unwrap_or_else(PoisonError::into_inner);
-            if driver.is_shared() {
-                return;
-            }
+            let Some(driver) = current.as_ref().filter(|driver| !driver.is_shared()) else { return };
+            let mut known = driver.known_hub();
             if is_worker {
                 known.get_or_insert(hub);
-            } else if !driver.is_shared() {
-                // Of a shared driver the other threads go on.
+            } else {
                 let _ = known.take_if(|known| std::ptr::eq(*known, hub));
             }
         });
@@ -221,7 +221,7 @@ impl Driver {
 
     /// A runtime's.
     pub(crate) fn set_hub(&self, hub: &'static Hub) {
-        *self.hub.lock().unwrap_or_else(PoisonError::into_inner) = Some(hub);
+        *self.known_hub() = Some(hub);
     }
 
     /// Whether a thread is at it, be it asleep.

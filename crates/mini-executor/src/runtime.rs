@@ -103,14 +103,12 @@ impl Shared {
         call: impl FnOnce() -> T + Send + 'static,
         spawned: &'static Location<'static>,
     ) -> Blocking<T> {
+        let (job, handle) = prepare(call, spawned);
         match &self.simulation {
-            None => self.pool.spawn(call, spawned),
-            Some(simulation) => {
-                let (job, handle) = prepare(call, spawned);
-                simulation.call(job);
-                handle
-            }
+            None => self.pool.submit(job),
+            Some(simulation) => simulation.call(job),
         }
+        handle
     }
 
     /// A worker's life. Tasks' panics are caught where they are polled; but wakers of strangers are called here, too, and one that panics

@@ -64,11 +64,8 @@ impl Sleeper {
 
     /// After a poll that gave no result: serves what is due, and sleeps unless it was woken.
     pub(crate) fn rest(self: &Arc<Self>) {
-        if self.take_wake() {
-            return self.driver.serve();
-        }
-        if blocking::is_any_outstanding() && self.look_out() {
-            // Calls that end one after the other keep nobody else waiting.
+        // Wakes that follow upon one another, be they by the ends of calls, keep nobody else waiting.
+        if self.take_wake() || (blocking::is_any_outstanding() && self.look_out()) {
             return self.driver.serve();
         }
         births::fall_asleep();

@@ -31,11 +31,16 @@ pub(crate) fn discard(mut panic: Box<dyn Any + Send>) {
     std::mem::forget(panic);
 }
 
-/// Wakes from a place that has to go on. What the waker throws is reported, as of a task spawned at `spawned`.
-pub(crate) fn wake(waker: Waker, spawned: &'static Location<'static>) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+/// Calls strangers from a place that has to go on. What they throw is reported, as of a task spawned at `spawned`.
+pub(crate) fn reported(spawned: &'static Location<'static>, strangers: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(strangers)) {
         unhandled::report(None, spawned, panic);
     }
+}
+
+/// Wakes from a place that has to go on.
+pub(crate) fn wake(waker: Waker, spawned: &'static Location<'static>) {
+    reported(spawned, || waker.wake());
 }
 
 /// Several calls that are to be made to the last, whichever panics. The first panic goes on at the end: it is nearest to the cause, and the

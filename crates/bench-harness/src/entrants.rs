@@ -3,8 +3,8 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
-use crate::host::{Child, ChildError, Interrupt, Launch, Limits, Stamps};
-use crate::load::{Client, LoadError, Served};
+use crate::host::{Child, ChildError, Interrupt, Launch, Limits, Stamps, server_address};
+use crate::load::{Client, Served};
 use crate::placement::starting_on;
 use crate::plan::{Effort, Plan};
 use crate::protocol::{Done, Params, Prepare, Refusal, Run};
@@ -66,13 +66,11 @@ impl ProcessEntrant {
             let why = "the client that loads a server needs a core of its own, and there is no second one";
             return Err(Refusal::unsupported(why).into());
         }
-        let address = address
-            .parse()
-            .map_err(|error| ChildError::Lied(format!("listens at {address:?}, which is no address: {error}")))?;
+        let address = server_address(address)?;
         let connections = request.params.integer("connections", 1..=1_000_000)? as usize;
         let per_iteration = request.params.integer("n", 1..=1 << 40)?;
         let connections = NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN);
-        let client = on(&self.others, || Client::connect(address, connections, &self.interrupt).map_err(load_error))?;
+        let client = on(&self.others, || Ok(Client::connect(address, connections, &self.interrupt)?))?;
         let mut station = ServerStation {
             child,
             client,
@@ -111,7 +109,7 @@ impl ServerStation {
         }
         let share = params.integer("capacity_permille", 1..=2_000)?;
         let (cpus, seed, limit, client) = (&self.cpus, self.seed, self.limit, &mut self.client);
-        let mut burst = |requests| on(cpus, || client.capacity(requests, seed, limit).map_err(load_error));
+        let mut burst = |requests| on(cpus, || client.capacity(requests, seed, limit).map_err(ChildError::from));
         burst(FIRST_BURST)?;
         let rate = burst(BURST)? * share as f64 / 1_000.0;
         Ok(Some(NonZeroU64::new(rate as u64).unwrap_or(NonZeroU64::MIN)))
@@ -128,7 +126,7 @@ impl Station for ServerStation {
                     None => client.closed(requests, seed, limit),
                     Some(rate) => client.open(requests, rate, seed, limit),
                 };
-                served.map_err(load_error)
+                served.map_err(ChildError::from)
             })
         };
         let (mut done, stamps, served) = self.child.run_loaded(request, load)?;
@@ -166,13 +164,6 @@ fn fill(done: &mut Done, served: &Served, pace: Option<NonZeroU64>) {
 /// Runs this thread's part on `cpus`.
 fn on<T>(cpus: &[usize], work: impl FnOnce() -> Result<T, ChildError>) -> Result<T, ChildError> {
     starting_on(cpus, work).map_err(ChildError::Start)?
-}
-
-fn load_error(error: LoadError) -> ChildError {
-    match error {
-        LoadError::Interrupted => ChildError::Interrupted,
-        other => ChildError::Load(other.to_string()),
-    }
 }
 
 /// A plan's contenders, and its reference once more.

@@ -4,6 +4,7 @@
 //! child and whatever it started are ended by process group when its [`Child`] is dropped, however that comes about.
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::time::ClockId;
 use nix::unistd::Pid;
 
+use crate::load::LoadError;
 use crate::placement::starting_on;
 use crate::protocol::{
     ChildMessage, Done, Hello, HostMessage, MAX_INTEGER, MAX_LINE, PROTO, Prepare, Ready, Refusal, Run,
@@ -123,6 +125,23 @@ pub enum ChildError {
     /// A person wants it to end.
     #[error("interrupted")]
     Interrupted,
+}
+
+impl From<LoadError> for ChildError {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Interrupted => Self::Interrupted,
+            other => Self::Load(other.to_string()),
+        }
+    }
+}
+
+/// Where a child that serves says that it listens.
+///
+/// # Errors
+/// When that is no address.
+pub fn server_address(listen: &str) -> Result<SocketAddr, ChildError> {
+    listen.parse().map_err(|error| ChildError::Lied(format!("listens at {listen:?}, which is no address: {error}")))
 }
 
 /// Whether a block counts.

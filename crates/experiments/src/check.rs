@@ -3,18 +3,18 @@
 //! Nothing is measured. What would cost the program its cells in a comparison, or make them lie, is found here in a second, and said in
 //! a sentence.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use bench_harness::host::{Child, ChildError, Interrupt, Launch, Limits, Stamps};
-use bench_harness::protocol::{ECHO_MESSAGE, Hello, Params, Prepare, RefusalKind, Run, checksum_text};
+use bench_harness::host::{Child, ChildError, Interrupt, Launch, Limits, Stamps, server_address};
+use bench_harness::load::Client;
+use bench_harness::protocol::{Hello, Params, Prepare, RefusalKind, Run, checksum_text};
 
-use crate::vectors::{SEED, Vector, mix, vectors};
+use crate::vectors::{SEED, Vector, vectors};
 
 /// Iterations asked for, one block after the other: the checksum has to be that of one iteration, the operations those of all.
 const ITERS: [u64; 2] = [1, 3];
-/// How long an echo server may take for an answer.
+/// How long an echo server may take for all its answers.
 const ANSWER: Duration = Duration::from_secs(20);
 /// While it has nothing to do a contender may use so much of a CPU.
 const IDLE_SHARE: f64 = 0.1;
@@ -179,9 +179,11 @@ impl Checker<'_> {
             let request = Run { block, iters };
             let ran = match &ready.listen {
                 None => child.run(request),
-                Some(address) => child
-                    .run_loaded(request, || ask(address, iters * vector.ops))
-                    .map(|(done, stamps, ())| (done, stamps)),
+                Some(address) => {
+                    let mut client = Client::connect(server_address(address)?, NonZeroUsize::MIN, self.interrupt)?;
+                    let load = || Ok(client.closed(iters * vector.ops, SEED, ANSWER)?);
+                    child.run_loaded(request, load).map(|(done, stamps, _)| (done, stamps))
+                }
             };
             let (done, stamps) = ran?;
             let expected = checksum_text(vector.checksum);
@@ -267,26 +269,4 @@ fn refused(answer: Result<(), ChildError>, kind: RefusalKind) -> Result<String, 
         Err(error) => Err(format!("has to be refused as {kind:?}; instead it {error}")),
         Ok(()) => Err(format!("has to be refused as {kind:?}, but it answered `ready`")),
     }
-}
-
-/// Asks an echo server, one request after the other.
-fn ask(address: &str, requests: u64) -> Result<(), ChildError> {
-    let failed =
-        |error: std::io::Error| ChildError::Load(format!("the echo server at {address} does not answer: {error}"));
-    let mut stream = TcpStream::connect(address).map_err(failed)?;
-    stream.set_read_timeout(Some(ANSWER)).map_err(failed)?;
-    for index in 0..requests {
-        let mut message = [0; ECHO_MESSAGE];
-        message[..8].copy_from_slice(&mix(SEED, index).to_le_bytes());
-        message[8] = 1;
-        stream.write_all(&message).map_err(failed)?;
-        let mut answer = [0; ECHO_MESSAGE];
-        stream.read_exact(&mut answer).map_err(failed)?;
-        if answer != message {
-            return Err(ChildError::Load(format!(
-                "the echo server at {address} answered with other bytes than it was sent"
-            )));
-        }
-    }
-    Ok(())
 }

@@ -22,7 +22,7 @@ pub struct Vector {
 }
 
 /// The `index`th number from a seed (splitmix64, Steele et al. 2014, which takes a step before each number but the first).
-pub(crate) fn mix(seed: u64, index: u64) -> u64 {
+fn mix(seed: u64, index: u64) -> u64 {
     let mut mixed = seed.wrapping_add(index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -25,6 +25,8 @@ enum Mode {
     Unsupported,
     /// Writes a megabyte to stderr in every block.
     Chatty,
+    /// Goes on computing when its block is over.
+    Restless,
     /// Leaves a process behind that outlives it, if nobody ends it.
     Orphan,
 }
@@ -77,6 +79,7 @@ impl Prepared for Spin {
             }
             Mode::Panic => panic!("the fixture panics"),
             Mode::Chatty => eprintln!("{}", "x".repeat(1 << 20)),
+            Mode::Restless => drop(std::thread::spawn(|| spin(1, u64::MAX))),
             Mode::Orphan => {
                 // Its pid goes to a file that the test names, so that the test can see that it is gone.
                 let child = std::process::Command::new("sleep").arg("600").spawn();
@@ -137,6 +140,7 @@ fn main() -> std::io::Result<()> {
         "panic" => Mode::Panic,
         "unsupported" => Mode::Unsupported,
         "chatty" => Mode::Chatty,
+        "restless" => Mode::Restless,
         "orphan" => Mode::Orphan,
         "silent" => {
             recite(&[]);

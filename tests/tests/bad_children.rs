@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use bench_harness::host::{Interrupt, Launch, Limits};
-use bench_harness::placement::Placement;
+use bench_harness::host::{Child, ChildError, Interrupt, Launch, Limits};
+use bench_harness::placement::{Placement, allowed_cpus};
 use bench_harness::plan::{Effort, Entry, Plan, WALL};
-use bench_harness::protocol::Params;
+use bench_harness::protocol::{Params, Prepare, Run};
 use bench_harness::report::{Comparison, Kind, Report, Status};
 use bench_harness::session::Session;
 use bench_harness::stats::Looks;
@@ -170,6 +170,25 @@ fn a_reference_that_fails_leaves_the_others_figures_without_ratios() {
     assert_eq!(comparison.contender("exit").unwrap().status, Status::Failed);
     let honest = comparison.contender("honest").unwrap();
     assert!(honest.per_op.is_some() && honest.ratio.is_empty());
+}
+
+#[test]
+fn one_that_computes_between_its_blocks_is_found_out_and_one_that_rests_is_not() {
+    let run_between_rests = |mode: &str, blocks: u64| {
+        let cpus = allowed_cpus().unwrap();
+        let mut child = Child::start(&launch(mode), &cpus, Limits::default(), &Interrupt::default())?;
+        child.prepare(&Prepare { workload: "spin".to_owned(), params: Params::from([("units", 1000)]), seed: 1 })?;
+        for block in 1..=blocks {
+            child.run(Run { block, iters: 1 })?;
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok::<_, ChildError>(())
+    };
+    run_between_rests("honest", 5).unwrap();
+    // However little of a CPU it gets beside other tests, it comes to a tenth of it in the end.
+    let error = run_between_rests("restless", 1000).unwrap_err();
+    assert!(matches!(error, ChildError::Restless { .. }), "{error}");
+    assert!(error.to_string().contains("in which it was asked for nothing"), "{error}");
 }
 
 #[test]

@@ -67,6 +67,12 @@ fn what_is_wrong_is_found_and_nothing_else_is() {
             "idle",
             "block in read",
         ),
+        (
+            "    say({\"done\"",
+            "    import threading\n    threading.Thread(target=exec, args=(\"while True: pass\",), daemon=True).start()\n    say({\"done\"",
+            "yield/one",
+            "asked for nothing",
+        ),
         ("CLOCK_MONOTONIC\", \"threads\"", "CLOCK_REALTIME\", \"threads\"", "hello", "CLOCK_MONOTONIC"),
         ("\"proto\": 0", "\"proto\": 7", "hello", "protocol"),
         ("\"listen\": None", "\"listen\": \"127.0.0.1:1\"", "yield/one", "it is no server"),

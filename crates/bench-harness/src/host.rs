@@ -30,6 +30,10 @@ use crate::usage::monotonic_ns;
 const INTERRUPT_LOOK: Duration = Duration::from_millis(250);
 /// How much of a child's stderr is kept for the error's sentence, bytes.
 const STDERR_KEPT: usize = 2048;
+/// A child is judged by what it did unasked once its rests come to this much.
+const REST: Duration = Duration::from_millis(100);
+/// While it rests it may use so much of a CPU: a runtime's housekeeping, not work.
+const REST_SHARE: f64 = 0.1;
 /// How long a child may take to exit after `bye` before it is killed.
 const BYE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -119,6 +123,16 @@ pub enum ChildError {
     /// It claims what can't be.
     #[error("{0}")]
     Lied(String),
+    /// It keeps a CPU busy while others are measured.
+    #[error(
+        "used {used:.1?} of CPU time in {rested:.1?} in which it was asked for nothing, and so disturbs the others"
+    )]
+    Restless {
+        /// What it used between its blocks.
+        used: Duration,
+        /// How long it had nothing to do.
+        rested: Duration,
+    },
     /// It serves, and the load generator could not do its part.
     #[error("{0}")]
     Load(String),
@@ -163,6 +177,33 @@ pub struct Child {
     interrupt: Interrupt,
     unread: Vec<u8>,
     stderr_tail: Vec<u8>,
+    rest: Rest,
+}
+
+/// What a child does between its blocks.
+#[derive(Debug, Default)]
+struct Rest {
+    /// When the last block ended, and what the child had used by then.
+    since: Option<(Instant, Duration)>,
+    rested: Duration,
+    used: Duration,
+}
+
+impl Rest {
+    fn begin(&mut self, used: Option<Duration>) {
+        self.since = used.map(|used| (Instant::now(), used));
+    }
+
+    fn end(&mut self, used: Option<Duration>) -> Result<(), ChildError> {
+        if let (Some((since, before)), Some(now)) = (self.since.take(), used) {
+            self.rested += since.elapsed();
+            self.used += now.saturating_sub(before);
+        }
+        if self.rested >= REST && self.used > self.rested.mul_f64(REST_SHARE) {
+            return Err(ChildError::Restless { used: self.used, rested: self.rested });
+        }
+        Ok(())
+    }
 }
 
 impl Child {
@@ -197,6 +238,7 @@ impl Child {
             interrupt: interrupt.clone(),
             unread: Vec::new(),
             stderr_tail: Vec::new(),
+            rest: Rest::default(),
         };
         match child.answer("hello", limits.hello)? {
             ChildMessage::Hello(hello) => child.hello = hello,
@@ -235,11 +277,12 @@ impl Child {
         }
     }
 
-    /// Has one block run. The stamps are judged against our own.
+    /// Has one block run. The stamps are judged against our own, and the child by what it has done since its last block.
     ///
     /// # Errors
-    /// When the child refuses, breaks the protocol, or claims what can't be.
+    /// When the child refuses, breaks the protocol, claims what can't be, or does not rest between its blocks.
     pub fn run(&mut self, request: Run) -> Result<(Done, Stamps), ChildError> {
+        self.rest.end(self.cpu_time())?;
         let sent_ns = monotonic_ns();
         self.ask(&HostMessage::Run(request))?;
         self.done(request, sent_ns)
@@ -254,6 +297,7 @@ impl Child {
         request: Run,
         load: impl FnOnce() -> Result<T, ChildError>,
     ) -> Result<(Done, Stamps, T), ChildError> {
+        self.rest.end(self.cpu_time())?;
         let sent_ns = monotonic_ns();
         self.ask(&HostMessage::Run(request))?;
         match self.answer("run", self.limits.block)? {
@@ -268,6 +312,7 @@ impl Child {
     fn done(&mut self, request: Run, sent_ns: u64) -> Result<(Done, Stamps), ChildError> {
         let answer = self.answer("run", self.limits.block)?;
         let received_ns = monotonic_ns();
+        self.rest.begin(self.cpu_time());
         let ChildMessage::Done(done) = answer else { return Err(unexpected("run", &answer)) };
         check_claims(request, &done)?;
         let stamps = if done.t0_ns < sent_ns || done.t1_ns > received_ns || done.t1_ns < done.t0_ns {

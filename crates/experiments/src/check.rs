@@ -1,6 +1,6 @@
 //! Whether a program speaks the contender protocol and does the work: each workload it offers, against the [test vectors](crate::vectors()).
 //!
-//! Nothing is measured. What would cost the program its cells in a comparison, or make them lie, is found here in a second, and said in
+//! Nothing is measured. What would cost the program its cells in a comparison, or make them lie, is found here in seconds, and said in
 //! a sentence.
 
 use std::num::NonZeroUsize;
@@ -20,6 +20,8 @@ const ANSWER: Duration = Duration::from_secs(20);
 const IDLE_SHARE: f64 = 0.1;
 /// For so long it is watched.
 const IDLE: Duration = Duration::from_millis(200);
+/// How long it rests between two blocks: long enough to be judged by it.
+const BETWEEN: Duration = Duration::from_millis(110);
 /// A workload that nobody has.
 const NO_SUCH_WORKLOAD: &str = "no-such-workload";
 
@@ -176,6 +178,10 @@ impl Checker<'_> {
         // Units that wait for ever are made once in a process.
         let iters = if vector.workload.starts_with("memory/") { &ITERS[..1] } else { &ITERS };
         for (block, &iters) in (1..).zip(iters) {
+            if block > 1 {
+                // What goes on computing now is found out as the next block is asked for.
+                std::thread::sleep(BETWEEN);
+            }
             let request = Run { block, iters };
             let ran = match &ready.listen {
                 None => child.run(request),

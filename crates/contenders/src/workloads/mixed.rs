@@ -1,11 +1,13 @@
 //! mixed: a server that answers while the same runtime computes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bench_harness::monotonic_ns;
 use bench_harness::protocol::{Params, Refusal};
 
-use super::tcp_echo::{Server, serve};
+use super::tcp_echo::{Meter, Server, serve, serve_blocking};
 use super::{Answer, Workload, chain, not_started};
 use crate::capability::{BlockingTcp, Jobs, Kit, Tasks, Tcp, Threads};
 
@@ -27,12 +29,12 @@ impl Workload for Mixed {
             let load = Load::read(params, seed)?;
             Server::open(params, seed, move |socket, meter| {
                 let runtime = R::start()?;
-                runtime.run(async move {
-                    if load.percent > 0 {
-                        R::detach(R::spawn(compute::<R>(load)));
+                let companion = Companion::new(load, &meter);
+                runtime.run(serve::<R>(socket, meter, move || {
+                    if companion.is_due() {
+                        R::detach(R::spawn(compute::<R>(Arc::clone(&companion))));
                     }
-                    serve::<R>(socket, meter).await
-                })
+                }))
             })
         }))
     }
@@ -48,11 +50,14 @@ impl Workload for Mixed {
             let load = Load::read(params, seed)?;
             R::start().map_err(|error| not_started(&error))?;
             Server::open(params, seed, move |socket, meter| {
+                let companion = Companion::new(load, &meter);
                 R::run(move || {
-                    if load.percent > 0 {
-                        drop(R::spawn(move || compute_blocking::<R>(load)));
-                    }
-                    super::tcp_echo::serve_blocking::<R>(socket, &meter);
+                    serve_blocking::<R>(socket, &meter, move || {
+                        if companion.is_due() {
+                            let companion = Arc::clone(&companion);
+                            drop(R::spawn(move || compute_blocking::<R>(&companion)));
+                        }
+                    });
                     0
                 });
                 Ok(())
@@ -111,9 +116,40 @@ impl Load {
     }
 }
 
-async fn compute<R: Tasks>(load: Load) {
-    let (begin_ns, mut computed_ns) = (monotonic_ns(), 0);
-    loop {
+/// Whether the unit that computes is to run: while a block does, and no longer, for between its blocks this server's contender is
+/// not the one that is measured. The first request that is answered starts it.
+struct Companion {
+    load: Load,
+    meter: Arc<Meter>,
+    runs: AtomicBool,
+}
+
+impl Companion {
+    fn new(load: Load, meter: &Arc<Meter>) -> Arc<Self> {
+        Arc::new(Self { load, meter: Arc::clone(meter), runs: AtomicBool::new(false) })
+    }
+
+    /// Whether the caller has to start the unit.
+    fn is_due(&self) -> bool {
+        self.load.percent > 0
+            && self.meter.is_busy()
+            && !self.runs.load(Ordering::SeqCst)
+            && !self.runs.swap(true, Ordering::SeqCst)
+    }
+
+    /// Whether the unit has to go on; if not, it no longer counts as running.
+    fn goes_on(&self) -> bool {
+        // The next block may begin just as the unit ends, and its requests may still have seen the unit run: hence the second look.
+        self.meter.is_busy() || {
+            self.runs.store(false, Ordering::SeqCst);
+            self.is_due()
+        }
+    }
+}
+
+async fn compute<R: Tasks>(companion: Arc<Companion>) {
+    let (load, begin_ns, mut computed_ns) = (companion.load, monotonic_ns(), 0);
+    while companion.goes_on() {
         load.compute();
         computed_ns += load.slice_ns;
         match load.pause(begin_ns, computed_ns) {
@@ -123,9 +159,9 @@ async fn compute<R: Tasks>(load: Load) {
     }
 }
 
-fn compute_blocking<R: Threads>(load: Load) -> u64 {
-    let (begin_ns, mut computed_ns) = (monotonic_ns(), 0);
-    loop {
+fn compute_blocking<R: Threads>(companion: &Companion) -> u64 {
+    let (load, begin_ns, mut computed_ns) = (companion.load, monotonic_ns(), 0);
+    while companion.goes_on() {
         load.compute();
         computed_ns += load.slice_ns;
         match load.pause(begin_ns, computed_ns) {
@@ -133,4 +169,5 @@ fn compute_blocking<R: Threads>(load: Load) -> u64 {
             None => R::yield_now(),
         }
     }
+    0
 }

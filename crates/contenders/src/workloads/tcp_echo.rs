@@ -30,7 +30,7 @@ impl Workload for TcpEcho {
         Ok(Box::new(|params, seed| {
             Server::open(params, seed, |socket, meter| {
                 let runtime = R::start()?;
-                runtime.run(serve::<R>(socket, meter))
+                runtime.run(serve::<R>(socket, meter, || ()))
             })
         }))
     }
@@ -43,7 +43,7 @@ impl Workload for TcpEcho {
             R::start().map_err(|error| not_started(&error))?;
             Server::open(params, seed, |socket, meter| {
                 R::run(move || {
-                    serve_blocking::<R>(socket, &meter);
+                    serve_blocking::<R>(socket, &meter, || ());
                     0
                 });
                 Ok(())
@@ -91,6 +91,11 @@ impl Meter {
     pub(super) fn listens(&self) {
         self.listening.store(true, Ordering::Release);
         self.wake();
+    }
+
+    /// Whether a block runs: there is a request that was not counted yet, or one that came before its block was announced.
+    pub(super) fn is_busy(&self) -> bool {
+        self.served.load(Ordering::SeqCst) != self.target.load(Ordering::SeqCst)
     }
 
     fn check(&self) -> Result<(), Refusal> {
@@ -204,18 +209,23 @@ fn allow_files(connections: u64) -> Result<(), Refusal> {
     if needed > soft { setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(failed) } else { Ok(()) }
 }
 
-/// A task a connection.
-pub(super) async fn serve<R: Tasks>(socket: TcpListener, meter: Arc<Meter>) -> io::Result<()> {
+/// A task a connection. `beside` is called there after each answer.
+pub(super) async fn serve<R: Tasks>(
+    socket: TcpListener,
+    meter: Arc<Meter>,
+    beside: impl Fn() + Clone + Send + 'static,
+) -> io::Result<()> {
     type Stream<R> = <<R as Tasks>::Kit as Kit>::Tcp;
     let mut listener = Stream::<R>::listen(socket)?;
     meter.listens();
     loop {
         let mut stream = Stream::<R>::accept(&mut listener).await?;
-        let meter = Arc::clone(&meter);
+        let (meter, beside) = (Arc::clone(&meter), beside.clone());
         R::detach(R::spawn(async move {
             let mut buffer = vec![0; ROOM];
             while let Some(whole) = echo(&mut stream, buffer, &meter).await {
                 buffer = whole;
+                beside();
             }
         }));
     }
@@ -238,22 +248,32 @@ async fn echo<S: Tcp>(stream: &mut S, buffer: Vec<u8>, meter: &Meter) -> Option<
     Some(bytes)
 }
 
-/// A thread or a coroutine a connection.
-pub(super) fn serve_blocking<R: Threads>(socket: TcpListener, meter: &Arc<Meter>) {
-    if let Err(error) = accept_blocking::<R>(socket, meter) {
+/// A thread or a coroutine a connection. `beside` is called there after each answer.
+pub(super) fn serve_blocking<R: Threads>(
+    socket: TcpListener,
+    meter: &Arc<Meter>,
+    beside: impl Fn() + Clone + Send + 'static,
+) {
+    if let Err(error) = accept_blocking::<R>(socket, meter, beside) {
         let _ = meter.ended.set(error.to_string());
     }
 }
 
-fn accept_blocking<R: Threads>(socket: TcpListener, meter: &Arc<Meter>) -> io::Result<()> {
+fn accept_blocking<R: Threads>(
+    socket: TcpListener,
+    meter: &Arc<Meter>,
+    beside: impl Fn() + Clone + Send + 'static,
+) -> io::Result<()> {
     let mut listener = R::Tcp::listen(socket)?;
     meter.listens();
     loop {
         let mut stream = R::Tcp::accept(&mut listener)?;
-        let meter = Arc::clone(meter);
+        let (meter, beside) = (Arc::clone(meter), beside.clone());
         drop(R::spawn(move || {
             let mut buffer = [0; ROOM];
-            while echo_blocking(&mut stream, &mut buffer, &meter).is_some() {}
+            while echo_blocking(&mut stream, &mut buffer, &meter).is_some() {
+                beside();
+            }
             0
         }));
     }

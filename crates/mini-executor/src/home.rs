@@ -24,9 +24,10 @@ pub(crate) struct Home {
     owner: AtomicU32,
 
     // The owner's alone.
-    /// The run queue: tasks linked through their headers.
-    first: Cell<Option<TaskRef>>,
-    last: Cell<Option<TaskRef>>,
+    /// The run queue.
+    queue: Row,
+    /// Tasks that woke themselves while they were polled: behind all in the queue, and behind those that timers and sockets wake.
+    yielded: Row,
     /// All tasks that are not done, linked the same way.
     tasks: Cell<Option<TaskRef>>,
     births: Births<TaskRef>,
@@ -45,6 +46,48 @@ pub(crate) struct Home {
     mail: Mutex<Vec<TaskRef>>,
     /// Those who run the executor and wait for tasks, each with the number of its [`Runner`].
     runners: Mutex<Vec<(u32, Waker)>>,
+}
+
+/// Tasks in a row, linked through their headers. The owner's alone, as all that is made of cells.
+#[derive(Default)]
+struct Row {
+    first: Cell<Option<TaskRef>>,
+    last: Cell<Option<TaskRef>>,
+}
+
+impl Row {
+    #[inline]
+    fn push(&self, task: TaskRef) {
+        match self.last.replace(Some(task)) {
+            Some(last) => last.next.set(Some(task)),
+            None => self.first.set(Some(task)),
+        }
+    }
+
+    #[inline]
+    fn pop(&self) -> Option<TaskRef> {
+        let first = self.first.get()?;
+        let next = first.next.take();
+        self.first.set(next);
+        if next.is_none() {
+            self.last.set(None);
+        }
+        Some(first)
+    }
+
+    /// Moves all of `row` to this one's end.
+    #[inline]
+    fn append(&self, row: &Self) {
+        let Some(first) = row.first.take() else { return };
+        match self.last.replace(row.last.take()) {
+            Some(last) => last.next.set(Some(first)),
+            None => self.first.set(Some(first)),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.get().is_none()
+    }
 }
 
 // SAFETY: the cells are used by the owner's thread alone: every function that touches them says so, and callers make
@@ -143,10 +186,19 @@ impl Home {
     /// Puts a task at the end of the run queue. On the owner's thread.
     #[inline]
     pub(crate) fn push(&self, task: TaskRef) {
-        match self.last.replace(Some(task)) {
-            Some(last) => last.next.set(Some(task)),
-            None => self.first.set(Some(task)),
-        }
+        self.queue.push(task);
+        self.call_runners();
+    }
+
+    /// Puts a task that woke itself behind all others. On the owner's thread.
+    #[inline]
+    pub(crate) fn push_again(&self, task: TaskRef) {
+        self.yielded.push(task);
+        self.call_runners();
+    }
+
+    #[inline]
+    fn call_runners(&self) {
         // Once: who is woken runs all that is queued until it comes.
         if self.asleep.get() && !self.is_called.replace(true) {
             self.wake_runners();
@@ -156,13 +208,22 @@ impl Home {
     /// The first task of the run queue. On the owner's thread.
     #[inline]
     pub(crate) fn pop(&self) -> Option<TaskRef> {
-        let first = self.first.get()?;
-        let next = first.next.take();
-        self.first.set(next);
-        if next.is_none() {
-            self.last.set(None);
-        }
-        Some(first)
+        self.queue.pop().or_else(|| {
+            self.queue.append(&self.yielded);
+            self.queue.pop()
+        })
+    }
+
+    /// Queues what came meanwhile: from other threads, and then the tasks that woke themselves, which until now had to wait for those
+    /// that timers and sockets have woken. On the owner's thread.
+    #[inline]
+    pub(crate) fn begin_turn(&self) {
+        self.collect();
+        self.queue.append(&self.yielded);
+    }
+
+    fn is_any_queued(&self) -> bool {
+        !self.queue.is_empty() || !self.yielded.is_empty()
     }
 
     /// Puts a task into the mailbox. On any thread but the owner's.
@@ -189,7 +250,7 @@ impl Home {
             arrive(task);
         }
         self.asleep.set(asleep);
-        if asleep && self.first.get().is_some() {
+        if asleep && self.is_any_queued() {
             self.wake_runners();
         }
         any
@@ -262,7 +323,7 @@ impl Drop for Runner {
         let waker = self.leave();
         deadlock::end(self.home);
         // It may have been woken for tasks that it will not run now: they are for the others.
-        if self.home.first.get().is_some() || self.home.has_mail.load(Acquire) {
+        if self.home.is_any_queued() || self.home.has_mail.load(Acquire) {
             self.home.wake_runners();
         }
         drop(waker);

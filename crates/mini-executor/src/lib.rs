@@ -85,6 +85,7 @@ mod thread;
 mod timers;
 #[cfg(feature = "tokio-io")]
 mod tokio_io;
+mod turn;
 mod unhandled;
 pub mod watchdog;
 mod worker;

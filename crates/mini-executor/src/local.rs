@@ -11,12 +11,11 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 
 use crate::awaits;
-use crate::clock;
 use crate::deterministic::Simulation;
 use crate::dump::Dump;
 use crate::home::{Home, Runner};
 use crate::task::{Name, Task, make, run};
-use crate::worker::{DRAWN, LOOK, TURN, turn_end};
+use crate::turn::{Pace, Turn};
 
 /// Runs tasks on the thread that made it. Tasks need not be `Send`, and may borrow what outlives the executor.
 ///
@@ -191,7 +190,7 @@ impl<'a> LocalExecutor<'a> {
     /// ```
     pub fn try_tick(&self) -> bool {
         let Some(home) = self.home.get() else { return false };
-        home.collect();
+        home.begin_turn();
         home.pop().map(run).is_some()
     }
 
@@ -219,7 +218,7 @@ impl<'a> LocalExecutor<'a> {
     }
 
     /// Runs tasks until `future` has its result. Between them `future` itself is polled, and timers and
-    /// sockets are served: after every 61st task, or after 100 us, which are looked at after every 8th.
+    /// sockets are served: after every 61st task, or after 100 us, which are looked at after every 8th, and more often where tasks are slow.
     ///
     /// Tasks go on only as long as somebody polls this: those that are not done when `future` is wait for the next `run`, and lose nothing.
     ///
@@ -247,23 +246,24 @@ impl<'a> LocalExecutor<'a> {
         let home = self.home();
         let runner = Runner::new(home);
         let mut future = pin!(future);
+        let mut pace = Pace::new();
         poll_fn(|context| {
             let _awake = runner.wake_up(context.waker());
             if let Poll::Ready(result) = awaits::or(place, || future.as_mut().poll(context)) {
                 return Poll::Ready(result);
             }
-            home.collect();
-            let end = turn_end();
-            if end == Some(DRAWN) {
+            home.begin_turn();
+            let mut turn = Turn::begin(&pace);
+            if turn.is_drawn() {
                 return take_drawn_turn(home, context);
             }
-            for number in 1..=TURN {
+            loop {
                 match home.pop() {
                     Some(task) => run(task),
-                    None if home.collect() => {}
+                    None if home.collect() => continue,
                     None => return Poll::Pending,
                 }
-                if number % LOOK == 0 && end.is_some_and(|end| clock::now() > end) {
+                if turn.is_over(&mut pace) {
                     break;
                 }
             }

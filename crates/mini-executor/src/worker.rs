@@ -43,29 +43,13 @@ use std::ptr::null_mut;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::task::{Context, Poll};
 
-use crate::clock;
 use crate::driver::Driver;
 use crate::hub::Hub;
 use crate::idle::Sleeper;
 use crate::primitives::{AtomicBool, AtomicPtr, AtomicU32, spin_loop};
 use crate::queue::{Owner, Ring, Slot};
 use crate::task::Scheduled;
-
-/// Tasks that are polled before others get a turn: those queued for all, the future given to `run`, whoever else is on the thread.
-pub(crate) const TURN: u32 = 61;
-/// So many tasks, and the clock is looked at: it costs as much as two of the shortest.
-pub(crate) const LOOK: u32 = 8;
-/// What a turn may take, in nanoseconds, where there are timers or sockets.
-const TURN_NS: u64 = 100_000;
-
-/// When a turn that begins now has to end, if anybody waits for it.
-#[inline]
-pub(crate) fn turn_end() -> Option<u64> {
-    Driver::is_current_watching().then(|| if Driver::is_current_virtual() { DRAWN } else { clock::now() + TURN_NS })
-}
-
-/// In place of a time: the turn is for one task, which is drawn. See [`deterministic`](crate::deterministic).
-pub(crate) const DRAWN: u64 = 0;
+use crate::turn::{Pace, Turn};
 
 /// Tasks that are polled out of the slot in a row. With one, a request and its answer would each wait behind the whole ring; without a
 /// bound, two that wake each other would have the worker for themselves.
@@ -243,13 +227,14 @@ pub(crate) struct Lease {
     sleeper: Sleeper,
     /// Tasks polled out of the slot, one after the other.
     streak: u32,
+    pace: Pace,
 }
 
 impl Lease {
     pub(crate) fn new(hub: &'static Hub) -> Self {
         hub.running.fetch_add(1, Relaxed);
         Driver::set_worker_of(hub, true);
-        Self { worker: Worker::claim(hub), sleeper: Sleeper::new(&hub.idle.0), streak: 0 }
+        Self { worker: Worker::claim(hub), sleeper: Sleeper::new(&hub.idle.0), streak: 0, pace: Pace::new() }
     }
 
     /// Makes this thread the worker's, until the result is dropped.
@@ -275,13 +260,13 @@ impl Lease {
         if let Some(task) = self.worker.hub.take_share(current.ring) {
             self.poll(task);
         }
-        let end = turn_end();
-        for number in 1..=TURN {
+        let mut turn = Turn::begin(&self.pace);
+        loop {
             match self.next(current, context) {
                 Some(task) => self.poll(task),
                 None => return Poll::Pending,
             }
-            if number % LOOK == 0 && end.is_some_and(|end| clock::now() > end) {
+            if turn.is_over(&mut self.pace) {
                 break;
             }
         }

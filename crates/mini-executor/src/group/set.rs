@@ -24,11 +24,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Wake, Waker};
 
-use crate::clock;
 use crate::deterministic::Simulation;
 use crate::primitives::{AtomicBool, Mutex, MutexGuard, lock};
 use crate::strangers::WakerSlot;
-use crate::worker::{DRAWN, LOOK, TURN, turn_end};
+use crate::turn::{Pace, Turn};
 
 type Boxed<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
 
@@ -95,20 +94,21 @@ impl<'env> Set<'env> {
 
     /// Polls `wait`, and in between who was woken, until `wait` is ready.
     pub(super) async fn run(&self, mut wait: impl FnMut(&mut Context<'_>) -> Poll<()> + Send) {
+        let mut pace = Pace::new();
         poll_fn(|context| {
             self.ready.waiter.set(context.waker());
             if wait(context).is_ready() {
                 return Poll::Ready(());
             }
             // The same turns as a local executor's.
-            let end = turn_end();
-            if end == Some(DRAWN) {
+            let mut turn = Turn::begin(&pace);
+            if turn.is_drawn() {
                 return self.take_drawn_turn(context);
             }
-            for number in 1..=TURN {
+            loop {
                 let Some(ticket) = self.ready.pop() else { return Poll::Pending };
                 self.poll(ticket);
-                if number % LOOK == 0 && end.is_some_and(|end| clock::now() > end) {
+                if turn.is_over(&mut pace) {
                     break;
                 }
             }

@@ -230,7 +230,7 @@ pub(crate) fn run(task: TaskRef) {
         task.local.set(word);
         // The note that a wake left. Behind all others: that is what makes `yield_now` fair.
         if word & local::QUEUED != 0 {
-            home(task).push(task);
+            home(task).push_again(task);
         }
     }
 }

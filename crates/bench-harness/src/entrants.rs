@@ -9,6 +9,7 @@ use crate::placement::starting_on;
 use crate::plan::{Effort, Plan};
 use crate::protocol::{Done, Params, Prepare, Refusal, Run};
 use crate::round::{Entered, Entrant, Station};
+use crate::tails::Tails;
 
 /// How many requests tell what a server can do, and how many come before, for the first are slow.
 const BURST: u64 = 4_000;
@@ -30,7 +31,13 @@ struct ProcessStation(Child);
 
 impl Station for ProcessStation {
     fn run(&mut self, request: Run) -> Result<(Done, Stamps), ChildError> {
-        self.0.run(request)
+        let (mut done, stamps) = self.0.run(request)?;
+        // Contenders in any language send latencies; what is read from them is found in one place.
+        let mut latency = Tails::new();
+        if done.latency.as_deref().is_some_and(|pairs| latency.add(pairs).is_ok()) {
+            done.values.extend(quantiles(&latency));
+        }
+        Ok((done, stamps))
     }
 
     fn leave(self: Box<Self>) {
@@ -145,20 +152,23 @@ impl Station for ServerStation {
 fn fill(done: &mut Done, served: &Served, pace: Option<NonZeroU64>) {
     (done.t0_ns, done.t1_ns) = (served.begin_ns, served.end_ns);
     done.latency = Some(served.latency.pairs());
-    let latency = &served.latency;
-    let quantiles = [
-        ("p50_ns", latency.quantile(0.5)),
-        ("p90_ns", latency.quantile(0.9)),
-        ("p99_ns", latency.quantile(0.99)),
-        ("window_p99_ns", served.window_p99_ns),
-    ];
     let late = served.lateness.quantile(0.99).filter(|_| pace.is_some());
-    let figures = quantiles.into_iter().chain([("client_late_p99_ns", late)]);
-    let measured = figures.filter_map(|(name, value)| Some((name.to_owned(), value?.max(1) as f64)));
-    done.values.extend(measured);
+    let others = [("window_p99_ns", served.window_p99_ns), ("client_late_p99_ns", late)];
+    done.values.extend(quantiles(&served.latency).chain(others.into_iter().filter_map(figure)));
     if let Some(pace) = pace {
         done.values.insert("requests_per_s".to_owned(), pace.get() as f64);
     }
+}
+
+/// What is read from latencies, as far as there are enough of them.
+fn quantiles(latency: &Tails) -> impl Iterator<Item = (String, f64)> {
+    let quantiles = [("p50_ns", 0.5), ("p90_ns", 0.9), ("p99_ns", 0.99)];
+    quantiles.into_iter().filter_map(|(name, q)| figure((name, latency.quantile(q))))
+}
+
+/// A block's figure. On the log scale there is no 0; the clock's grain is 1 ns.
+fn figure((name, ns): (&str, Option<u64>)) -> Option<(String, f64)> {
+    Some((name.to_owned(), ns?.max(1) as f64))
 }
 
 /// Runs this thread's part on `cpus`.

@@ -33,7 +33,7 @@
 //! | `fork-join/fib` | `n`, `cutoff` | Fibonacci by recursion: each call above the cutoff forks one of its two | `fib(n) + seed` |
 //! | `blocked-loop` | `period_us`, `hog_ms` | a tick of a ticker with `hog_ms / period + 6` ticks on a fixed schedule, beside a unit that starts after two and a half periods and computes for `hog_ms` without yielding. `latency`: how late each tick was; value `worst_lateness_ns` | sum of `mix(seed, tick)` |
 //! | `fairness/sibling` | `most_turns` | a unit yields until its sibling, ready from the start, has run. Value `turns_before_sibling` | `mix(seed, 1)` |
-//! | `fairness/timer`, `/pipe` | `spin_ms`, `due_ms` | a unit yields for `spin_ms`; another waits for a timer, or for a byte in a pipe, that is due meanwhile. Value `lateness_ns` | `mix(seed, 1)` |
+//! | `fairness/timer`, `/pipe` | `spin_ms`, `due_ms`, `times` | a unit yields for `spin_ms`; another waits for a timer, or for a byte in a pipe, that is due meanwhile: `times` times over. Value `lateness_ns`, the median | `mix(seed, 1)` |
 //! | `panic/joined`, `/detached` | none | a unit panics in a process of its own. Values, 0 or 1: `told` (anybody but a reader of stderr), `process_lives`, `runtime_lives` | `mix(seed, 1)` |
 //! | `cancel/pending` | `n` | a unit that waits for ever is ended, and its destructor runs; making them is not timed | sum of `mix(seed, i)`, added by the destructors |
 //! | `cancel/shutdown` | `stuck_ms` | the runtime is dropped while a blocking call sleeps for `stuck_ms`. Value `shutdown_ns` | `mix(seed, 1)` |

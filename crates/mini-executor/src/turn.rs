@@ -76,7 +76,7 @@ mod tests {
         let mut now = 1_000;
         let mut turn = Turn { end: Some(now + TURN_NS), polls: 0, stop: pace.0 };
         let former = clock::pretend(Some(now));
-        let count = (1..)
+        let count = (1..=POLLS)
             .find(|&number| {
                 now += poll_ns(number);
                 clock::pretend(Some(now));
@@ -110,6 +110,6 @@ mod tests {
     #[test]
     fn where_nobody_waits_the_clock_is_not_looked_at() {
         let (mut pace, mut turn) = (Pace::new(), Turn { end: None, polls: 0, stop: POLLS });
-        assert_eq!((1..).find(|_| turn.is_over(&mut pace)), Some(POLLS));
+        assert_eq!((1..=POLLS).find(|_| turn.is_over(&mut pace)), Some(POLLS));
     }
 }

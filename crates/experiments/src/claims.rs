@@ -102,7 +102,7 @@ fn sharing() -> Vec<Claim> {
             id: "offloading".to_owned(),
             text: "a pool for blocking calls keeps the loop responsive".to_owned(),
             source: "study notes".to_owned(),
-            note: "worst lateness of a 5 ms ticker while 300 ms of computing are with the pool; responsive means at most 20 ms"
+            note: "worst lateness of a 5 ms ticker while 150 ms of computing are with the pool; responsive means at most 20 ms"
                 .to_owned(),
             legs: ["tokio-ct", "tokio-mt", "smol-local", "async-std"].into_iter().map(responsive).collect(),
         },

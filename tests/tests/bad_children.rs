@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use bench_harness::host::{Child, ChildError, Interrupt, Launch, Limits};
-use bench_harness::placement::{Placement, allowed_cpus};
+use bench_harness::host::{Interrupt, Launch, Limits};
+use bench_harness::placement::Placement;
 use bench_harness::plan::{Effort, Entry, Plan, WALL};
-use bench_harness::protocol::{Params, Prepare, Run};
+use bench_harness::protocol::Params;
 use bench_harness::report::{Comparison, Kind, Report, Status};
 use bench_harness::session::Session;
 use bench_harness::stats::Looks;
@@ -173,22 +173,19 @@ fn a_reference_that_fails_leaves_the_others_figures_without_ratios() {
 }
 
 #[test]
-fn one_that_computes_between_its_blocks_is_found_out_and_one_that_rests_is_not() {
-    let run_between_rests = |mode: &str, blocks: u64| {
-        let cpus = allowed_cpus().unwrap();
-        let mut child = Child::start(&launch(mode), &cpus, Limits::default(), &Interrupt::default())?;
-        child.prepare(&Prepare { workload: "spin".to_owned(), params: Params::from([("units", 1000)]), seed: 1 })?;
-        for block in 1..=blocks {
-            child.run(Run { block, iters: 1 })?;
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Ok::<_, ChildError>(())
-    };
-    run_between_rests("honest", 5).unwrap();
-    // However little of a CPU it gets beside other tests, it comes to a tenth of it in the end.
-    let error = run_between_rests("restless", 1000).unwrap_err();
-    assert!(matches!(error, ChildError::Restless { .. }), "{error}");
-    assert!(error.to_string().contains("in which it was asked for nothing"), "{error}");
+fn one_that_computes_between_its_blocks_is_found_out_and_those_it_disturbs_are_not() {
+    // Long blocks: it rests while the other and its twin have theirs.
+    let effort = Effort { block: Duration::from_millis(60), ..effort() };
+    let session = Session::new(vec![plan(&["honest", "restless"])], effort, 1, "test".to_owned(), Interrupt::default());
+    let report = session.run(&[], &mut |_| {});
+    let row = report.comparisons[0].contender("restless").unwrap();
+    assert_eq!(row.status, Status::Failed, "{:?}", row.reason);
+    assert!(
+        row.reason.as_deref().unwrap_or_default().contains("in which it was asked for nothing"),
+        "{:?}",
+        row.reason
+    );
+    assert_eq!(report.comparisons[0].contender("honest").unwrap().status, Status::Ok);
 }
 
 #[test]

@@ -10,14 +10,12 @@ use crate::report::{Comparison, ContenderResult, Headline, Kind, Noise, PerOp, R
 use crate::stats::{
     Alternative, Decision, Interval, Region, judge, median, rounds_needed, signed_rank, slope, variance,
 };
-use crate::tails::Tails;
+use crate::tails::{QUANTILES, Tails};
 
 /// How sure an interval is that was not looked at before its number of trials was reached.
 const FIXED_CONFIDENCE: f64 = 0.95;
 /// The error that verdicts over several comparisons together may have.
 pub(crate) const FAMILY_ERROR: f64 = 0.05;
-/// The quantiles that reports show.
-const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
 /// Computes every figure of the report again from its raw blocks, but for the claims' verdicts, which need the claims:
 /// see [`crate::claim::judge_all`].
@@ -75,15 +73,24 @@ pub fn noise(comparisons: &[Comparison]) -> Noise {
     }
 }
 
-/// The figure `metric` of a block, per operation where it is a cost. `None` where the child could not say.
+/// The figure `metric` of a block, per operation where it is a cost; quantiles are read from its latencies. `None` where the child could not say.
 pub(crate) fn figure(done: &Done, metric: &str) -> Option<f64> {
     let value = match metric {
         WALL => done.wall_ns_per_op(),
         CPU => done.cpu_ns_per_op()?,
-        named => *done.values.get(named)?,
+        named => done.values.get(named).copied().or_else(|| quantile(done, named))?,
     };
     // Ratios are taken as differences of logarithms.
     (value > 0.0).then_some(value)
+}
+
+/// A quantile of the latencies that a child sent, if `name` is one and there are enough of them.
+fn quantile(done: &Done, name: &str) -> Option<f64> {
+    let (_, q) = QUANTILES.into_iter().find(|(known, _)| name.strip_suffix("_ns") == Some(known))?;
+    let mut latency = Tails::new();
+    latency.add(done.latency.as_deref()?).ok()?;
+    // On the log scale there is no 0; the clock's grain is 1 ns.
+    latency.quantile(q).map(|ns| ns.max(1) as f64)
 }
 
 /// The natural logarithm of `contender`'s figure over `versus`'s, one number a round: the median over the blocks that both

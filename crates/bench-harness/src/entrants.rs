@@ -8,8 +8,8 @@ use crate::load::{Client, Served};
 use crate::placement::starting_on;
 use crate::plan::{Effort, Plan};
 use crate::protocol::{Done, Params, Prepare, Refusal, Run};
+use crate::rest::Rests;
 use crate::round::{Entered, Entrant, Station};
-use crate::tails::Tails;
 
 /// How many requests tell what a server can do, and how many come before, for the first are slow.
 const BURST: u64 = 4_000;
@@ -25,23 +25,43 @@ struct ProcessEntrant {
     limits: Limits,
     interrupt: Interrupt,
     request: Prepare,
+    rests: Rests,
 }
 
-struct ProcessStation(Child);
+/// A child of this round.
+struct ProcessStation<'a> {
+    child: Child,
+    /// If it serves.
+    load: Option<Load>,
+    rests: &'a mut Rests,
+}
 
-impl Station for ProcessStation {
-    fn run(&mut self, request: Run) -> Result<(Done, Stamps), ChildError> {
-        let (mut done, stamps) = self.0.run(request)?;
-        // Contenders in any language send latencies; what is read from them is found in one place.
-        let mut latency = Tails::new();
-        if done.latency.as_deref().is_some_and(|pairs| latency.add(pairs).is_ok()) {
-            done.values.extend(quantiles(&latency));
+impl ProcessStation<'_> {
+    fn end_rest(&mut self) -> Result<(), ChildError> {
+        if let Some((lasted, used)) = self.child.end_rest() {
+            self.rests.add(lasted, used);
         }
-        Ok((done, stamps))
+        self.rests.judge()
+    }
+}
+
+impl Station for ProcessStation<'_> {
+    fn run(&mut self, request: Run) -> Result<(Done, Stamps), ChildError> {
+        self.end_rest()?;
+        let ran = match &mut self.load {
+            None => self.child.run(request)?,
+            Some(load) => load.run(&mut self.child, request)?,
+        };
+        self.child.begin_rest();
+        Ok(ran)
     }
 
-    fn leave(self: Box<Self>) {
-        self.0.end();
+    fn leave(mut self: Box<Self>) -> Result<(), ChildError> {
+        let rested = self.end_rest();
+        // The connections go first: a server that is told to end has nobody left to answer.
+        drop(self.load);
+        self.child.end();
+        rested
     }
 }
 
@@ -58,17 +78,16 @@ impl Entrant for ProcessEntrant {
         }
         let ready = child.prepare(&request)?;
         let (hello, startup) = (child.hello().clone(), child.startup());
-        let station: Box<dyn Station> = match ready.listen {
-            None => Box::new(ProcessStation(child)),
-            Some(address) => Box::new(self.serve(child, &address, &request)?),
-        };
+        let load = ready.listen.map(|address| self.connect(&address, &request)).transpose()?;
+        child.begin_rest();
+        let station = Box::new(ProcessStation { child, load, rests: &mut self.rests });
         Ok(Entered { station, hello: Some(hello), startup })
     }
 }
 
 impl ProcessEntrant {
     /// Connects to a child that serves.
-    fn serve(&self, child: Child, address: &str, request: &Prepare) -> Result<ServerStation, ChildError> {
+    fn connect(&self, address: &str, request: &Prepare) -> Result<Load, ChildError> {
         if self.others.is_empty() {
             let why = "the client that loads a server needs a core of its own, and there is no second one";
             return Err(Refusal::unsupported(why).into());
@@ -78,8 +97,7 @@ impl ProcessEntrant {
         let per_iteration = request.params.integer("n", 1..=1 << 40)?;
         let connections = NonZeroUsize::new(connections).unwrap_or(NonZeroUsize::MIN);
         let client = on(&self.others, || Ok(Client::connect(address, connections, &self.interrupt)?))?;
-        let mut station = ServerStation {
-            child,
+        let mut load = Load {
             client,
             cpus: self.others.clone(),
             per_iteration,
@@ -87,14 +105,13 @@ impl ProcessEntrant {
             limit: self.limits.block,
             pace: None,
         };
-        station.pace = station.pace_of(&request.params)?;
-        Ok(station)
+        load.pace = load.pace_of(&request.params)?;
+        Ok(load)
     }
 }
 
-/// A child that serves, and the client that loads it.
-struct ServerStation {
-    child: Child,
+/// The client that loads a child that serves.
+struct Load {
     client: Client,
     /// Where the client runs.
     cpus: Vec<usize>,
@@ -105,7 +122,7 @@ struct ServerStation {
     pace: Option<NonZeroU64>,
 }
 
-impl ServerStation {
+impl Load {
     /// At which rate requests are to come: a given one, or a share of what this server can do, which is found out first.
     fn pace_of(&mut self, params: &Params) -> Result<Option<NonZeroU64>, ChildError> {
         if params.0.contains_key("rate_per_s") {
@@ -121,10 +138,8 @@ impl ServerStation {
         let rate = burst(BURST)? * share as f64 / 1_000.0;
         Ok(Some(NonZeroU64::new(rate as u64).unwrap_or(NonZeroU64::MIN)))
     }
-}
 
-impl Station for ServerStation {
-    fn run(&mut self, request: Run) -> Result<(Done, Stamps), ChildError> {
+    fn run(&mut self, child: &mut Child, request: Run) -> Result<(Done, Stamps), ChildError> {
         let requests = request.iters * self.per_iteration;
         let (seed, limit, pace, cpus, client) = (self.seed, self.limit, self.pace, &self.cpus, &mut self.client);
         let load = || {
@@ -136,15 +151,9 @@ impl Station for ServerStation {
                 served.map_err(ChildError::from)
             })
         };
-        let (mut done, stamps, served) = self.child.run_loaded(request, load)?;
+        let (mut done, stamps, served) = child.run_loaded(request, load)?;
         fill(&mut done, &served, pace);
         Ok((done, stamps))
-    }
-
-    fn leave(self: Box<Self>) {
-        // The connections go first: a server that is told to end has nobody left to answer.
-        drop(self.client);
-        self.child.end();
     }
 }
 
@@ -153,22 +162,12 @@ fn fill(done: &mut Done, served: &Served, pace: Option<NonZeroU64>) {
     (done.t0_ns, done.t1_ns) = (served.begin_ns, served.end_ns);
     done.latency = Some(served.latency.pairs());
     let late = served.lateness.quantile(0.99).filter(|_| pace.is_some());
-    let others = [("window_p99_ns", served.window_p99_ns), ("client_late_p99_ns", late)];
-    done.values.extend(quantiles(&served.latency).chain(others.into_iter().filter_map(figure)));
+    // On the log scale there is no 0; the clock's grain is 1 ns.
+    let figures = [("window_p99_ns", served.window_p99_ns), ("client_late_p99_ns", late)];
+    done.values.extend(figures.into_iter().filter_map(|(name, ns)| Some((name.to_owned(), ns?.max(1) as f64))));
     if let Some(pace) = pace {
         done.values.insert("requests_per_s".to_owned(), pace.get() as f64);
     }
-}
-
-/// What is read from latencies, as far as there are enough of them.
-fn quantiles(latency: &Tails) -> impl Iterator<Item = (String, f64)> {
-    let quantiles = [("p50_ns", 0.5), ("p90_ns", 0.9), ("p99_ns", 0.99)];
-    quantiles.into_iter().filter_map(|(name, q)| figure((name, latency.quantile(q))))
-}
-
-/// A block's figure. On the log scale there is no 0; the clock's grain is 1 ns.
-fn figure((name, ns): (&str, Option<u64>)) -> Option<(String, f64)> {
-    Some((name.to_owned(), ns?.max(1) as f64))
 }
 
 /// Runs this thread's part on `cpus`.
@@ -200,6 +199,7 @@ pub(crate) fn entrants(
             limits: effort.limits,
             interrupt: interrupt.clone(),
             request,
+            rests: Rests::default(),
         };
         Box::new(entrant) as Box<dyn Entrant>
     })

@@ -30,10 +30,6 @@ use crate::usage::monotonic_ns;
 const INTERRUPT_LOOK: Duration = Duration::from_millis(250);
 /// How much of a child's stderr is kept for the error's sentence, bytes.
 const STDERR_KEPT: usize = 2048;
-/// A child is judged by what it did unasked once its rests come to this much.
-const REST: Duration = Duration::from_millis(100);
-/// While it rests it may use so much of a CPU: a runtime's housekeeping, not work.
-const REST_SHARE: f64 = 0.1;
 /// How long a child may take to exit after `bye` before it is killed.
 const BYE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -177,33 +173,8 @@ pub struct Child {
     interrupt: Interrupt,
     unread: Vec<u8>,
     stderr_tail: Vec<u8>,
-    rest: Rest,
-}
-
-/// What a child does between its blocks.
-#[derive(Debug, Default)]
-struct Rest {
-    /// When the last block ended, and what the child had used by then.
-    since: Option<(Instant, Duration)>,
-    rested: Duration,
-    used: Duration,
-}
-
-impl Rest {
-    fn begin(&mut self, used: Option<Duration>) {
-        self.since = used.map(|used| (Instant::now(), used));
-    }
-
-    fn end(&mut self, used: Option<Duration>) -> Result<(), ChildError> {
-        if let (Some((since, before)), Some(now)) = (self.since.take(), used) {
-            self.rested += since.elapsed();
-            self.used += now.saturating_sub(before);
-        }
-        if self.rested >= REST && self.used > self.rested.mul_f64(REST_SHARE) {
-            return Err(ChildError::Restless { used: self.used, rested: self.rested });
-        }
-        Ok(())
-    }
+    /// When it was last left alone, and what it had used by then.
+    rests_since: Option<(Instant, Duration)>,
 }
 
 impl Child {
@@ -238,7 +209,7 @@ impl Child {
             interrupt: interrupt.clone(),
             unread: Vec::new(),
             stderr_tail: Vec::new(),
-            rest: Rest::default(),
+            rests_since: None,
         };
         match child.answer("hello", limits.hello)? {
             ChildMessage::Hello(hello) => child.hello = hello,
@@ -277,12 +248,11 @@ impl Child {
         }
     }
 
-    /// Has one block run. The stamps are judged against our own, and the child by what it has done since its last block.
+    /// Has one block run. The stamps are judged against our own.
     ///
     /// # Errors
-    /// When the child refuses, breaks the protocol, claims what can't be, or does not rest between its blocks.
+    /// When the child refuses, breaks the protocol, or claims what can't be.
     pub fn run(&mut self, request: Run) -> Result<(Done, Stamps), ChildError> {
-        self.rest.end(self.cpu_time())?;
         let sent_ns = monotonic_ns();
         self.ask(&HostMessage::Run(request))?;
         self.done(request, sent_ns)
@@ -297,7 +267,6 @@ impl Child {
         request: Run,
         load: impl FnOnce() -> Result<T, ChildError>,
     ) -> Result<(Done, Stamps, T), ChildError> {
-        self.rest.end(self.cpu_time())?;
         let sent_ns = monotonic_ns();
         self.ask(&HostMessage::Run(request))?;
         match self.answer("run", self.limits.block)? {
@@ -312,7 +281,6 @@ impl Child {
     fn done(&mut self, request: Run, sent_ns: u64) -> Result<(Done, Stamps), ChildError> {
         let answer = self.answer("run", self.limits.block)?;
         let received_ns = monotonic_ns();
-        self.rest.begin(self.cpu_time());
         let ChildMessage::Done(done) = answer else { return Err(unexpected("run", &answer)) };
         check_claims(request, &done)?;
         let stamps = if done.t0_ns < sent_ns || done.t1_ns > received_ns || done.t1_ns < done.t0_ns {
@@ -361,7 +329,19 @@ impl Child {
         }
     }
 
-    /// The CPU time it has used so far, all threads together; `None` if the system does not tell.
+    /// From now on it is asked for nothing.
+    pub fn begin_rest(&mut self) {
+        self.rests_since = self.cpu_time().map(|used| (Instant::now(), used));
+    }
+
+    /// How long ago that was, and the CPU time it has used since. `None` without a [`begin_rest`](Self::begin_rest), or if the system does
+    /// not tell.
+    pub fn end_rest(&mut self) -> Option<(Duration, Duration)> {
+        let (since, before) = self.rests_since.take()?;
+        Some((since.elapsed(), self.cpu_time()?.saturating_sub(before)))
+    }
+
+    /// The CPU time it has used so far, all threads of the process together (what it has started itself does not count); `None` if the system does not tell.
     pub fn cpu_time(&self) -> Option<Duration> {
         let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(self.process.id().cast_signed())).ok()?;
         clock.now().ok().map(Duration::from)

@@ -56,6 +56,7 @@ pub mod protocol;
 #[cfg(feature = "render")]
 pub mod render;
 pub mod report;
+pub mod rest;
 pub mod rng;
 mod round;
 pub mod session;

@@ -17,6 +17,9 @@
 //! In place of `ready` or `done` a child may answer `{"error":{"kind":"unsupported","message":".."}}`.
 //! The child times the block itself, so that neither its start-up nor the pipe is in the figure.
 //!
+//! Between `ready` or `done` and the next `run` others are measured: the child blocks, and so do its threads. One that uses more than a
+//! twentieth of a CPU meanwhile is out of the comparison, with that as the reason.
+//!
 //! Unknown keys are ignored on both sides, so that a newer child can talk to an older host.
 
 use std::collections::BTreeMap;

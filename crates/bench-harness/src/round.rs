@@ -24,7 +24,9 @@ pub(crate) trait Station {
     /// Runs one block.
     fn run(&mut self, request: Run) -> Result<(Done, Stamps), ChildError>;
     /// The round is over.
-    fn leave(self: Box<Self>) {}
+    fn leave(self: Box<Self>) -> Result<(), ChildError> {
+        Ok(())
+    }
 }
 
 /// A contender that can be set up afresh, round after round.
@@ -174,7 +176,9 @@ pub(crate) fn run_round(
             round.blocks.push(block);
         }
         for runner in runners {
-            runner.station.leave();
+            if let Err(error) = runner.station.leave() {
+                lanes.get_mut(&runner.name).expect("every runner has a lane").fail(&error);
+            }
         }
     }
     round.void = if shape.watch { guard.void() } else { None };
@@ -373,6 +377,7 @@ mod tests {
         checksum: &'static str,
         log: Rc<RefCell<Vec<String>>>,
         fail_in_block: Option<u64>,
+        fail_at_the_end: bool,
     }
 
     struct FakeStation<'a>(&'a mut Fake);
@@ -410,6 +415,10 @@ mod tests {
             };
             Ok((done, Stamps::Fit))
         }
+
+        fn leave(self: Box<Self>) -> Result<(), ChildError> {
+            if self.0.fail_at_the_end { Err(ChildError::Lied("was restless".to_owned())) } else { Ok(()) }
+        }
     }
 
     fn shape() -> Shape {
@@ -438,6 +447,7 @@ mod tests {
             checksum: "00000000000000aa",
             log: Rc::clone(log),
             fail_in_block: None,
+            fail_at_the_end: false,
         };
         (0..count).map(fake).collect()
     }
@@ -502,6 +512,16 @@ mod tests {
         let round = round.unwrap();
         assert_eq!(lanes["c1"].out, Some((Status::Failed, "broke".to_owned())));
         assert_eq!(round.blocks.iter().map(|block| block.done.len()).collect::<Vec<_>>(), [3, 2, 2, 2]);
+    }
+
+    #[test]
+    fn what_shows_at_a_rounds_end_marks_the_contender_too() {
+        let log = Rc::default();
+        let mut contenders = fakes(&log, 2);
+        contenders[1].fail_at_the_end = true;
+        let (_, lanes) = run(contenders, &shape(), 3);
+        assert_eq!(lanes["c1"].out, Some((Status::Failed, "was restless".to_owned())));
+        assert_eq!(lanes["c0"].out, None);
     }
 
     #[test]

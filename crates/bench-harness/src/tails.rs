@@ -9,6 +9,9 @@ use hdrhistogram::Histogram;
 /// count as this long.
 pub const LONGEST_NS: u64 = 1 << 53;
 
+/// The quantiles that reports show.
+pub(crate) const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
+
 /// A quantile q needs 10 / (1 - q) events: so that about ten lie beyond it, and not one or two accidents decide.
 const EVENTS_BEYOND: f64 = 10.0;
 

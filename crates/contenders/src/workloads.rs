@@ -40,7 +40,7 @@
 //! | `memory/pending`, `/sleeping` | `n` | `n` units wait for ever, or sleep. Values `bytes` (resident, kernel stacks and page tables), `kernel_bytes`; one iteration a process | `mix(seed, 1)` |
 //! | `oversubscription/sum` | `len`, `threads_per_core` | a sum as in `fork-join/sum`, shared by `threads_per_core` threads a CPU of the mask; making them is not timed | the sum |
 //! | `oversubscription/wait` | `len`, `threads_per_core`, `wait_us` | the same threads wait for `wait_us`, `len` times a CPU in all, and compute the sum | the sum |
-//! | `mixed/0`, `/50`, `/100` | as `tcp-echo/open-rate`, `cpu_percent`, `slice_us` | the server's runtime has a unit that computes for `slice_us` in one go and `cpu_percent` of its time | as `tcp-echo` |
+//! | `mixed/0`, `/50`, `/100` | as `tcp-echo/open-rate`, `cpu_percent`, `slice_us` | the server's runtime has a unit that computes for `slice_us` in one go and `cpu_percent` of its time: from the block's first answer to its last | as `tcp-echo` |
 //! | `foreign-wake` | `n` | a thread that is none of the runtime's wakes a unit, which mixes a number and wakes the thread | the number after `n` times from `seed` |
 //! | `probe/cpu`, `/alloc`, `/thread`, `/pipe`, `/overhead` | `slowdown_permille` | a known piece of work, and that many thousandths of it again for free | known |
 //!

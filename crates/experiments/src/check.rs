@@ -9,6 +9,7 @@ use std::time::Duration;
 use bench_harness::host::{Child, ChildError, Interrupt, Launch, Limits, Stamps, server_address};
 use bench_harness::load::Client;
 use bench_harness::protocol::{Hello, Params, Prepare, RefusalKind, Run, checksum_text};
+use bench_harness::rest::Rests;
 
 use crate::vectors::{SEED, Vector, vectors};
 
@@ -22,6 +23,8 @@ const IDLE_SHARE: f64 = 0.1;
 const IDLE: Duration = Duration::from_millis(200);
 /// How long it rests between two blocks: long enough to be judged by it.
 const BETWEEN: Duration = Duration::from_millis(110);
+/// So often, if need be: after its first block a compiler or a collector may have some work left.
+const RESTS: u32 = 3;
 /// A workload that nobody has.
 const NO_SUCH_WORKLOAD: &str = "no-such-workload";
 
@@ -178,9 +181,10 @@ impl Checker<'_> {
         // Units that wait for ever are made once in a process.
         let iters = if vector.workload.starts_with("memory/") { &ITERS[..1] } else { &ITERS };
         for (block, &iters) in (1..).zip(iters) {
-            if block > 1 {
-                // What goes on computing now is found out as the next block is asked for.
-                std::thread::sleep(BETWEEN);
+            if block > 1
+                && let Some(wrong) = restless(&mut child)
+            {
+                return Ok(Err(wrong));
             }
             let request = Run { block, iters };
             let ran = match &ready.listen {
@@ -258,6 +262,21 @@ impl Checker<'_> {
         self.start()?.bye()?;
         Ok(Ok("ends with exit code 0".to_owned()))
     }
+}
+
+/// What it does while it is asked for nothing, if that is not nothing.
+fn restless(child: &mut Child) -> Option<String> {
+    let mut wrong = None;
+    for _ in 0..RESTS {
+        let mut rests = Rests::default();
+        child.begin_rest();
+        std::thread::sleep(BETWEEN);
+        if let Some((lasted, used)) = child.end_rest() {
+            rests.add(lasted, used);
+        }
+        wrong = Some(rests.judge().err()?.to_string());
+    }
+    wrong
 }
 
 fn with(vector: &Vector) -> String {

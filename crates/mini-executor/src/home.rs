@@ -26,8 +26,11 @@ pub(crate) struct Home {
     // The owner's alone.
     /// The run queue.
     queue: Row,
-    /// Tasks that woke themselves while they were polled: behind all in the queue, and behind those that timers and sockets wake.
+    /// Where timers or sockets are awaited, the tasks that woke themselves while they were polled: behind all in the queue, and behind
+    /// those that timers and sockets wake before the next turn.
     yielded: Row,
+    /// Whether there are such, or those who wake themselves go into the queue.
+    is_awaited: Cell<bool>,
     /// All tasks that are not done, linked the same way.
     tasks: Cell<Option<TaskRef>>,
     births: Births<TaskRef>,
@@ -193,7 +196,11 @@ impl Home {
     /// Puts a task that woke itself behind all others. On the owner's thread.
     #[inline]
     pub(crate) fn push_again(&self, task: TaskRef) {
-        self.yielded.push(task);
+        if self.is_awaited.get() {
+            self.yielded.push(task);
+        } else {
+            self.queue.push(task);
+        }
         self.call_runners();
     }
 
@@ -215,11 +222,12 @@ impl Home {
     }
 
     /// Queues what came meanwhile: from other threads, and then the tasks that woke themselves, which until now had to wait for those
-    /// that timers and sockets have woken. On the owner's thread.
+    /// that timers and sockets have woken. The turn that begins may be awaited by those again. On the owner's thread.
     #[inline]
-    pub(crate) fn begin_turn(&self) {
+    pub(crate) fn begin_turn(&self, is_awaited: bool) {
         self.collect();
         self.queue.append(&self.yielded);
+        self.is_awaited.set(is_awaited);
     }
 
     fn is_any_queued(&self) -> bool {

@@ -96,7 +96,8 @@ impl<'a> LocalExecutor<'a> {
 
     /// Spawns a task. It has its first turn when the executor runs.
     ///
-    /// In a task of the same executor it is put behind all that are ready. Nothing is allocated but the task itself: 64 bytes and the future.
+    /// In a task of the same executor it is put behind all that are ready (but those that [yield](crate::yield_now) while timers or sockets are
+    /// awaited). Nothing is allocated but the task itself: 64 bytes and the future.
     ///
     /// ```
     /// use mini_executor::{LocalExecutor, block_on};
@@ -190,7 +191,7 @@ impl<'a> LocalExecutor<'a> {
     /// ```
     pub fn try_tick(&self) -> bool {
         let Some(home) = self.home.get() else { return false };
-        home.begin_turn();
+        home.begin_turn(false);
         home.pop().map(run).is_some()
     }
 
@@ -252,8 +253,8 @@ impl<'a> LocalExecutor<'a> {
             if let Poll::Ready(result) = awaits::or(place, || future.as_mut().poll(context)) {
                 return Poll::Ready(result);
             }
-            home.begin_turn();
-            let mut turn = Turn::begin(&pace);
+            let mut turn = Turn::begin(&mut pace);
+            home.begin_turn(turn.is_awaited());
             if turn.is_drawn() {
                 return take_drawn_turn(home, context);
             }

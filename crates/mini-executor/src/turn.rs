@@ -12,16 +12,19 @@ const GAP: u32 = 8;
 /// In place of a time: the turn is for one task, which is drawn. See [`deterministic`](crate::deterministic).
 const DRAWN: u64 = 0;
 
-/// After how many polls to look at the clock, as the polls of late have taught: kept from turn to turn by whoever polls.
+/// After how many polls to look at the clock, as the last turns have taught: kept from turn to turn by whoever polls.
 ///
-/// With tasks of 100 us each eight of them would be 800 us. So a turn that was found to be late makes the looks close, after each poll,
-/// and each look that finds none of that moves them apart again. Where polls are long, looks cost nothing beside them.
+/// With tasks of 100 us each eight of them would be 800 us. So after a turn that was found to be late the next one looks after each poll,
+/// and each turn that was not late doubles the distance again. Where polls are long, looks cost nothing beside them.
 #[derive(Debug)]
-pub(crate) struct Pace(u32);
+pub(crate) struct Pace {
+    gap: u32,
+    was_late: bool,
+}
 
 impl Pace {
     pub(crate) const fn new() -> Self {
-        Self(GAP)
+        Self { gap: GAP, was_late: false }
     }
 }
 
@@ -37,10 +40,29 @@ pub(crate) struct Turn {
 
 impl Turn {
     #[inline]
-    pub(crate) fn begin(pace: &Pace) -> Self {
-        let end = Driver::is_current_watching()
-            .then(|| if Driver::is_current_virtual() { DRAWN } else { clock::now() + TURN_NS });
-        Self { end, polls: 0, stop: if end.is_some() { pace.0 } else { POLLS } }
+    pub(crate) fn begin(pace: &mut Pace) -> Self {
+        Self::until(
+            Driver::is_current_watching()
+                .then(|| if Driver::is_current_virtual() { DRAWN } else { clock::now() + TURN_NS }),
+            pace,
+        )
+    }
+
+    #[inline]
+    fn until(end: Option<u64>, pace: &mut Pace) -> Self {
+        if end.is_none() {
+            return Self { end, polls: 0, stop: POLLS };
+        }
+        if !std::mem::take(&mut pace.was_late) {
+            pace.gap = (2 * pace.gap).min(GAP);
+        }
+        Self { end, polls: 0, stop: pace.gap }
+    }
+
+    /// Whether timers or sockets wait for its end.
+    #[inline]
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.end.is_some()
     }
 
     /// It is for one task, and any of those that are ready may be the one.
@@ -61,8 +83,10 @@ impl Turn {
             return true;
         }
         let is_late = self.end.is_some_and(|end| clock::now() > end);
-        pace.0 = if is_late { 1 } else { (2 * pace.0).min(GAP) };
-        self.stop = (self.polls + pace.0).min(POLLS);
+        if is_late && !self.is_drawn() {
+            *pace = Pace { gap: 1, was_late: true };
+        }
+        self.stop = (self.polls + pace.gap).min(POLLS);
         is_late
     }
 }
@@ -74,7 +98,7 @@ mod tests {
     /// Polls until the turn is over; each takes `poll_ns` of a time that is this test's own.
     fn polls(pace: &mut Pace, poll_ns: impl Fn(u32) -> u64) -> u32 {
         let mut now = 1_000;
-        let mut turn = Turn { end: Some(now + TURN_NS), polls: 0, stop: pace.0 };
+        let mut turn = Turn::until(Some(now + TURN_NS), pace);
         let former = clock::pretend(Some(now));
         let count = (1..=POLLS)
             .find(|&number| {
@@ -87,29 +111,37 @@ mod tests {
         count
     }
 
+    const LONG: u64 = TURN_NS + 10_000;
+
     #[test]
     fn short_polls_have_61_a_turn_and_the_clock_every_8th() {
         let mut pace = Pace::new();
         assert_eq!(polls(&mut pace, |_| 100), POLLS);
-        assert_eq!(pace.0, GAP);
-        assert_eq!(polls(&mut pace, |number| if number == 1 { 2 * TURN_NS } else { 0 }), GAP);
+        assert_eq!(polls(&mut pace, |number| if number == 1 { LONG } else { 0 }), GAP);
     }
 
     #[test]
-    fn after_a_late_turn_a_long_poll_is_the_last_and_short_ones_move_the_looks_apart() {
+    fn after_a_late_turn_a_long_poll_is_the_last_whatever_comes_before_it() {
         let mut pace = Pace::new();
-        assert_eq!(polls(&mut pace, |_| 110_000), GAP);
-        assert_eq!(polls(&mut pace, |_| 110_000), 1);
-        // Looks after 1, 3, 7 and 15: it is found at 15 that the 8th was long.
-        assert_eq!(polls(&mut pace, |number| if number == 8 { 110_000 } else { 0 }), 15);
-        assert_eq!(polls(&mut pace, |number| if number == 2 { 110_000 } else { 0 }), 3);
-        assert_eq!(polls(&mut pace, |_| 100), POLLS);
-        assert_eq!(pace.0, GAP);
+        assert_eq!(polls(&mut pace, |_| LONG), GAP);
+        assert_eq!(polls(&mut pace, |_| LONG), 1);
+        assert_eq!(polls(&mut pace, |number| if number == 8 { LONG } else { 0 }), 8);
+    }
+
+    #[test]
+    fn turns_that_are_not_late_move_the_looks_apart_again() {
+        let mut pace = Pace::new();
+        polls(&mut pace, |_| LONG);
+        for gap in [1, 2, 4, GAP, GAP] {
+            assert_eq!(polls(&mut pace, |_| 100), POLLS);
+            assert_eq!(pace.gap, gap);
+        }
     }
 
     #[test]
     fn where_nobody_waits_the_clock_is_not_looked_at() {
-        let (mut pace, mut turn) = (Pace::new(), Turn { end: None, polls: 0, stop: POLLS });
+        let mut pace = Pace::new();
+        let mut turn = Turn::until(None, &mut pace);
         assert_eq!((1..=POLLS).find(|_| turn.is_over(&mut pace)), Some(POLLS));
     }
 }

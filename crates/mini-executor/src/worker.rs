@@ -260,7 +260,7 @@ impl Lease {
         if let Some(task) = self.worker.hub.take_share(current.ring) {
             self.poll(task);
         }
-        let mut turn = Turn::begin(&self.pace);
+        let mut turn = Turn::begin(&mut self.pace);
         loop {
             match self.next(current, context) {
                 Some(task) => self.poll(task),

@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 use crate::awaits;
 
-/// Lets every other task that is ready have a turn before this one goes on: it goes to the end of the run queue.
+/// Lets every other task that is ready have a turn before this one goes on: it goes to the end of the run queue, and behind those that
+/// timers and sockets wake at the next opportunity.
 ///
 /// ```
 /// use mini_executor::{LocalExecutor, block_on, yield_now};

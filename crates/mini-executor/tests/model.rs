@@ -140,8 +140,6 @@ fn future(steps: Vec<Step>, observed: Rc<Observed>) -> impl Future<Output = Outp
 struct Model {
     tasks: Vec<Modelled>,
     queue: VecDeque<usize>,
-    /// Has woken itself in its last poll, and stands behind all who are woken until the next.
-    yielded: Option<usize>,
     executor: usize,
     unhandled: u32,
 }
@@ -175,7 +173,6 @@ impl Model {
     }
 
     fn tick(&mut self) -> bool {
-        self.queue.extend(self.yielded.take());
         let Some(at) = self.queue.pop_front() else { return false };
         let task = &mut self.tasks[at];
         task.is_queued = false;
@@ -187,10 +184,7 @@ impl Model {
         match task.steps.pop_front() {
             None => task.end = Some(End::Output),
             Some(Step::Panic) => task.end = Some(End::Panic),
-            Some(Step::Yield) => {
-                task.is_queued = true;
-                self.yielded = Some(at);
-            }
+            Some(Step::Yield) => self.wake(at),
             Some(Step::Wait) => {}
             Some(Step::DropOwnHandle) => {
                 if task.has_handle {
@@ -340,7 +334,6 @@ fn check(acts: Vec<Act>) {
                     task.end = task.end.or(Some(End::Stopped));
                 }
                 model.queue.clear();
-                model.yielded = None;
                 model.executor += 1;
             }
         }

@@ -108,6 +108,62 @@ fn a_timer_is_served_beside_a_task_that_yields_for_ever() {
     assert!(begin.elapsed() >= 5 * MS);
 }
 
+/// What tasks that yield for ever have written down in the turns after a task was woken between two turns, while a timer is awaited.
+fn log_of_spinners(names: &[&'static str]) -> Vec<&'static str> {
+    let log = RefCell::new(Vec::new());
+    let waiting = RefCell::new(None);
+    let executor = LocalExecutor::new();
+    executor.spawn(sleep(Duration::from_hours(1))).detach();
+    let woken = executor.spawn(poll_fn(|context| {
+        if waiting.replace(Some(context.waker().clone())).is_none() {
+            return Poll::Pending;
+        }
+        log.borrow_mut().push("woken");
+        Poll::Ready(())
+    }));
+    for &name in names {
+        let log = &log;
+        let spinning = async move {
+            loop {
+                log.borrow_mut().push(name);
+                yield_now().await;
+            }
+        };
+        executor.spawn(spinning).detach();
+    }
+    let mut turns = 0;
+    block_on(executor.run(poll_fn(|context| {
+        context.waker().wake_by_ref();
+        turns += 1;
+        if turns == 3 {
+            log.borrow_mut().clear();
+            waiting.borrow().as_ref().unwrap().wake_by_ref();
+        }
+        if turns == 5 { Poll::Ready(()) } else { Poll::Pending }
+    })));
+    drop(woken);
+    drop(executor);
+    log.into_inner()
+}
+
+#[test]
+fn who_yields_lets_those_pass_that_are_woken_between_two_turns() {
+    let log = log_of_spinners(&["spinner"]);
+    assert_eq!(log[..3], ["woken", "spinner", "spinner"]);
+    assert!(log.len() > 61, "two turns, of {} polls", log.len());
+}
+
+#[test]
+fn those_who_yield_take_turns_with_one_another() {
+    let mut log = log_of_spinners(&["a", "b", "c"]);
+    log.retain(|name| *name != "woken");
+    assert!(log.len() > 61);
+    let first = ["a", "b", "c"].iter().position(|name| *name == log[0]).unwrap();
+    for (index, name) in log.iter().enumerate() {
+        assert_eq!(*name, ["a", "b", "c"][(first + index) % 3], "{log:?}");
+    }
+}
+
 #[test]
 fn deadlines_in_the_past_and_in_centuries() {
     block_on(async {

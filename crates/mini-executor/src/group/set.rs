@@ -101,7 +101,7 @@ impl<'env> Set<'env> {
                 return Poll::Ready(());
             }
             // The same turns as a local executor's.
-            let mut turn = Turn::begin(&pace);
+            let mut turn = Turn::begin(&mut pace);
             if turn.is_drawn() {
                 return self.take_drawn_turn(context);
             }

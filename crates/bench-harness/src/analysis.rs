@@ -232,6 +232,10 @@ fn values(comparison: &Comparison, name: &str, done: &[&Done]) -> BTreeMap<Strin
     }
     let mut values: BTreeMap<String, Spread> =
         by_name.iter().filter_map(|(value, figures)| Some(((*value).to_owned(), spread(figures)?))).collect();
+    let compared: Vec<f64> = done.iter().filter_map(|done| quantile(done, &comparison.metric)).collect();
+    if let Some(compared) = spread(&compared) {
+        values.entry(comparison.metric.clone()).or_insert(compared);
+    }
     if comparison.kind == Kind::Memory {
         // A unit's bytes are the slope over sizes: whatever the process needs anyway is in every size and drops out.
         let slopes: Vec<f64> =

@@ -80,6 +80,25 @@ fn comparison(truths: &[Truth], rounds: u32, seed: u64) -> Comparison {
     comparison
 }
 
+#[test]
+fn a_quantile_of_the_latencies_is_compared_where_there_are_enough_of_them() {
+    let mut comparison = comparison(&[Truth("base", 10.0, 0.0), Truth("twice", 20.0, 0.0)], 8, 1);
+    comparison.metric = "p90_ns".to_owned();
+    let blocks = comparison.rounds.iter_mut().flat_map(|round| &mut round.blocks);
+    for (name, done) in blocks.flat_map(|block| &mut block.done) {
+        let ns = if name == "twice" { 200 } else { 100 };
+        done.latency = Some(vec![(1, 89), (ns, 11)]);
+    }
+    analyse(&mut comparison);
+    let row = comparison.contender("twice").unwrap();
+    assert_eq!((row.values["p90_ns"].median, row.ratio["p90_ns"].estimate.round()), (200.0, 2.0));
+    // For a p99 it takes 1,000.
+    comparison.metric = "p99_ns".to_owned();
+    analyse(&mut comparison);
+    let row = comparison.contender("twice").unwrap();
+    assert!(!row.values.contains_key("p99_ns") && !row.ratio.contains_key("p99_ns"));
+}
+
 fn report(comparison: Comparison) -> Report {
     let mut report = Report {
         schema: SCHEMA.to_owned(),

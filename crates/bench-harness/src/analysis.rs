@@ -73,7 +73,8 @@ pub fn noise(comparisons: &[Comparison]) -> Noise {
     }
 }
 
-/// The figure `metric` of a block, per operation where it is a cost; quantiles are read from its latencies. `None` where the child could not say.
+/// The figure `metric` of a block, per operation where it is a cost; quantiles are read from its latencies. `None` where the child
+/// could not say.
 pub(crate) fn figure(done: &Done, metric: &str) -> Option<f64> {
     let value = match metric {
         WALL => done.wall_ns_per_op(),

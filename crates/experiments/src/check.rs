@@ -242,13 +242,10 @@ impl Checker<'_> {
     }
 
     fn idle(&self) -> Seen {
-        let child = self.start()?;
-        let before = child.cpu_time();
+        let mut child = self.start()?;
+        child.begin_rest();
         std::thread::sleep(IDLE);
-        let used = match (before, child.cpu_time()) {
-            (Some(before), Some(after)) => after.saturating_sub(before),
-            _ => return Ok(Err("its CPU time cannot be read".to_owned())),
-        };
+        let Some((_, used)) = child.end_rest() else { return Ok(Err("its CPU time cannot be read".to_owned())) };
         child.end();
         if used > IDLE.mul_f64(IDLE_SHARE) {
             return Ok(Err(format!(

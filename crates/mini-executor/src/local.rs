@@ -96,8 +96,8 @@ impl<'a> LocalExecutor<'a> {
 
     /// Spawns a task. It has its first turn when the executor runs.
     ///
-    /// In a task of the same executor it is put behind all that are ready (but those that [yield](crate::yield_now) while timers or sockets are
-    /// awaited). Nothing is allocated but the task itself: 64 bytes and the future.
+    /// In a task of the same executor it is put behind all that are ready (but those that [yield](crate::yield_now) while timers or
+    /// sockets are awaited). Nothing is allocated but the task itself: 64 bytes and the future.
     ///
     /// ```
     /// use mini_executor::{LocalExecutor, block_on};

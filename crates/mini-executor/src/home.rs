@@ -13,7 +13,7 @@ use crate::births::Births;
 use crate::deadlock;
 use crate::primitives::{AtomicBool, AtomicU32, Cell, Mutex, MutexGuard, lock, yield_now};
 use crate::strangers::ToTheLast;
-use crate::task::{TaskRef, arrive, close};
+use crate::task::{Links, TaskRef, arrive, close};
 use crate::thread::token;
 
 /// See the module. The owner comes first, for the tasks' `Place` may be either.
@@ -25,10 +25,10 @@ pub(crate) struct Home {
 
     // The owner's alone.
     /// The run queue.
-    queue: Row,
+    queue: Links,
     /// Where timers or sockets are awaited, the tasks that woke themselves while they were polled: behind all in the queue, and behind
     /// those that timers and sockets wake before the next turn.
-    yielded: Row,
+    yielded: Links,
     /// Whether there are such, or those who wake themselves go into the queue.
     is_awaited: Cell<bool>,
     /// All tasks that are not done, linked the same way.
@@ -49,48 +49,6 @@ pub(crate) struct Home {
     mail: Mutex<Vec<TaskRef>>,
     /// Those who run the executor and wait for tasks, each with the number of its [`Runner`].
     runners: Mutex<Vec<(u32, Waker)>>,
-}
-
-/// Tasks in a row, linked through their headers. The owner's alone, as all that is made of cells.
-#[derive(Default)]
-struct Row {
-    first: Cell<Option<TaskRef>>,
-    last: Cell<Option<TaskRef>>,
-}
-
-impl Row {
-    #[inline]
-    fn push(&self, task: TaskRef) {
-        match self.last.replace(Some(task)) {
-            Some(last) => last.next.set(Some(task)),
-            None => self.first.set(Some(task)),
-        }
-    }
-
-    #[inline]
-    fn pop(&self) -> Option<TaskRef> {
-        let first = self.first.get()?;
-        let next = first.next.take();
-        self.first.set(next);
-        if next.is_none() {
-            self.last.set(None);
-        }
-        Some(first)
-    }
-
-    /// Moves all of `row` to this one's end.
-    #[inline]
-    fn append(&self, row: &Self) {
-        let Some(first) = row.first.take() else { return };
-        match self.last.replace(row.last.take()) {
-            Some(last) => last.next.set(Some(first)),
-            None => self.first.set(Some(first)),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.first.get().is_none()
-    }
 }
 
 // SAFETY: the cells are used by the owner's thread alone: every function that touches them says so, and callers make

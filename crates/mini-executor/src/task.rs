@@ -38,7 +38,7 @@ use crate::awaits;
 pub(crate) use core::{Name, make, make_shared};
 use header::Outcome;
 pub(crate) use header::TaskRef;
-pub(crate) use lists::{Family, Row};
+pub(crate) use lists::{Family, Links, Row};
 pub(crate) use local::{arrive, close, phase as local_phase, run};
 pub(crate) use record::{awaited, awaits};
 pub(crate) use shared::{Scheduled, Turn, phase as shared_phase};

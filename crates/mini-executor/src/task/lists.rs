@@ -4,7 +4,7 @@
 //! a list beside them a wake from outside would allocate, under a lock that all workers want.
 //!
 //! ```text
-//!   Row:     first -> task -next-> task -next-> task <- last        added behind, taken in front
+//!   Links:   first -> task -next-> task -next-> task <- last        added behind, taken in front
 //!   Family:  first -> task <-before, after-> task <-before, after-> task        added in front, taken from anywhere
 //! ```
 #![allow(unsafe_code)]
@@ -15,12 +15,54 @@ use super::header::TaskRef;
 use super::shared::Scheduled;
 use super::state::local::MARKED;
 use crate::births::{Births, Member};
+use crate::primitives::Cell;
+
+/// Tasks one after the other, linked through their headers. It has no right to poll them, and is for one thread at a time.
+#[derive(Default)]
+pub(crate) struct Links {
+    first: Cell<Option<TaskRef>>,
+    last: Cell<Option<TaskRef>>,
+}
+
+impl Links {
+    #[inline]
+    pub(crate) fn push(&self, task: TaskRef) {
+        match self.last.replace(Some(task)) {
+            Some(last) => last.next.set(Some(task)),
+            None => self.first.set(Some(task)),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn pop(&self) -> Option<TaskRef> {
+        let first = self.first.get()?;
+        let next = first.next.take();
+        self.first.set(next);
+        if next.is_none() {
+            self.last.set(None);
+        }
+        Some(first)
+    }
+
+    /// Moves all of `row` to this one's end.
+    #[inline]
+    pub(crate) fn append(&self, row: &Self) {
+        let Some(first) = row.first.take() else { return };
+        match self.last.replace(row.last.take()) {
+            Some(last) => last.next.set(Some(first)),
+            None => self.first.set(Some(first)),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.get().is_none()
+    }
+}
 
 /// Tasks to be polled, first come, first served. They are linked by `next`, which goes with the right to poll them.
 #[derive(Default)]
 pub(crate) struct Row {
-    first: Option<TaskRef>,
-    last: Option<TaskRef>,
+    links: Links,
     length: usize,
 }
 
@@ -37,32 +79,20 @@ impl Row {
     pub(crate) fn push(&mut self, task: Scheduled) {
         let task = task.into_task();
         debug_assert!(task.next.get().is_none());
-        match self.last.replace(task) {
-            Some(last) => last.next.set(Some(task)),
-            None => self.first = Some(task),
-        }
+        self.links.push(task);
         self.length += 1;
     }
 
     /// Puts all of another row at the end, which is empty then.
     pub(crate) fn append(&mut self, row: &mut Self) {
-        let Some(first) = row.first.take() else { return };
-        match self.last {
-            Some(last) => last.next.set(Some(first)),
-            None => self.first = Some(first),
-        }
-        self.last = row.last.take();
+        self.links.append(&row.links);
         self.length += std::mem::take(&mut row.length);
     }
 
     /// The first task.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Scheduled> {
-        let first = self.first?;
-        self.first = first.next.take();
-        if self.first.is_none() {
-            self.last = None;
-        }
+        let first = self.links.pop()?;
         self.length -= 1;
         // SAFETY: its right came here with it.
         Some(unsafe { Scheduled::new(first) })

@@ -1,0 +1,971 @@
+//! Values, blocks and the thread's current context: everything unsafe of this crate.
+//!
+//! ```text
+//!   this thread ──▶ Block { len, .., parent, owned: 0b010, slots: [·, ·, ·] } ──parent──▶ Block { owned: 0b101, slots: [·, ·, ·] }
+//!                                                                  │  │  └──────────────borrowed──────────────────────────│─────┐
+//!                                                                  │  └▶ Node (its own)                                   │     ▼
+//!                                                                  └──borrowed────────────────────────────────────────────┴▶ Nodes
+//! ```
+//!
+//! A **node** is one value of one variable. A **block** is what a context holds: a pointer to a node for every variable, by the
+//! variable's number. Both are counted by reference. A context that nobody shares is changed in place. One that a snapshot shares
+//! is copied first, and the copy is what this design is about: it copies bare pointers, with no counting, and keeps the block
+//! that it was copied from, its **parent**, alive instead; for the parent owns the nodes that the copy merely **borrows**.
+//! Counting up every node costs an atomic operation each, which makes a copy of ten variables slower than Python's.
+//!
+//! What a parent holds alive is more than its children can see: the values that they have replaced since. So a chain of parents
+//! ends after [`DEEPEST`] blocks in one that owns all it sees, and a value whose destructor somebody might wait for is never
+//! held that way: to replace such a one means to own everything at once ([`Snapshot::own_all`]).
+//!
+//! # What makes it sound
+//!
+//! 1. A node's bytes never change while it lives, but for its count. A block changes only while one [`Snapshot`] refers to it (count 1), by
+//!    whoever has that snapshot to itself.
+//! 2. Every node that a block's slots point to is owned by that block or by one of its parents, which it keeps alive.
+//! 3. A node's generation belongs to one [`Key<T>`](crate::id::Key) and thereby to one `T`; no two keys ever have the same.
+//! 4. A reference into the current context that code of others may see is announced by a [`Borrow`]. Who takes the block away from the thread
+//!    meanwhile leaves a count of it with the borrow.
+//! 5. Code of others (destructors, `Clone`, `Debug`, closures) runs only while thread and blocks are in order: it may do with this crate
+//!    whatever it likes, and it may panic.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::any::Any;
+use std::cell::Cell;
+use std::fmt;
+use std::mem::{self, ManuallyDrop};
+use std::pin::Pin;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::far::Far;
+use crate::id::{ContextIds, Key};
+use crate::primitives::{AtomicUsize, fence, per_thread};
+use crate::var::{About, Inherit};
+
+/// Variables with numbers below this have a slot of their own in each block (a kilobyte of them at most); the others share a tree.
+pub(crate) const FLAT: u32 = 128;
+
+/// So many blocks are kept alive by one another at most.
+const DEEPEST: u8 = 16;
+
+/// From here on a chain of parents that nobody else holds is taken in, where that is cheap: before a snapshot is taken. Allocators
+/// like to have few blocks back at a time.
+const DEEP: u8 = 4;
+
+/// More references than that are a leak that is about to become an overflow.
+const MOST: usize = isize::MAX as usize;
+
+// ---- Nodes ----
+
+/// What is known about a node without knowing its `T`.
+struct Header {
+    count: AtomicUsize,
+    /// Whose value this is.
+    generation: u64,
+    operations: &'static Operations,
+}
+
+#[repr(C)]
+struct Node<T> {
+    header: Header,
+    about: About<T>,
+    value: T,
+}
+
+/// What a node of some `T` can do.
+struct Operations {
+    /// Whether anything happens when the value is dropped.
+    needs_drop: bool,
+    destroy: unsafe fn(NonNull<Header>),
+    name: unsafe fn(NonNull<Header>) -> &'static str,
+    any: unsafe fn(NonNull<Header>) -> NonNull<dyn Any>,
+    print: unsafe fn(NonNull<Header>, &mut fmt::Formatter<'_>) -> fmt::Result,
+    inherit: unsafe fn(NonNull<Header>) -> Heir,
+}
+
+/// What a child's context has in place of a value.
+pub(crate) enum Heir {
+    /// The value itself.
+    Same,
+    Nothing,
+    Fork(Value),
+}
+
+impl<T: Send + Sync + 'static> Node<T> {
+    const OPERATIONS: Operations = Operations {
+        needs_drop: mem::needs_drop::<T>(),
+        destroy: Self::destroy,
+        name: |node| {
+            // SAFETY: as `typed` asks of whoever calls an operation.
+            unsafe { Self::typed(node) }.about.name
+        },
+        any: |node| {
+            // SAFETY: as above.
+            NonNull::from(&unsafe { Self::typed(node) }.value as &dyn Any)
+        },
+        print: |node, f| {
+            // SAFETY: as above.
+            let node = unsafe { Self::typed(node) };
+            node.about.print(&node.value, f)
+        },
+        inherit: |node| {
+            // SAFETY: as above.
+            let Node { header, about, value } = unsafe { Self::typed(node) };
+            match about.inherit {
+                Inherit::Always => Heir::Same,
+                Inherit::Never => Heir::Nothing,
+                Inherit::Fork(fork) => Heir::Fork(Value::of_generation(header.generation, *about, fork(value))),
+            }
+        },
+    };
+
+    /// # Safety
+    /// The node was made by [`Value::of_generation`] for this `T` and lives for `'a`.
+    unsafe fn typed<'a>(node: NonNull<Header>) -> &'a Self {
+        // SAFETY: `Node<T>` begins with its header; the pointer was made for the whole of it.
+        unsafe { node.cast::<Self>().as_ref() }
+    }
+
+    /// # Safety
+    /// As [`typed`](Self::typed), and nobody uses the node any more.
+    unsafe fn destroy(node: NonNull<Header>) {
+        // SAFETY: made by `Box::into_raw`, and given back once: by whoever counted it down to zero.
+        drop(unsafe { Box::from_raw(node.cast::<Self>().as_ptr()) });
+    }
+}
+
+/// One reference to a node.
+#[repr(transparent)]
+pub(crate) struct Value(NonNull<Header>);
+
+// SAFETY: a node is made of a `T: Send + Sync`, counted atomically, and never changed.
+unsafe impl Send for Value {}
+// SAFETY: as above.
+unsafe impl Sync for Value {}
+
+impl Value {
+    /// A value of the variable whose key this is.
+    pub(crate) fn new<T: Send + Sync + 'static>(key: &Key<T>, about: About<T>, value: T) -> Self {
+        Self::of_generation(key.generation(), about, value)
+    }
+
+    fn of_generation<T: Send + Sync + 'static>(generation: u64, about: About<T>, value: T) -> Self {
+        let header = Header { count: AtomicUsize::new(1), generation, operations: &Node::<T>::OPERATIONS };
+        Self(NonNull::from(Box::leak(Box::new(Node { header, about, value }))).cast())
+    }
+
+    fn header(&self) -> &Header {
+        // SAFETY: the node lives as long as a reference to it does.
+        unsafe { self.0.as_ref() }
+    }
+
+    /// The value, if it is that variable's: its number may have been another's before.
+    pub(crate) fn get<T: Send + Sync + 'static>(&self, key: &Key<T>) -> Option<&T> {
+        // SAFETY: the generation is this key's alone, so the node was made for its `T`.
+        (self.header().generation == key.generation()).then(|| unsafe { &Node::<T>::typed(self.0).value })
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        // SAFETY: a node's operations are those of its type, here and below.
+        unsafe { (self.header().operations.name)(self.0) }
+    }
+
+    pub(crate) fn any(&self) -> &dyn Any {
+        // SAFETY: as above; what it points to lies in the node.
+        unsafe { (self.header().operations.any)(self.0).as_ref() }
+    }
+
+    pub(crate) fn print(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // SAFETY: as above.
+        unsafe { (self.header().operations.print)(self.0, f) }
+    }
+
+    pub(crate) fn heir(&self) -> Heir {
+        // SAFETY: as above.
+        unsafe { (self.header().operations.inherit)(self.0) }
+    }
+
+    fn needs_drop(&self) -> bool {
+        self.header().operations.needs_drop
+    }
+}
+
+impl Clone for Value {
+    #[inline]
+    fn clone(&self) -> Self {
+        count_up(&self.header().count);
+        Self(self.0)
+    }
+}
+
+impl Drop for Value {
+    #[inline]
+    fn drop(&mut self) {
+        let count = &self.header().count;
+        // To count down the last one takes no locked instruction: nobody is there to count along.
+        if count.load(Acquire) == 1 || count_down(count) {
+            // SAFETY: that was the last reference, and the operations are those of its type.
+            unsafe { (self.header().operations.destroy)(self.0) }
+        }
+    }
+}
+
+#[inline]
+fn count_up(count: &AtomicUsize) {
+    // Who has one reference may make another without looking at anything that others wrote.
+    if count.fetch_add(1, Relaxed) > MOST {
+        std::process::abort();
+    }
+}
+
+/// Whether it was the last one.
+#[inline]
+fn count_down(count: &AtomicUsize) -> bool {
+    if count.fetch_sub(1, Release) != 1 {
+        return false;
+    }
+    // What others did with it happened before they counted down, and so before what we do next.
+    fence(Acquire);
+    true
+}
+
+// ---- Blocks ----
+
+/// What a reader looks at. It comes first in a block, and is all there is of the empty one.
+#[repr(C)]
+struct Head {
+    /// Number of slots.
+    len: u32,
+    depth: u8,
+    /// Whether there are variables numbered [`FLAT`] and above.
+    has_far: bool,
+    /// Whether any value may be kept from children, or forked for them.
+    is_selective: bool,
+}
+
+/// Followed by `len` slots.
+#[repr(C)]
+struct Block {
+    head: Head,
+    count: AtomicUsize,
+    /// Owns the nodes that this one borrows; null if there are none.
+    parent: *const Head,
+    /// The slots whose nodes belong to this block: bit `i` of word `i / 64`.
+    owned: Bits,
+    far: Far,
+    /// Which context it is that this block is of, for whoever is [named](Snapshot::is_named); 0 if nobody asked yet.
+    name: u64,
+    /// The next one in a row of blocks that are to be freed.
+    next: *mut Block,
+}
+
+type Slot = Option<NonNull<Header>>;
+
+/// A set of slots: bit `i % 64` of word `i / 64`.
+#[derive(Clone, Copy)]
+struct Bits([u64; (FLAT / 64) as usize]);
+
+impl Bits {
+    const NONE: Self = Self([0; _]);
+
+    #[inline]
+    fn has(&self, id: u32) -> bool {
+        self.0[(id / 64) as usize] & (1 << (id % 64)) != 0
+    }
+
+    #[inline]
+    fn set(&mut self, id: u32, on: bool) {
+        let word = &mut self.0[(id / 64) as usize];
+        *word = *word & !(1 << (id % 64)) | u64::from(on) << (id % 64);
+    }
+
+    /// Takes one out.
+    #[inline]
+    fn pop(&mut self) -> Option<u32> {
+        let word = self.0.iter().position(|word| *word != 0)?;
+        let bit = self.0[word].trailing_zeros();
+        self.0[word] &= self.0[word] - 1;
+        Some(word as u32 * 64 + bit)
+    }
+}
+
+static NOTHING: Head = Head { len: 0, depth: 0, has_far: false, is_selective: false };
+
+/// The block of contexts without values: no more than a head, never counted.
+const EMPTY: NonNull<Head> = NonNull::from_ref(&NOTHING);
+
+/// # Safety
+/// `head` is a live block or [`EMPTY`], and nobody changes it meanwhile.
+#[inline]
+unsafe fn slots(head: NonNull<Head>) -> *mut Slot {
+    // The empty block has none, and nobody follows the pointer then.
+    head.as_ptr().cast::<u8>().wrapping_add(size_of::<Block>()).cast()
+}
+
+fn layout(len: u32) -> Layout {
+    let slots = Layout::array::<Slot>(len as usize).expect("few slots");
+    Layout::new::<Block>().extend(slots).expect("a small block").0.pad_to_align()
+}
+
+fn allocate(block: Block) -> NonNull<Head> {
+    let layout = layout(block.head.len);
+    // SAFETY: the layout isn't empty.
+    let Some(place) = NonNull::new(unsafe { alloc(layout) }.cast::<Block>()) else { handle_alloc_error(layout) };
+    // SAFETY: fresh memory of that layout.
+    unsafe { place.write(block) };
+    place.cast()
+}
+
+/// One reference to a block: all the values of a context.
+///
+/// It may be **named**, which is a bit of the pointer: then the block's name is that of the context which this reference is. A context
+/// keeps its name however often it has to copy its block; its clones, of the same block, are not named. This way a context is a
+/// single word, and to enter one moves a single word.
+#[repr(transparent)]
+pub(crate) struct Snapshot(NonNull<Head>);
+
+/// Blocks are aligned to more than that.
+const NAMED: usize = 1;
+
+/// The block, without the bit.
+#[inline]
+fn untagged(head: NonNull<Head>) -> NonNull<Head> {
+    // SAFETY: the address of a head is more than one.
+    unsafe { NonNull::new_unchecked(head.as_ptr().map_addr(|address| address & !NAMED)) }
+}
+
+// SAFETY: blocks are counted atomically, changed only while nobody shares them, and made of `Value`s, which are `Send` and `Sync`.
+unsafe impl Send for Snapshot {}
+// SAFETY: as above.
+unsafe impl Sync for Snapshot {}
+
+/// What had to make way for a value.
+pub(crate) struct Replaced {
+    pub(crate) old: Option<Value>,
+    /// The block that was the context before. To drop it may run destructors.
+    _displaced: Option<Snapshot>,
+}
+
+impl Snapshot {
+    pub(crate) const EMPTY: Self = Self(EMPTY);
+
+    #[inline]
+    fn at(&self) -> NonNull<Head> {
+        untagged(self.0)
+    }
+
+    #[inline]
+    fn is_empty_block(&self) -> bool {
+        self.at() == EMPTY
+    }
+
+    /// Whether the block's name is ours.
+    #[inline]
+    fn is_named(&self) -> bool {
+        self.0.addr().get() & NAMED != 0
+    }
+
+    /// 0 if nobody asked yet.
+    #[inline]
+    fn name(&self) -> u64 {
+        // SAFETY: a live block; the empty one is nobody's name.
+        if self.is_named() { unsafe { (*self.block()).name } } else { 0 }
+    }
+
+    /// For a block that is ours alone.
+    fn set_name(&mut self, name: u64) {
+        // SAFETY: as above.
+        unsafe { (*self.block()).name = name };
+        self.0 = self.0.map_addr(|address| address | NAMED);
+    }
+
+    #[inline]
+    fn head(&self) -> &Head {
+        // SAFETY: lives as long as a reference to it does, and changes only by `&mut self`, or through the thread, which hands out
+        // no reference to its snapshot.
+        unsafe { self.at().as_ref() }
+    }
+
+    /// The whole block, by pointer: the empty one is none.
+    fn block(&self) -> *mut Block {
+        debug_assert!(!self.is_empty_block(), "no more than a head");
+        self.at().as_ptr().cast()
+    }
+
+    #[inline]
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        self.at() == other.at()
+    }
+
+    /// The slot's value.
+    fn slot(&self, id: u32) -> Option<&Value> {
+        // SAFETY: below the number of slots; a slot has the shape of an `Option<Value>`, and is not changed while `self` is borrowed.
+        (id < self.head().len).then(|| unsafe { &*slots(self.at()).add(id as usize).cast::<Option<Value>>() })?.as_ref()
+    }
+
+    fn far(&self) -> Option<&Far> {
+        // SAFETY: a block that has variables there isn't the empty one; as above.
+        self.head().has_far.then(|| unsafe { &(*self.block()).far })
+    }
+
+    /// The value with that number, whoever's it is.
+    pub(crate) fn find(&self, id: u32) -> Option<&Value> {
+        self.slot(id).or_else(|| self.far()?.get(id))
+    }
+
+    /// All values, in the order of their variables' numbers, which come first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Value)> {
+        let flat = (0..self.head().len).filter_map(|id| Some((id, self.slot(id)?)));
+        flat.chain(self.far().into_iter().flat_map(Far::iter))
+    }
+
+    pub(crate) fn is_selective(&self) -> bool {
+        self.head().is_selective
+    }
+
+    fn is_unique(&self) -> bool {
+        // SAFETY: a live block. What the others did with it before they let go of it happened before.
+        !self.is_empty_block() && unsafe { (*self.block()).count.load(Acquire) } == 1
+    }
+
+    /// Puts a value in the place of another, or of none. `self` is in order before destructors run: those of what is returned.
+    pub(crate) fn replace(&mut self, id: u32, new: Option<Value>, is_selective: bool) -> Replaced {
+        if new.is_none() && self.find(id).is_none() {
+            return Replaced { old: None, _displaced: None };
+        }
+        self.make_room(id);
+        let is_slot = id < FLAT;
+        // SAFETY: `make_room` made the block ours alone and put the slot there, if it is to be one.
+        let is_borrowed = unsafe {
+            let head = &mut (*self.block()).head;
+            head.is_selective |= is_selective;
+            head.has_far |= !is_slot;
+            !(is_slot && (*self.block()).owned.has(id))
+        };
+        // What is borrowed stays with the parent, where it lives on; fatal for what waits to be dropped.
+        let would_linger = is_borrowed && self.find(id).is_some_and(Value::needs_drop);
+        let displaced = (would_linger || self.head().depth >= DEEPEST).then(|| self.own_all()).flatten();
+        // SAFETY: as above.
+        let block = unsafe { &mut *self.block() };
+        if !is_slot {
+            return Replaced { old: block.far.replace(id, new), _displaced: displaced };
+        }
+        let was_owned = block.owned.has(id);
+        block.owned.set(id, new.is_some());
+        // SAFETY: a slot of a block that is ours alone. What was in there was ours, or is borrowed and needs a count of its own.
+        let old = unsafe {
+            let slot = slots(self.at()).add(id as usize);
+            let old = slot.replace(new.map(|value| ManuallyDrop::new(value).0));
+            old.map(|node| if was_owned { Value(node) } else { Value::clone(&ManuallyDrop::new(Value(node))) })
+        };
+        Replaced { old, _displaced: displaced }
+    }
+
+    /// The variable's slot, if nobody shares the block, and the slot's value belongs to it.
+    #[inline]
+    fn own_slot(&mut self, id: u32) -> Option<&Cell<NonNull<Header>>> {
+        // SAFETY: below the number of slots, so it is not the empty block either; a slot that is owned holds a node.
+        unsafe {
+            let is_ours = id < self.head().len && (*self.block()).owned.has(id) && self.is_unique();
+            is_ours.then(|| &*slots(self.at()).add(id as usize).cast())
+        }
+    }
+
+    /// Makes the block one of our own, with a slot for the variable if it is to have one.
+    fn make_room(&mut self, id: u32) {
+        let Head { len: old_len, depth, has_far, is_selective } = *self.head();
+        let is_unique = self.is_unique();
+        let len = if id < FLAT { old_len.max((id + 4) & !3) } else { old_len };
+        if is_unique && len == old_len {
+            return;
+        }
+        let head = Head { len, depth, has_far, is_selective };
+        let name = self.name();
+        let new = Block {
+            head,
+            count: AtomicUsize::new(1),
+            parent: ptr::null(),
+            owned: Bits::NONE,
+            far: Far::new(),
+            name,
+            next: ptr::null_mut(),
+        };
+        let new = allocate(new);
+        // SAFETY: fresh, ours alone, with room for at least as many slots. Our reference to the old block becomes the parent's; or
+        // all that it has moves over, and its memory goes back with nothing in it.
+        unsafe {
+            let block = new.cast::<Block>().as_ptr();
+            ptr::copy_nonoverlapping(slots(self.at()), slots(new), old_len as usize);
+            for slot in old_len..len {
+                slots(new).add(slot as usize).write(None);
+            }
+            if is_unique {
+                let old = self.block();
+                (*block).parent = (*old).parent;
+                (*block).owned = (*old).owned;
+                mem::swap(&mut (*block).far, &mut (*old).far);
+                free(old);
+            } else if !self.is_empty_block() {
+                (*block).parent = self.at().as_ptr();
+                (*block).head.depth += 1;
+                (*block).far.clone_from(&(*self.block()).far);
+            }
+        }
+        self.0 = new;
+        if name != 0 {
+            self.set_name(name);
+        }
+    }
+
+    /// Counts up every node that is borrowed, so that the block, which is ours alone, needs no parent. Returns that.
+    fn own_all(&mut self) -> Option<Self> {
+        // SAFETY: ours alone.
+        let block = unsafe { &mut *self.block() };
+        let parent = NonNull::new(block.parent.cast_mut())?;
+        for id in 0..block.head.len {
+            if let Some(value) = self.slot(id).filter(|_| !block.owned.has(id)) {
+                mem::forget(value.clone());
+                block.owned.set(id, true);
+            }
+        }
+        block.parent = ptr::null();
+        block.head.depth = 0;
+        Some(Self(parent))
+    }
+
+    /// Takes in the parents that nobody but their child holds: what they own changes hands uncounted. For a block that is ours alone; no
+    /// destructor runs, for what was replaced since has none.
+    #[cold]
+    fn take_in(&mut self) {
+        while self.is_unique() {
+            // SAFETY: ours alone; and so is the parent, if it has one reference.
+            unsafe {
+                let block = self.block();
+                let Some(parent) = NonNull::new((*block).parent.cast_mut()).map(Self) else { return };
+                let parent = ManuallyDrop::new(parent);
+                if !parent.is_unique() {
+                    return;
+                }
+                let old = parent.block();
+                let mut owned = (*old).owned;
+                while let Some(id) = owned.pop() {
+                    let mine = slots(self.at()).add(id as usize).read();
+                    let its = slots(parent.at()).add(id as usize).read();
+                    if mine == its && !(*block).owned.has(id) {
+                        (*block).owned.set(id, true);
+                    } else {
+                        drop(its.map(Value));
+                    }
+                }
+                (*block).parent = (*old).parent;
+                (*block).head.depth = (*old).head.depth;
+                drop(mem::replace(&mut (*old).far, Far::new()));
+                free(old);
+            }
+        }
+    }
+}
+
+/// Gives a block's memory back. Nothing in there is dropped.
+///
+/// # Safety
+/// Nobody uses the block any more.
+unsafe fn free(block: *mut Block) {
+    // SAFETY: allocated with that layout; its number of slots never changes.
+    unsafe { dealloc(block.cast(), layout((*block).head.len)) }
+}
+
+impl Clone for Snapshot {
+    #[inline]
+    fn clone(&self) -> Self {
+        if !self.is_empty_block() {
+            // SAFETY: a live block.
+            count_up(unsafe { &(*self.block()).count });
+        }
+        Self(self.at())
+    }
+}
+
+impl Drop for Snapshot {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: a live block; if that was the last reference, nobody uses it any more.
+        if !self.is_empty_block() && count_down(unsafe { &(*self.block()).count }) {
+            bury(self.block());
+        }
+    }
+}
+
+/// Drops what a block owns, and the parents that it was the last to hold.
+///
+/// What is dropped may hold contexts itself, of values that hold contexts: those get in line, so that no chain is too deep for the stack.
+#[cold]
+fn bury(block: *mut Block) {
+    THREAD.with(|thread| {
+        // SAFETY: nobody but us uses the block.
+        unsafe { (*block).next = thread.doomed.replace(block) };
+        if !thread.is_burying.replace(true) {
+            thread.bury_all();
+        }
+    });
+}
+
+// ---- The thread's current context ----
+
+impl Snapshot {
+    /// Calls `work` with this as the thread's context. What it sets is here afterwards, also if it panics.
+    ///
+    /// Each reference to a block is in one place at any time: what the thread had is in `Entered`, what was ours is the thread's. So it
+    /// doesn't matter in which order stacks that are switched by hand leave this: they may end up with one another's contexts, but none
+    /// with one that is gone.
+    #[inline]
+    pub(crate) fn enter<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        struct Entered<'a> {
+            snapshot: &'a mut Snapshot,
+            before: NonNull<Head>,
+        }
+
+        impl Drop for Entered<'_> {
+            #[inline]
+            fn drop(&mut self) {
+                // SAFETY: it stays here.
+                self.snapshot.0 = unsafe { Thread::here() }.head.replace(self.before);
+            }
+        }
+
+        // SAFETY: it stays here.
+        let before = unsafe { Thread::here() }.head.replace(self.0);
+        let _entered = Entered { snapshot: self, before };
+        work()
+    }
+}
+
+/// Has no destructor, so it can be reached until the thread's very end.
+struct Thread {
+    /// A `Snapshot`'s, without a destructor.
+    head: Cell<NonNull<Head>>,
+    names: ContextIds,
+    /// The latest one.
+    borrows: Cell<*const Borrow>,
+    doomed: Cell<*mut Block>,
+    is_burying: Cell<bool>,
+    has_keeper: Cell<bool>,
+}
+
+per_thread! {
+    static THREAD: Thread = const {
+        Thread {
+            head: Cell::new(EMPTY),
+            names: ContextIds::new(),
+            borrows: Cell::new(ptr::null()),
+            doomed: Cell::new(ptr::null_mut()),
+            is_burying: Cell::new(false),
+            has_keeper: Cell::new(false),
+        }
+    };
+    /// Drops the thread's values when it ends.
+    static KEEPER: Keeper = const { Keeper };
+}
+
+struct Keeper;
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // A destructor may set variables again. POSIX, too, goes round four times and leaves it at that.
+        for _ in 0..4 {
+            drop(THREAD.with(|thread| Snapshot(thread.head.replace(EMPTY))));
+        }
+    }
+}
+
+impl Thread {
+    /// This thread's. A closure in its `with` would do as well, if the compiler didn't rather call than inline it.
+    ///
+    /// # Safety
+    /// The reference may not leave the thread.
+    #[inline]
+    unsafe fn here<'a>() -> &'a Self {
+        let here: *const Self = THREAD.with(ptr::from_ref);
+        // SAFETY: it has no destructor, so it lives as long as the thread does.
+        unsafe { &*here }
+    }
+
+    /// The thread's snapshot, to be used while no code of others can run; it stays the thread's.
+    #[inline]
+    fn snapshot(&self) -> ManuallyDrop<Snapshot> {
+        ManuallyDrop::new(Snapshot(self.head.get()))
+    }
+
+    #[inline(never)]
+    fn replace(&self, id: u32, new: Option<Value>, is_selective: bool) -> Replaced {
+        if !self.has_keeper.replace(true) {
+            // Fails where the thread's variables are being destroyed already: what is set then is left to leak.
+            let _ = KEEPER.try_with(|_| ());
+        }
+        if !self.borrows.get().is_null() {
+            self.keep_borrowed();
+        }
+        let mut snapshot = self.snapshot();
+        let replaced = snapshot.replace(id, new, is_selective);
+        if !snapshot.is_named() && snapshot.is_unique() {
+            snapshot.set_name(self.names.next());
+        }
+        self.head.set(snapshot.0);
+        replaced
+    }
+
+    /// Gives a reference of its own to each borrow that looks into the block that is about to change.
+    #[cold]
+    fn keep_borrowed(&self) {
+        let mut next = self.borrows.get();
+        // SAFETY: borrows are in the list while they live, and its links lead to live ones.
+        while let Some(borrow) = unsafe { next.as_ref() } {
+            if borrow.head == self.snapshot().at() && !borrow.owns.replace(true) {
+                mem::forget(Snapshot::clone(&self.snapshot()));
+            }
+            next = borrow.before.get();
+        }
+    }
+
+    fn bury_all(&self) {
+        /// Goes on with the others when a destructor panics.
+        struct Rest<'a>(&'a Thread);
+
+        impl Drop for Rest<'_> {
+            fn drop(&mut self) {
+                self.0.bury_all();
+            }
+        }
+
+        while let Some(block) = NonNull::new(self.doomed.get()) {
+            let block = block.as_ptr();
+            let rest = Rest(self);
+            // SAFETY: blocks get in line when nobody uses them any more, and leave it once. What a block owns is taken out first.
+            unsafe {
+                self.doomed.set((*block).next);
+                let mut taken = Taken(block);
+                taken.drop_owned();
+            }
+            mem::forget(rest);
+        }
+        self.is_burying.set(false);
+    }
+}
+
+/// A block whose nodes are being dropped.
+struct Taken(*mut Block);
+
+impl Taken {
+    /// # Safety
+    /// Nobody else uses the block, and this is called once.
+    unsafe fn drop_owned(&mut self) {
+        // SAFETY: as the caller says: what the block owns is ours. A bit goes before its node does, so none is dropped twice.
+        unsafe {
+            while let Some(id) = (*self.0).owned.pop() {
+                let head = NonNull::new_unchecked(self.0).cast();
+                drop(slots(head).add(id as usize).read().map(Value));
+            }
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        // SAFETY: as above; if a destructor panicked, the nodes after it are left to leak.
+        unsafe {
+            let parent = NonNull::new((*self.0).parent.cast_mut()).map(Snapshot);
+            let far = mem::replace(&mut (*self.0).far, Far::new());
+            free(self.0);
+            drop(parent);
+            drop(far);
+        }
+    }
+}
+
+/// A reference into the thread's block, on the stack of whoever looks at it.
+///
+/// Stacks need not be left in the order in which they were entered, where coroutines switch them: so these are linked both ways.
+struct Borrow {
+    head: NonNull<Head>,
+    /// Whether it has a reference to the block of its own.
+    owns: Cell<bool>,
+    before: Cell<*const Self>,
+    after: Cell<*const Self>,
+}
+
+impl Borrow {
+    #[inline]
+    const fn new(head: NonNull<Head>) -> Self {
+        Self { head, owns: Cell::new(false), before: Cell::new(ptr::null()), after: Cell::new(ptr::null()) }
+    }
+
+    /// It must not be moved from here on until it is dropped, and is not: `read` has it in a variable that nobody else sees.
+    #[inline]
+    fn announce(&self, thread: &Thread) {
+        self.before.set(thread.borrows.replace(self));
+        // SAFETY: what is in the list lives.
+        if let Some(before) = unsafe { self.before.get().as_ref() } {
+            before.after.set(self);
+        }
+    }
+}
+
+impl Drop for Borrow {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: what is in the list lives; a reference that was left with us is ours.
+        unsafe {
+            match self.after.get().as_ref() {
+                Some(after) => after.before.set(self.before.get()),
+                None => THREAD.with(|thread| thread.borrows.set(self.before.get())),
+            }
+            if let Some(before) = self.before.get().as_ref() {
+                before.after.set(self.after.get());
+            }
+            if self.owns.get() {
+                drop(Snapshot(self.head));
+            }
+        }
+    }
+}
+
+/// The variable's value in a block, if it has one there.
+///
+/// # Safety
+/// `head` is a live block or [`EMPTY`]. The result may be used as long as the block lives and is not changed.
+#[inline]
+unsafe fn find<T: Send + Sync + 'static>(head: NonNull<Head>, key: &Key<T>) -> Option<NonNull<T>> {
+    let id = key.id();
+    // SAFETY: the number of slots comes first; then as `Snapshot::slot` and `Value::get`.
+    unsafe {
+        let node = if id < (*head.as_ptr()).len {
+            (*slots(head).add(id as usize))?
+        } else if (*head.as_ptr()).has_far {
+            find_far(head, id)?
+        } else {
+            return None;
+        };
+        ((*node.as_ptr()).generation == key.generation())
+            .then(|| NonNull::new_unchecked(&raw mut (*node.cast::<Node<T>>().as_ptr()).value))
+    }
+}
+
+/// # Safety
+/// As [`find`]; not the empty block.
+#[cold]
+#[inline(never)]
+unsafe fn find_far(head: NonNull<Head>, id: u32) -> Option<NonNull<Header>> {
+    // SAFETY: a live block.
+    Some(unsafe { &(*head.cast::<Block>().as_ptr()).far }.get(id)?.0)
+}
+
+/// Shows the variable's value in the current context.
+#[inline]
+pub(crate) fn read<T: Send + Sync + 'static, R>(key: &Key<T>, access: impl FnOnce(Option<&T>) -> R) -> R {
+    // SAFETY: it stays here.
+    let thread = unsafe { Thread::here() };
+    let head = untagged(thread.head.get());
+    // SAFETY: the thread's block lives, and `borrow` sees to it that it does until `access` has ended, whatever that does.
+    let Some(value) = (unsafe { find(head, key) }) else { return access(None) };
+    let borrow = Borrow::new(head);
+    borrow.announce(thread);
+    // SAFETY: as above.
+    access(Some(unsafe { value.as_ref() }))
+}
+
+/// Puts a value in the place of another in the current context. Returns what was there, and which context it is.
+#[inline]
+pub(crate) fn set(id: u32, new: Option<Value>, is_selective: bool) -> (Replaced, u64) {
+    // SAFETY: it stays here.
+    let thread = unsafe { Thread::here() };
+    let mut snapshot = thread.snapshot();
+    if thread.borrows.get().is_null()
+        && snapshot.is_named()
+        && let Some(slot) = snapshot.own_slot(id)
+        && let Some(new) = new
+    {
+        // Nobody shares the block or looks into it, and the variable has a value there already, which is its own.
+        let old = slot.replace(ManuallyDrop::new(new).0);
+        return (Replaced { old: Some(Value(old)), _displaced: None }, snapshot.name());
+    }
+    (thread.replace(id, new, is_selective), thread.snapshot().name())
+}
+
+/// The current context's name, or 0 if nothing was ever set in it. It keeps it for good.
+#[inline]
+pub(crate) fn current_name() -> u64 {
+    THREAD.with(|thread| thread.snapshot().name())
+}
+
+/// All that is set now.
+#[inline]
+pub(crate) fn current() -> Snapshot {
+    // SAFETY: it stays here.
+    let mut snapshot = unsafe { Thread::here() }.snapshot();
+    if snapshot.head().depth >= DEEP {
+        snapshot.take_in();
+    }
+    Snapshot::clone(&snapshot)
+}
+
+// ---- Futures ----
+
+/// A future (or a stream, or a closure) with a context of its own, in which it is polled and in which it is dropped.
+///
+/// Made by [`ContextExt`](crate::ContextExt). Costs one word, and two exchanges of one word with the thread for each poll.
+#[must_use = "does nothing unless it is polled"]
+pub struct InContext<F> {
+    snapshot: Snapshot,
+    inner: ManuallyDrop<F>,
+}
+
+impl<F> InContext<F> {
+    pub(crate) const fn new(inner: F, snapshot: Snapshot) -> Self {
+        Self { snapshot, inner: ManuallyDrop::new(inner) }
+    }
+
+    pub(crate) const fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    pub(crate) const fn snapshot_mut(&mut self) -> &mut Snapshot {
+        &mut self.snapshot
+    }
+
+    #[cfg(feature = "stream")]
+    pub(crate) fn inner(&self) -> &F {
+        &self.inner
+    }
+
+    /// Calls a closure in its context, and drops it there.
+    pub(crate) fn call<R>(self) -> R
+    where
+        F: FnOnce() -> R,
+    {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not used again, nor dropped.
+        let (mut snapshot, work) = unsafe { (ptr::read(&raw const this.snapshot), ManuallyDrop::take(&mut this.inner)) };
+        snapshot.enter(work)
+    }
+
+    /// Calls `work` with what is in here, in its context.
+    #[inline]
+    pub(crate) fn enter<R>(self: Pin<&mut Self>, work: impl FnOnce(Pin<&mut F>) -> R) -> R {
+        // SAFETY: `inner` is pinned whenever we are, for it is never moved out, and dropped where it lies; `snapshot` is not.
+        let (snapshot, inner) = unsafe {
+            let this = self.get_unchecked_mut();
+            (&mut this.snapshot, Pin::new_unchecked(&mut *this.inner))
+        };
+        snapshot.enter(|| work(inner))
+    }
+}
+
+impl<F> Drop for InContext<F> {
+    fn drop(&mut self) {
+        if mem::needs_drop::<F>() {
+            let inner = &mut self.inner;
+            // SAFETY: here and nowhere else.
+            self.snapshot.enter(|| unsafe { ManuallyDrop::drop(inner) });
+        }
+    }
+}

@@ -13,8 +13,9 @@
 //! that it was copied from, its **parent**, alive instead; for the parent owns the nodes that the copy merely **borrows**.
 //! Counting up every node costs an atomic operation each, which makes a copy of ten variables slower than Python's.
 //!
-//! What a parent holds alive is more than its children can see: the values that they have replaced since. So a chain of parents
-//! ends after [`DEEPEST`] blocks in one that owns all it sees, and a value whose destructor somebody might wait for is never
+//! What a parent holds alive is more than its children can see: the values that they have replaced since. So parents that nobody
+//! else holds are merged with their children ([`Snapshot::take_in`]), a chain of such as are held ends after [`DEEPEST`] blocks in one
+//! that owns all it sees, and a value whose destructor somebody might wait for is never
 //! held that way: to replace such a one means to own everything at once ([`Snapshot::own_all`]).
 //!
 //! # What makes it sound
@@ -47,10 +48,6 @@ pub(crate) const FLAT: u32 = 128;
 
 /// So many blocks are kept alive by one another at most.
 const DEEPEST: u8 = 16;
-
-/// From here on a chain of parents that nobody else holds is taken in, where that is cheap: before a snapshot is taken. Allocators
-/// like to have few blocks back at a time.
-const DEEP: u8 = 4;
 
 /// More references than that are a leak that is about to become an overflow.
 const MOST: usize = isize::MAX as usize;
@@ -261,30 +258,37 @@ struct Block {
 
 type Slot = Option<NonNull<Header>>;
 
-/// A set of slots: bit `i % 64` of word `i / 64`.
+/// A set of slots.
 #[derive(Clone, Copy)]
-struct Bits([u64; (FLAT / 64) as usize]);
+struct Bits {
+    /// Slot `i` is bit `i % 64` of word `i / 64`.
+    words: [u64; (FLAT / 64) as usize],
+    /// How many are in it.
+    len: u32,
+}
 
 impl Bits {
-    const NONE: Self = Self([0; _]);
+    const NONE: Self = Self { words: [0; _], len: 0 };
 
     #[inline]
     fn has(&self, id: u32) -> bool {
-        self.0[(id / 64) as usize] & (1 << (id % 64)) != 0
+        self.words[(id / 64) as usize] >> (id % 64) & 1 != 0
     }
 
     #[inline]
     fn set(&mut self, id: u32, on: bool) {
-        let word = &mut self.0[(id / 64) as usize];
+        let word = &mut self.words[(id / 64) as usize];
+        self.len = self.len + u32::from(on) - (*word >> (id % 64) & 1) as u32;
         *word = *word & !(1 << (id % 64)) | u64::from(on) << (id % 64);
     }
 
     /// Takes one out.
     #[inline]
     fn pop(&mut self) -> Option<u32> {
-        let word = self.0.iter().position(|word| *word != 0)?;
-        let bit = self.0[word].trailing_zeros();
-        self.0[word] &= self.0[word] - 1;
+        let word = self.words.iter().position(|word| *word != 0)?;
+        let bit = self.words[word].trailing_zeros();
+        self.words[word] &= self.words[word] - 1;
+        self.len -= 1;
         Some(word as u32 * 64 + bit)
     }
 }
@@ -533,9 +537,12 @@ impl Snapshot {
         Some(Self(parent))
     }
 
-    /// Takes in the parents that nobody but their child holds: what they own changes hands uncounted. For a block that is ours alone; no
+    /// Takes in parents that nobody but their child holds: what they own changes hands uncounted. For a block that is ours alone; no
     /// destructor runs, for what was replaced since has none.
-    #[cold]
+    ///
+    /// Only parents that own no more than their child: so a node changes hands seven times at most (as in a binary counter, a digit for
+    /// each doubling up to [`FLAT`]), and the chains that are left have no more blocks than that, for as long as nobody holds on to them.
+    #[inline(never)]
     fn take_in(&mut self) {
         while self.is_unique() {
             // SAFETY: ours alone; and so is the parent, if it has one reference.
@@ -543,10 +550,10 @@ impl Snapshot {
                 let block = self.block();
                 let Some(parent) = NonNull::new((*block).parent.cast_mut()).map(Self) else { return };
                 let parent = ManuallyDrop::new(parent);
-                if !parent.is_unique() {
+                let old = parent.block();
+                if (*old).owned.len > (*block).owned.len || !parent.is_unique() {
                     return;
                 }
-                let old = parent.block();
                 let mut owned = (*old).owned;
                 while let Some(id) = owned.pop() {
                     let mine = slots(self.at()).add(id as usize).read();
@@ -902,7 +909,7 @@ pub(crate) fn current_name() -> u64 {
 pub(crate) fn current() -> Snapshot {
     // SAFETY: it stays here.
     let mut snapshot = unsafe { Thread::here() }.snapshot();
-    if snapshot.head().depth >= DEEP {
+    if snapshot.head().depth > 0 {
         snapshot.take_in();
     }
     Snapshot::clone(&snapshot)

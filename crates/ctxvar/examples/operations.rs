@@ -18,6 +18,7 @@ struct RequestId(u64);
 static ID: ContextVar<RequestId> = ContextVar::new("id");
 static UNSET: ContextVar<u64> = ContextVar::with_default("unset", 7);
 static NUMBERS: [ContextVar<u64>; 10] = [const { ContextVar::new("number") }; 10];
+static TEXTS: [ContextVar<String>; 10] = [const { ContextVar::new("number") }; 10];
 static TEXT: ContextVar<String> = ContextVar::new("text");
 
 #[inline(never)]
@@ -91,6 +92,11 @@ fn main() {
         "snapshot" => (0..count).for_each(|_| probe_snapshot()),
         "set" => (0..count).for_each(probe_set),
         "shared" => (0..count).for_each(probe_shared),
+        "texts" => {
+            for text in &TEXTS { text.set("a text of some length".to_owned()); }
+            let value = "another".to_owned();
+            for _ in 0..count { let s = Context::current(); TEXTS[5].set(value.clone()); drop(s); }
+        }
         "scope" => (0..count).for_each(|value| { black_box(probe_scope(value)); }),
         "bare-poll" => poll(count, for_ever()),
         "poll" => poll(count, for_ever().in_context()),

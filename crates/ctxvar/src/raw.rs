@@ -36,6 +36,7 @@ use std::fmt;
 use std::mem::{self, ManuallyDrop};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
+use std::slice;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::far::Far;
@@ -248,7 +249,7 @@ struct Block {
     /// Owns the nodes that this one borrows; null if there are none.
     parent: *const Head,
     /// The slots whose nodes belong to this block: bit `i` of word `i / 64`.
-    owned: Bits,
+    owned: Slots,
     far: Far,
     /// Which context it is that this block is of, for whoever is [named](Snapshot::is_named); 0 if nobody asked yet.
     name: u64,
@@ -260,14 +261,14 @@ type Slot = Option<NonNull<Header>>;
 
 /// A set of slots.
 #[derive(Clone, Copy)]
-struct Bits {
+struct Slots {
     /// Slot `i` is bit `i % 64` of word `i / 64`.
     words: [u64; (FLAT / 64) as usize],
     /// How many are in it.
     len: u32,
 }
 
-impl Bits {
+impl Slots {
     const NONE: Self = Self { words: [0; _], len: 0 };
 
     #[inline]
@@ -276,20 +277,20 @@ impl Bits {
     }
 
     #[inline]
-    fn set(&mut self, id: u32, on: bool) {
+    fn put(&mut self, id: u32, is_in: bool) {
+        self.len = self.len + u32::from(is_in) - u32::from(self.has(id));
         let word = &mut self.words[(id / 64) as usize];
-        self.len = self.len + u32::from(on) - (*word >> (id % 64) & 1) as u32;
-        *word = *word & !(1 << (id % 64)) | u64::from(on) << (id % 64);
+        *word = *word & !(1 << (id % 64)) | u64::from(is_in) << (id % 64);
     }
 
-    /// Takes one out.
     #[inline]
-    fn pop(&mut self) -> Option<u32> {
-        let word = self.words.iter().position(|word| *word != 0)?;
-        let bit = self.words[word].trailing_zeros();
-        self.words[word] &= self.words[word] - 1;
-        self.len -= 1;
-        Some(word as u32 * 64 + bit)
+    fn each(&self, mut visit: impl FnMut(u32)) {
+        for (first, mut bits) in (0..).step_by(64).zip(self.words) {
+            while bits != 0 {
+                visit(first + bits.trailing_zeros());
+                bits &= bits - 1;
+            }
+        }
     }
 }
 
@@ -455,7 +456,7 @@ impl Snapshot {
             return Replaced { old: block.far.replace(id, new), _displaced: displaced };
         }
         let was_owned = block.owned.has(id);
-        block.owned.set(id, new.is_some());
+        block.owned.put(id, new.is_some());
         // SAFETY: a slot of a block that is ours alone. What was in there was ours, or is borrowed and needs a count of its own.
         let old = unsafe {
             let slot = slots(self.at()).add(id as usize);
@@ -489,7 +490,7 @@ impl Snapshot {
             head,
             count: AtomicUsize::new(1),
             parent: ptr::null(),
-            owned: Bits::NONE,
+            owned: Slots::NONE,
             far: Far::new(),
             name,
             next: ptr::null_mut(),
@@ -526,12 +527,16 @@ impl Snapshot {
         // SAFETY: ours alone.
         let block = unsafe { &mut *self.block() };
         let parent = NonNull::new(block.parent.cast_mut())?;
-        for id in 0..block.head.len {
-            if let Some(value) = self.slot(id).filter(|_| !block.owned.has(id)) {
-                mem::forget(value.clone());
-                block.owned.set(id, true);
-            }
+        // SAFETY: all its slots, which nobody changes meanwhile.
+        let slots = unsafe { slice::from_raw_parts(slots(self.at()), block.head.len as usize) };
+        let mut borrowed = Slots::NONE;
+        for ((nodes, borrowed), owned) in slots.chunks(64).zip(&mut borrowed.words).zip(&mut block.owned.words) {
+            let all = nodes.iter().rev().fold(0, |bits, node| bits << 1 | u64::from(node.is_some()));
+            *borrowed = all & !mem::replace(owned, all);
+            block.owned.len += borrowed.count_ones();
         }
+        // SAFETY: nodes that a parent owns, and so keeps alive.
+        borrowed.each(|id| slots[id as usize].iter().for_each(|node| count_up(unsafe { &node.as_ref().count })));
         block.parent = ptr::null();
         block.head.depth = 0;
         Some(Self(parent))
@@ -554,16 +559,15 @@ impl Snapshot {
                 if (*old).owned.len > (*block).owned.len || !parent.is_unique() {
                     return;
                 }
-                let mut owned = (*old).owned;
-                while let Some(id) = owned.pop() {
+                (*old).owned.each(|id| {
                     let mine = slots(self.at()).add(id as usize).read();
                     let its = slots(parent.at()).add(id as usize).read();
                     if mine == its && !(*block).owned.has(id) {
-                        (*block).owned.set(id, true);
+                        (*block).owned.put(id, true);
                     } else {
                         drop(its.map(Value));
                     }
-                }
+                });
                 (*block).parent = (*old).parent;
                 (*block).head.depth = (*old).head.depth;
                 drop(mem::replace(&mut (*old).far, Far::new()));
@@ -766,12 +770,10 @@ impl Taken {
     /// # Safety
     /// Nobody else uses the block, and this is called once.
     unsafe fn drop_owned(&mut self) {
-        // SAFETY: as the caller says: what the block owns is ours. A bit goes before its node does, so none is dropped twice.
+        // SAFETY: as the caller says: what the block owns is ours. Each node is taken once.
         unsafe {
-            while let Some(id) = (*self.0).owned.pop() {
-                let head = NonNull::new_unchecked(self.0).cast();
-                drop(slots(head).add(id as usize).read().map(Value));
-            }
+            let slots = slots(NonNull::new_unchecked(self.0).cast());
+            (*self.0).owned.each(|id| drop(slots.add(id as usize).read().map(Value)));
         }
     }
 }

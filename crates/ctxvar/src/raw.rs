@@ -41,7 +41,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use crate::far::Far;
 use crate::id::{ContextIds, Key};
-use crate::primitives::{AtomicUsize, fence, per_thread};
+use crate::primitives::{AtomicU32, AtomicUsize, fence, per_thread};
 use crate::var::{About, Inherit};
 
 /// Variables with numbers below this have a slot of their own in each block (a kilobyte of them at most); the others share a tree.
@@ -230,6 +230,7 @@ fn count_down(count: &AtomicUsize) -> bool {
 // ---- Blocks ----
 
 /// What a reader looks at. It comes first in a block, and is all there is of the empty one.
+#[derive(Clone, Copy)]
 #[repr(C)]
 struct Head {
     /// Number of slots.
@@ -250,6 +251,8 @@ struct Block {
     parent: *const Head,
     /// The slots whose nodes belong to this block: bit `i` of word `i / 64`.
     owned: Slots,
+    /// Locks `parent` and `owned` while the block is shared: see [`Snapshot::part`].
+    parting: AtomicU32,
     far: Far,
     /// Which context it is that this block is of, for whoever is [named](Snapshot::is_named); 0 if nobody asked yet.
     name: u64,
@@ -258,6 +261,22 @@ struct Block {
 }
 
 type Slot = Option<NonNull<Header>>;
+
+impl Block {
+    /// Owns nothing, and has one reference.
+    fn new(head: Head) -> Self {
+        Self {
+            head,
+            count: AtomicUsize::new(1),
+            parent: ptr::null(),
+            owned: Slots::NONE,
+            parting: AtomicU32::new(0),
+            far: Far::new(),
+            name: 0,
+            next: ptr::null_mut(),
+        }
+    }
+}
 
 /// A set of slots.
 #[derive(Clone, Copy)]
@@ -449,7 +468,13 @@ impl Snapshot {
         };
         // What is borrowed stays with the parent, where it lives on; fatal for what waits to be dropped.
         let would_linger = is_borrowed && self.find(id).is_some_and(Value::needs_drop);
-        let displaced = (would_linger || self.head().depth >= DEEPEST).then(|| self.own_all()).flatten();
+        let displaced = if would_linger {
+            self.part(id).or_else(|| self.own_all())
+        } else if self.head().depth >= DEEPEST {
+            self.own_all()
+        } else {
+            None
+        };
         // SAFETY: as above.
         let block = unsafe { &mut *self.block() };
         if !is_slot {
@@ -471,31 +496,22 @@ impl Snapshot {
     fn own_slot(&mut self, id: u32) -> Option<&Cell<NonNull<Header>>> {
         // SAFETY: below the number of slots, so it is not the empty block either; a slot that is owned holds a node.
         unsafe {
-            let is_ours = id < self.head().len && (*self.block()).owned.has(id) && self.is_unique();
+            let is_ours = id < self.head().len && self.is_unique() && (*self.block()).owned.has(id);
             is_ours.then(|| &*slots(self.at()).add(id as usize).cast())
         }
     }
 
     /// Makes the block one of our own, with a slot for the variable if it is to have one.
     fn make_room(&mut self, id: u32) {
-        let Head { len: old_len, depth, has_far, is_selective } = *self.head();
+        let Head { len: old_len, .. } = *self.head();
         let is_unique = self.is_unique();
         let len = if id < FLAT { old_len.max((id + 4) & !3) } else { old_len };
         if is_unique && len == old_len {
             return;
         }
-        let head = Head { len, depth, has_far, is_selective };
+        let head = Head { len, ..*self.head() };
         let name = self.name();
-        let new = Block {
-            head,
-            count: AtomicUsize::new(1),
-            parent: ptr::null(),
-            owned: Slots::NONE,
-            far: Far::new(),
-            name,
-            next: ptr::null_mut(),
-        };
-        let new = allocate(new);
+        let new = allocate(Block::new(head));
         // SAFETY: fresh, ours alone, with room for at least as many slots. Our reference to the old block becomes the parent's; or
         // all that it has moves over, and its memory goes back with nothing in it.
         unsafe {
@@ -519,6 +535,42 @@ impl Snapshot {
         self.0 = new;
         if name != 0 {
             self.set_name(name);
+        }
+    }
+
+    /// Leaves the parent, which would keep alive what the variable has there, for one that owns its other nodes. For a block that is ours
+    /// alone. Returns the parent; `None`, and nothing has changed, if it is not the one that owns that value, or if somebody else, who
+    /// shares it, is about the same right now.
+    fn part(&mut self, id: u32) -> Option<Self> {
+        // SAFETY: ours alone.
+        let block = unsafe { &mut *self.block() };
+        let parent = ManuallyDrop::new(Self(NonNull::new(block.parent.cast_mut())?));
+        // SAFETY: a live block. What changes in it is read by nobody who shares it, but here, and by whoever has it alone one day.
+        unsafe {
+            let old = parent.block();
+            // The tree of the others is every parent's.
+            if id >= FLAT || (*old).parting.compare_exchange(0, 1, Acquire, Relaxed).is_err() {
+                return None;
+            }
+            let owns = (*old).owned.has(id);
+            if owns {
+                if (*old).owned.len > 1 {
+                    // A block between it and its own parent. Nobody looks into that one.
+                    let head = Head { has_far: false, ..*parent.head() };
+                    let between = allocate(Block { parent: (*old).parent, owned: (*old).owned, ..Block::new(head) });
+                    ptr::copy_nonoverlapping(slots(parent.at()), slots(between), head.len as usize);
+                    (*between.cast::<Block>().as_ptr()).owned.put(id, false);
+                    (*old).owned = Slots::NONE;
+                    (*old).owned.put(id, true);
+                    (*old).parent = between.as_ptr();
+                }
+                block.parent = (*old).parent;
+                if let Some(next) = NonNull::new(block.parent.cast_mut()) {
+                    count_up(&(*next.cast::<Block>().as_ptr()).count);
+                }
+            }
+            (*old).parting.store(0, Release);
+            owns.then(|| ManuallyDrop::into_inner(parent))
         }
     }
 
@@ -556,7 +608,7 @@ impl Snapshot {
                 let Some(parent) = NonNull::new((*block).parent.cast_mut()).map(Self) else { return };
                 let parent = ManuallyDrop::new(parent);
                 let old = parent.block();
-                if (*old).owned.len > (*block).owned.len || !parent.is_unique() {
+                if !parent.is_unique() || (*old).owned.len > (*block).owned.len {
                     return;
                 }
                 (*old).owned.each(|id| {

@@ -44,7 +44,7 @@ pub fn scope<'env, R>(work: impl for<'scope> FnOnce(Scope<'scope, 'env>) -> R) -
     thread::scope(|scope| work(Scope(scope)))
 }
 
-/// Starts threads that end with it; see [`scope`].
+/// Starts threads that end with it; see [`scope`]. A copy of it does as well: a thread that starts others takes one (`move ||`).
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'scope, 'env: 'scope>(&'scope thread::Scope<'scope, 'env>);
 

@@ -93,10 +93,14 @@ struct Numbers {
     generation: u64,
 }
 
-#[cfg(not(loom))]
+#[cfg(not(any(loom, shuttle)))]
 static REGISTRY: Registry = Registry::new();
 #[cfg(loom)]
 loom::lazy_static! {
+    static ref REGISTRY: Registry = Registry::new();
+}
+#[cfg(all(shuttle, not(loom)))]
+shuttle::lazy_static! {
     static ref REGISTRY: Registry = Registry::new();
 }
 

@@ -22,4 +22,19 @@ mod real {
     pub(crate) use shuttle::sync::{Mutex, MutexGuard};
 }
 
+#[cfg(loom)]
+pub(crate) use loom::thread_local as watched;
+#[cfg(all(shuttle, not(loom)))]
+pub(crate) use shuttle::thread_local as watched;
+
+/// Theirs know no initializers in `const`.
+#[cfg(any(loom, shuttle))]
+macro_rules! per_thread {
+    ($($(#[$attribute:meta])* static $name:ident: $type:ty = const { $initial:expr };)*) => {
+        $crate::primitives::watched! { $($(#[$attribute])* static $name: $type = $initial;)* }
+    };
+}
+#[cfg(any(loom, shuttle))]
+pub(crate) use per_thread;
+
 pub(crate) use real::*;

@@ -98,6 +98,11 @@ impl<T: 'static> About<T> {
         debug(value, f)
     }
 
+    #[cfg(all(test, loom))]
+    pub(crate) const fn nameless() -> Self {
+        Self { name: "", inherit: Inherit::Always, debug: None }
+    }
+
     const fn is_selective(&self) -> bool {
         !matches!(self.inherit, Inherit::Always)
     }
@@ -151,10 +156,10 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
     where
         T: Clone,
     {
-        self.with(|value| match value {
-            Some(value) => value.clone(),
+        match self.try_get() {
+            Some(value) => value,
             None => unset(&self.about.name),
-        })
+        }
     }
 
     /// The value in the current context, or the default, or `None`.

@@ -235,7 +235,7 @@ fn count_down(count: &AtomicUsize) -> bool {
 
 /// What a reader looks at. It comes first in a block, and is all there is of the empty one.
 #[derive(Clone, Copy)]
-#[repr(C)]
+#[repr(C, align(8))] // as slots are, also where there are none
 struct Head {
     /// Number of slots.
     len: u32,
@@ -347,7 +347,8 @@ fn layout(len: u32) -> Layout {
 fn allocate(block: Block) -> NonNull<Head> {
     let layout = layout(block.head.len);
     // SAFETY: the layout isn't empty.
-    let Some(place) = NonNull::new(unsafe { alloc(layout) }.cast::<Block>()) else { handle_alloc_error(layout) };
+    let Some(place) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+    let place = place.cast::<Block>();
     // SAFETY: fresh memory of that layout.
     unsafe { place.write(block) };
     place.cast()

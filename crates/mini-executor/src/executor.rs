@@ -12,6 +12,7 @@ use std::task::Poll;
 
 use crate::awaits;
 use crate::dump::Dump;
+use crate::heritage::heir;
 use crate::hub::Hub;
 use crate::idle::Sleeper;
 use crate::task::{Name, Row, Scheduled, Task, make_shared};
@@ -194,7 +195,7 @@ impl<'a> Executor<'a> {
         let hub = self.hub();
         // SAFETY: future and output are `Send`. The executor drops the future when it is dropped itself, and until then all that lives
         // for `'a` is there. Where it is leaked nobody runs it any more, so the future is never used again.
-        let (task, scheduled) = unsafe { make_shared(hub, spawned, future, name) };
+        let (task, scheduled) = unsafe { make_shared(hub, spawned, heir(future), name) };
         hub.add(task);
         // SAFETY: a task that was just made, whose output is a `T`; the second of its two references. Before it may run, and end.
         let handle = unsafe { Task::new(task) };

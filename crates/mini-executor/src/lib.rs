@@ -58,6 +58,7 @@ mod driver;
 mod dump;
 mod executor;
 mod group;
+mod heritage;
 mod home;
 mod hub;
 mod idle;

@@ -13,6 +13,7 @@ use std::task::{Context, Poll};
 use crate::awaits;
 use crate::deterministic::Simulation;
 use crate::dump::Dump;
+use crate::heritage::heir;
 use crate::home::{Home, Runner};
 use crate::task::{Name, Task, make, run};
 use crate::turn::{Pace, Turn};
@@ -166,7 +167,7 @@ impl<'a> LocalExecutor<'a> {
         let home = self.home();
         // SAFETY: an executor stays on the thread that claimed the home, so this is the owner's. It drops the future when it is
         // dropped itself, and until then all that lives for `'a` is there. Where it is leaked the future is never used again.
-        let task = unsafe { make(home, spawned, future, name) };
+        let task = unsafe { make(home, spawned, heir(future), name) };
         // SAFETY: a task that was just made, whose output is a `T`; the second of its two references.
         let handle = unsafe { Task::new(task) };
         home.add(task);

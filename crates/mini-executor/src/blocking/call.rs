@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::Job;
+use crate::heritage::heir_call;
 use crate::strangers::wake;
 use crate::{awaits, unhandled};
 
@@ -19,6 +20,7 @@ pub(crate) fn prepare<T: Send + 'static>(
 ) -> (Job, Blocking<T>) {
     let slot = Arc::new(Slot { place: Mutex::new(Place::Queued), spawned });
     let promise = Promise(slot.clone());
+    let call = heir_call(call);
     let job = move || promise.0.run(call);
     (Job { call: Box::new(job), spawned }, Blocking { slot: Some(slot) })
 }

@@ -12,6 +12,7 @@ use super::member::{Child, Member};
 use super::scope::Scope;
 use super::set::Set;
 use crate::awaits;
+use crate::heritage::heir;
 
 /// As [`group`](crate::group), with a future that is `Send`: it may be part of a task that several threads run. So body and children
 /// have to be `Send`, too.
@@ -163,7 +164,7 @@ impl<'env, E: Send + 'env> SendTaskGroup<'env, E> {
         let (member, child) = Member::new(&self.record, future, judge, Location::caller());
         // After the end there is nobody to poll it, and dropping it is what ends it.
         if let Some(children) = self.children.upgrade() {
-            children.add(member, Location::caller());
+            children.add(heir(member), Location::caller());
         }
         child
     }

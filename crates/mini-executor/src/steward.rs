@@ -37,6 +37,8 @@ pub(crate) struct Steward {
     risen: AtomicU64,
     /// Threads that sleep elsewhere than in the reactor.
     resting: Mutex<Vec<Arc<Sleeper>>>,
+    /// No worker had time to serve when it was last looked: threads that are none are to do it.
+    wants_guests: AtomicBool,
     /// The steward itself, while it sleeps.
     asleep: AtomicBool,
     thread: OnceLock<Thread>,
@@ -57,6 +59,7 @@ impl Steward {
             if is_alone && served == served_before {
                 // Nobody for a whole round: the one who slept first is likely to be wanted last.
                 let sleeper = self.resting().first().cloned();
+                self.call_guests();
                 sleeper.iter().for_each(Wake::wake_by_ref);
             }
             quiet = if is_alone || self.is_anyone_awake() { 0 } else { quiet + 1 };
@@ -80,6 +83,24 @@ impl Steward {
         let is_still =
             self.awake.load(Ordering::SeqCst) == but && !self.resting().iter().any(|sleeper| sleeper.is_woken());
         is_still.then(|| self.risen.load(Ordering::SeqCst))
+    }
+
+    /// No worker serves: threads that are none are to do it, though workers are awake.
+    pub(crate) fn call_guests(&self) {
+        self.wants_guests.store(true, Ordering::Relaxed);
+    }
+
+    /// A worker has nothing to do but to serve.
+    pub(crate) fn has_found_time(&self) {
+        // Looked at first: threads share it, and writing costs more.
+        if self.wants_guests.load(Ordering::Relaxed) {
+            self.wants_guests.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether guests have been called since a worker last came to rest.
+    pub(crate) fn wants_guests(&self) -> bool {
+        self.wants_guests.load(Ordering::Relaxed)
     }
 
     /// A thread has served the driver.

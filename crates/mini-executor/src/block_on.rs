@@ -29,14 +29,14 @@ thread_local! {
 /// ```
 #[track_caller]
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    block_on_with(DRIVER.with(Clone::clone), future)
+    block_on_with(Sleeper::new(DRIVER.with(Clone::clone)), future)
 }
 
 /// The same, with a driver that other threads may share.
 #[track_caller]
-pub(crate) fn block_on_with<T>(driver: Arc<Driver>, future: impl Future<Output = T>) -> T {
-    let _entered = Entered::enter(driver.clone());
-    let sleeper = Arc::new(Sleeper::new(driver));
+pub(crate) fn block_on_with<T>(sleeper: Sleeper, future: impl Future<Output = T>) -> T {
+    let _entered = Entered::enter(sleeper.driver().clone());
+    let sleeper = Arc::new(sleeper);
     let waker = Waker::from(sleeper.clone());
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);

@@ -5,7 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::task::Waker;
 use std::time::Duration;
@@ -45,6 +45,8 @@ const NEVER: u64 = u64::MAX;
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Driver>>> = const { RefCell::new(None) };
+    /// The address of that one, which every wait asks for: a load, where a look at the other takes a dozen instructions.
+    static ADDRESS: Cell<usize> = const { Cell::new(0) };
     static IS_SERVING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -91,7 +93,7 @@ impl Driver {
     /// The address of this thread's driver; 0 without one.
     #[inline]
     pub(crate) fn current_address() -> usize {
-        CURRENT.with_borrow(|current| current.as_ref().map_or(0, |current| current.address()))
+        ADDRESS.get()
     }
 
     /// What tells it from others, as long as somebody holds it.
@@ -113,6 +115,7 @@ impl Driver {
 
     /// Makes it this thread's driver; the former one is to be put back.
     pub(crate) fn enter(driver: Option<Arc<Self>>) -> Option<Arc<Self>> {
+        ADDRESS.set(driver.as_ref().map_or(0, |driver| driver.address()));
         CURRENT.replace(driver)
     }
 
@@ -286,11 +289,27 @@ impl Driver {
         strangers.end();
     }
 
+    /// Whether the thread is to leave serving to a worker that is awake, and will come to it when it has nothing else to do. A thread that is
+    /// none would have to rouse a worker for nearly all it serves: two switches of threads a time, where a worker goes on by itself.
+    fn leaves_it_to_workers(&self, sleeper: &Sleeper) -> bool {
+        let Some(steward) = &self.steward else { return false };
+        if !sleeper.is_guest() {
+            steward.has_found_time();
+            return false;
+        }
+        // With the one in a worker's falling asleep: either it sees what this thread waits for, or is seen asleep here.
+        fence(Ordering::SeqCst);
+        self.hub().is_some_and(Hub::is_anyone_awake) && !steward.wants_guests()
+    }
+
     /// Serves, and before that sleeps until there is something to serve or `sleeper` is woken.
     ///
     /// # Panics
     /// When epoll fails, which it does only if somebody closed a descriptor that is this crate's.
     pub(crate) fn sleep(&self, sleeper: &Arc<Sleeper>) {
+        if self.leaves_it_to_workers(sleeper) {
+            return sleeper.park(None);
+        }
         // Another thread serves, and will wake what this one waits for.
         let Some(mut held) = self.take_turn() else { return sleeper.park(None) };
         // Only now: who arms a timer that is due earlier, and finds the turn held, notifies. Had it come between the two, nobody would.
@@ -334,5 +353,26 @@ struct Held<'a> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         self.driver.is_being_served.store(false, Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_leaves_serving_to_workers_that_are_awake_unless_they_have_no_time() {
+        let (driver, hub) = (Arc::new(Driver::shared()), Hub::claim());
+        driver.set_hub(hub);
+        let (worker, guest) = (Sleeper::new(driver.clone()), Sleeper::of_guest(driver.clone()));
+        assert!(!driver.leaves_it_to_workers(&guest), "there is none");
+        hub.running.fetch_add(1, Ordering::Relaxed);
+        assert!(driver.leaves_it_to_workers(&guest));
+        driver.steward().unwrap().call_guests();
+        assert!(!driver.leaves_it_to_workers(&guest), "the steward has seen that nobody serves");
+        assert!(!driver.leaves_it_to_workers(&worker));
+        assert!(driver.leaves_it_to_workers(&guest), "a worker has come to rest since");
+        hub.running.fetch_sub(1, Ordering::Relaxed);
+        hub.release();
     }
 }

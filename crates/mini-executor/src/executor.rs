@@ -252,7 +252,7 @@ impl<'a> Executor<'a> {
     }
 
     /// Runs tasks until `future` has its result: a worker. Any number of them may run at once. `future` itself is polled between the
-    /// tasks, at least after every 62nd; it stays on this thread, and need not be `Send`.
+    /// tasks, at least after every 61st; it stays on this thread, and need not be `Send`.
     ///
     /// A task's timers and sockets are served by the thread that last polled it: that is to say, by its `block_on`. So a thread that leaves
     /// while others go on running tasks leaves those waiting that have armed a timer there. Where threads come and go, take a

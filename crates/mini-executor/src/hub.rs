@@ -148,6 +148,11 @@ impl Hub {
         self.families.iter().map(|family| lock(&family.0).len()).sum()
     }
 
+    /// Whether any worker is awake: it will sleep once more, or end.
+    pub(crate) fn is_anyone_awake(&self) -> bool {
+        self.idle.0.sleepers() < self.running.load(Relaxed)
+    }
+
     /// Whether all workers sleep, and nothing is queued.
     pub(crate) fn is_asleep(&self) -> bool {
         self.idle.0.sleepers() == self.running.load(Relaxed) && !self.is_any_queued()

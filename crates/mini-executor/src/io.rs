@@ -14,7 +14,7 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::awaits;
 use crate::driver::Driver;
-use crate::reactor::{Interest, Source};
+use crate::reactor::{Interest, Report, Source};
 
 /// Anything with a descriptor that epoll can wait for: sockets, pipes, not files. It reads and writes without holding the thread.
 ///
@@ -165,19 +165,20 @@ impl<T: AsFd> Async<T> {
         place: &'static Location<'static>,
         mut operation: impl FnMut(&'a T) -> io::Result<R>,
     ) -> io::Result<R> {
-        poll_fn(|context| self.attempt(interest, place, context, &mut operation)).await
+        poll_fn(|context| self.attempt(interest, place, context, |io, _| operation(io))).await
     }
 
+    /// Calls `operation` with the report as of which it is worth an attempt.
     fn attempt<'a, R>(
         &'a self,
         interest: Interest,
         place: &'static Location<'static>,
         context: &mut Context<'_>,
-        mut operation: impl FnMut(&'a T) -> io::Result<R>,
+        mut operation: impl FnMut(&'a T, Report) -> io::Result<R>,
     ) -> Poll<io::Result<R>> {
         loop {
             if let Some(seen) = self.source.ready(interest) {
-                match operation(self.get_ref()) {
+                match operation(self.get_ref(), seen) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         // Watched before it is believed: a descriptor that is registered only afterwards reports what it is then.
                         self.source.is_not_ready(interest, seen);
@@ -206,17 +207,15 @@ impl<T: AsFd> Async<T> {
         place: &'static Location<'static>,
         context: &mut Context<'_>,
         room: usize,
-        operation: impl FnMut(&'a T) -> io::Result<usize>,
+        mut operation: impl FnMut(&'a T) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let seen = self.source.ready(interest);
-        let moved = self.attempt(interest, place, context, operation);
-        if let (Some(seen), Poll::Ready(Ok(count))) = (seen, &moved)
-            && *count < room
-            && *count > 0
-        {
-            self.source.is_not_ready(interest, seen);
-        }
-        moved
+        self.attempt(interest, place, context, |io, seen| {
+            let count = operation(io)?;
+            if 0 < count && count < room {
+                self.source.is_not_ready(interest, seen);
+            }
+            Ok(count)
+        })
     }
 
     /// Has the current thread's driver watch it.

@@ -7,7 +7,7 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -187,21 +187,24 @@ fn timespec(nanos: u64) -> Timespec {
 }
 
 /// A descriptor's readiness, as far as it is known.
+///
+/// Reports are numbered, and an attempt that finds an interest not ready notes the report as of which that is so. Both are plain stores: a
+/// report's is made under the lock, and of two attempts that note something the one that comes too late costs another attempt.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// [`READY`] for each interest, [`ENDED`] for each, and above them the number of the latest report.
-    state: AtomicU32,
+    /// The latest report of each interest: [`REPORT`] more than the one before it, and [`ENDED`] from some time on.
+    reported: [AtomicU32; 2],
+    /// As of which report it was found not ready. If that is the latest, an attempt is not worth it.
+    exhausted: [AtomicU32; 2],
     waiting: Mutex<[Waiting; 2]>,
     /// Which driver watches the descriptor: its address, 0 for none yet.
     watcher: AtomicUsize,
 }
 
-/// An operation is worth an attempt. Both are, to begin with.
-const READY: [u32; 2] = [1, 2];
-/// The other side has closed, or there is an error: an operation will not be made to wait any more, so [`READY`] is not taken back.
-const ENDED: [u32; 2] = [4, 8];
+/// The other side has closed, or there is an error: an operation will not be made to wait any more, so it stays ready.
+const ENDED: u32 = 1;
 /// One report.
-const REPORT: u32 = 16;
+const REPORT: u32 = 2;
 
 /// Who waits for an interest: mostly one task.
 #[derive(Debug, Default)]
@@ -212,7 +215,9 @@ struct Waiting {
 
 impl Source {
     pub(crate) fn new() -> Self {
-        Self { state: AtomicU32::new(READY[0] | READY[1]), waiting: Mutex::default(), watcher: AtomicUsize::new(0) }
+        // Both are worth an attempt, to begin with.
+        let reported = [const { AtomicU32::new(REPORT) }; 2];
+        Self { reported, exhausted: Default::default(), waiting: Mutex::default(), watcher: AtomicUsize::new(0) }
     }
 
     /// Whether that driver watches it.
@@ -226,17 +231,18 @@ impl Source {
     }
 
     /// What is known of an interest: an attempt is worth it, as of a report. Without, `None`.
+    #[inline]
     pub(crate) fn ready(&self, interest: Interest) -> Option<Report> {
-        let state = self.state.load(Acquire);
-        (state & READY[interest as usize] != 0).then_some(Report(state / REPORT))
+        let which = interest as usize;
+        let reported = self.reported[which].load(Acquire);
+        let is_ready = reported & ENDED != 0 || reported != self.exhausted[which].load(Relaxed);
+        is_ready.then_some(Report(reported))
     }
 
     /// An attempt found that the interest is not ready any more. What has been reported since stands.
+    #[inline]
     pub(crate) fn is_not_ready(&self, interest: Interest, seen: Report) {
-        let which = interest as usize;
-        let update =
-            |state: u32| (state / REPORT == seen.0 && state & ENDED[which] == 0).then_some(state & !READY[which]);
-        let _ = self.state.fetch_update(AcqRel, Acquire, update);
+        self.exhausted[interest as usize].store(seen.0, Relaxed);
     }
 
     /// Has `waker` woken when the interest is reported. Tells whether it was meanwhile, and then nobody is woken.
@@ -250,11 +256,10 @@ impl Source {
             return true;
         }
         let waiting = &mut all[interest as usize];
-        let is_known = waiting.first.iter().chain(&waiting.others).any(|known| known.will_wake(&waker));
-        if is_known {
-            drop(all);
-        } else if waiting.first.is_none() {
+        if waiting.first.is_none() {
             waiting.first = Some(waker);
+        } else if waiting.first.iter().chain(&waiting.others).any(|known| known.will_wake(&waker)) {
+            drop(all);
         } else {
             waiting.others.push(waker);
         }
@@ -264,20 +269,20 @@ impl Source {
     /// Events came.
     fn is_reported(&self, flags: epoll::EventFlags, wakers: &mut Vec<Waker>) {
         use epoll::EventFlags as Flags;
-        let both = [Flags::HUP, Flags::ERR].into_iter().any(|flag| flags.contains(flag));
+        let both = flags.intersects(Flags::HUP | Flags::ERR);
         let ended = [both || flags.contains(Flags::RDHUP), both];
         let ready = [ended[0] || flags.intersects(Flags::IN | Flags::PRI), ended[1] || flags.contains(Flags::OUT)];
-        let mut bits = 0;
-        for which in [0, 1] {
-            bits |= if ready[which] { READY[which] } else { 0 } | if ended[which] { ENDED[which] } else { 0 };
-        }
-        let report = |state: u32| Some((state | bits).wrapping_add(REPORT));
-        let _ = self.state.fetch_update(AcqRel, Acquire, report);
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        for which in [0, 1] {
+        let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for (which, waiting) in all.iter_mut().enumerate() {
             if ready[which] {
-                wakers.extend(waiting[which].first.take());
-                wakers.append(&mut waiting[which].others);
+                let before = self.reported[which].load(Relaxed);
+                let report = before.wrapping_add(REPORT) | if ended[which] { ENDED } else { 0 };
+                // What the reporter saw happen is seen by who attempts for its report.
+                self.reported[which].store(report, Release);
+                wakers.extend(waiting.first.take());
+                if !waiting.others.is_empty() {
+                    wakers.append(&mut waiting.others);
+                }
             }
         }
     }

@@ -18,6 +18,7 @@ use crate::deterministic::{Limits, Simulation};
 use crate::driver::Driver;
 use crate::dump::Dump;
 use crate::executor::Executor;
+use crate::sleeper::Sleeper;
 use crate::sync::Notify;
 use crate::task::{Name, Task};
 use crate::thread::has_several_cpus;
@@ -114,7 +115,7 @@ impl Shared {
     /// A worker's life. Tasks' panics are caught where they are polled; but wakers of strangers are called here, too, and one that panics
     /// ends neither the worker nor the runtime.
     fn work(&self, made: &'static Location<'static>) {
-        let work = || block_on_with(self.driver.clone(), self.executor.run(self.until_over()));
+        let work = || block_on_with(Sleeper::new(self.driver.clone()), self.executor.run(self.until_over()));
         while let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
             unhandled::report(None, made, panic);
         }
@@ -242,7 +243,7 @@ impl Runtime {
     /// else, and when another thread is in it.
     ///
     /// The future may borrow, and need not be `Send`: it stays on this thread, which is none of the workers. While it waits this thread
-    /// may be the one that serves the runtime's timers and sockets.
+    /// may be the one that serves the runtime's timers and sockets, if no worker comes to it.
     ///
     /// ```
     /// use mini_executor::{Runtime, sleep};
@@ -264,7 +265,7 @@ impl Runtime {
             let done = self.simulate(future, Location::caller(), Limits::default());
             return done.unwrap_or_else(|stop| panic!("{stop}\nWhat ran:\n{}", self.trace().unwrap_or_default()));
         }
-        block_on_with(self.shared.driver.clone(), future)
+        block_on_with(Sleeper::of_guest(self.shared.driver.clone()), future)
     }
 
     /// A list of all tasks: see [`Executor::dump`].

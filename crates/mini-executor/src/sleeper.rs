@@ -29,6 +29,8 @@ use crate::thread::{has_several_cpus, token};
 pub(crate) struct Sleeper {
     driver: Arc<Driver>,
     owner: u32,
+    /// It shares the driver with a runtime's workers, and is none.
+    is_guest: bool,
     thread: Thread,
     state: AtomicU8,
     /// It has reported that all its tasks wait for ever.
@@ -54,12 +56,28 @@ impl Sleeper {
         Self {
             driver,
             owner: token(),
+            is_guest: false,
             thread: std::thread::current(),
             state: AtomicU8::new(AWAKE),
             is_told: AtomicBool::new(false),
             may_ask: AtomicBool::new(true),
             looked_out: AtomicUsize::new(0),
         }
+    }
+
+    /// This thread, which is no worker of the runtime whose driver that is.
+    pub(crate) fn of_guest(driver: Arc<Driver>) -> Self {
+        Self { is_guest: true, ..Self::new(driver) }
+    }
+
+    /// What serves its thread.
+    pub(crate) fn driver(&self) -> &Arc<Driver> {
+        &self.driver
+    }
+
+    /// Whether it is no worker of the runtime that it shares its driver with.
+    pub(crate) fn is_guest(&self) -> bool {
+        self.is_guest
     }
 
     /// After a poll that gave no result: serves what is due, and sleeps unless it was woken.

@@ -73,6 +73,23 @@ fn tasks_timers_sockets_and_calls_work_together() -> io::Result<()> {
     Ok(())
 }
 
+/// It leaves timers to workers that are awake. This one does not come to them.
+#[test]
+fn a_thread_in_block_on_serves_itself_beside_workers_that_compute() -> io::Result<()> {
+    let runtime = Runtime::new(1)?;
+    let is_over = Arc::new(AtomicBool::new(false));
+    let seen = is_over.clone();
+    let hog = runtime.spawn(async move { while !seen.load(Ordering::Relaxed) {} });
+    runtime.block_on(async {
+        for _ in 0..5 {
+            sleep(MS).await;
+        }
+        is_over.store(true, Ordering::Relaxed);
+        hog.await;
+    });
+    Ok(())
+}
+
 /// The hog computes until the ticker has gone on beside it; it would compute for ever if the ticker waited for its end.
 #[test]
 fn a_ticker_goes_on_beside_a_task_that_computes() -> io::Result<()> {

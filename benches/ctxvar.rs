@@ -52,15 +52,26 @@ impl Table {
     }
 
     /// Decides whether what `value` makes of each round's figures is at most `bar`.
-    fn bar(&self, what: &str, unit: &str, bar: f64, comparison: &Comparison, of: &[&str], value: impl Fn(&[f64]) -> f64) {
+    fn bar(
+        &self,
+        what: &str,
+        unit: &str,
+        bar: f64,
+        comparison: &Comparison,
+        of: &[&str],
+        value: impl Fn(&[f64]) -> f64,
+    ) {
         let columns: Vec<Vec<f64>> = of.iter().map(|contender| rounds_of(comparison, contender)).collect();
         let rounds = columns.iter().map(Vec::len).min().unwrap_or(0);
-        let values: Vec<f64> = (0..rounds).map(|round| value(&columns.iter().map(|c| c[round]).collect::<Vec<_>>())).collect();
+        let values: Vec<f64> =
+            (0..rounds).map(|round| value(&columns.iter().map(|c| c[round]).collect::<Vec<_>>())).collect();
         self.line(what, unit, bar, &values);
     }
 
     fn line(&self, what: &str, unit: &str, bar: f64, values: &[f64]) {
-        let (Some(estimate), Some(interval)) = (signed_rank::hodges_lehmann(values), signed_rank::interval(values, 0.95)) else {
+        let (Some(estimate), Some(interval)) =
+            (signed_rank::hodges_lehmann(values), signed_rank::interval(values, 0.95))
+        else {
             println!("{what:<72} too few rounds");
             return;
         };
@@ -70,7 +81,10 @@ impl Table {
             _ => "open",
         };
         let verdict = if self.quick { "-" } else { verdict };
-        println!("{what:<72} {estimate:>7.2} [{:.2}, {:.2}] {unit:<5} bar {bar:>6.2}  {verdict}", interval.low, interval.high);
+        println!(
+            "{what:<72} {estimate:>7.2} [{:.2}, {:.2}] {unit:<5} bar {bar:>6.2}  {verdict}",
+            interval.low, interval.high
+        );
     }
 
     fn just(&self, what: &str, comparison: &Comparison, contender: &str) {
@@ -97,7 +111,9 @@ fn get(table: &Table) {
             .compare("get")
             .contender("nothing", || 7_u64)
             .contender("ctxvar", || NUMBERS[5].get())
-            .contender("opentelemetry", || Otel::map_current(|context| context.get::<Number<5>>().map(|number| number.0)))
+            .contender("opentelemetry", || {
+                Otel::map_current(|context| context.get::<Number<5>>().map(|number| number.0))
+            })
             .run()
             .expect("three contenders");
         table.just("get of a number, ctxvar (with the loop)", &comparison, "ctxvar");
@@ -127,7 +143,14 @@ fn poll(table: &Table) {
         .expect("four contenders");
     table.just("a bare poll", &comparison, "bare");
     for contender in ["ctxvar, 1", "ctxvar, 100"] {
-        table.bar(&format!("poll, {contender} variables: over the bare one"), "ns", 1.3, &comparison, &[contender, "bare"], |f| f[0] - f[1]);
+        table.bar(
+            &format!("poll, {contender} variables: over the bare one"),
+            "ns",
+            1.3,
+            &comparison,
+            &[contender, "bare"],
+            |f| f[0] - f[1],
+        );
         table.bar(
             &format!("poll, {contender} variables: beside tokio's task_local scope, both over the bare one"),
             "times",
@@ -176,9 +199,14 @@ fn set(table: &Table) {
     });
     table.bar("set in place, one of 10 numbers", "ns", 20.0, &comparison, &["in place"], |f| f[0]);
     table.bar("snapshot, set, drop: one of 10 numbers", "ns", 45.0, &comparison, &["shared"], |f| f[0]);
-    table.bar("the same beside opentelemetry's attach of one more value", "times", 0.35, &comparison, &["shared", "opentelemetry"], |f| {
-        f[0] / f[1]
-    });
+    table.bar(
+        "the same beside opentelemetry's attach of one more value",
+        "times",
+        0.35,
+        &comparison,
+        &["shared", "opentelemetry"],
+        |f| f[0] / f[1],
+    );
     let mut texts = Context::new();
     let comparison = texts.run(|| {
         for text in &TEXTS {
@@ -196,7 +224,14 @@ fn set(table: &Table) {
             .run()
             .expect("two contenders")
     });
-    table.bar("snapshot, set, drop: one of 10 Strings, with the String's clone", "ns", 150.0, &comparison, &["shared"], |f| f[0]);
+    table.bar(
+        "snapshot, set, drop: one of 10 Strings, with the String's clone",
+        "ns",
+        150.0,
+        &comparison,
+        &["shared"],
+        |f| f[0],
+    );
 }
 
 fn spawn(table: &Table) {
@@ -206,12 +241,21 @@ fn spawn(table: &Table) {
         table
             .compare("spawn")
             .contender("bare", || runtime.block_on(async { tokio::spawn(tokio::task::yield_now()).await.is_ok() }))
-            .contender("ctxvar", || runtime.block_on(async { ctxvar::tokio::spawn(tokio::task::yield_now()).await.is_ok() }))
+            .contender("ctxvar", || {
+                runtime.block_on(async { ctxvar::tokio::spawn(tokio::task::yield_now()).await.is_ok() })
+            })
             .run()
             .expect("two contenders")
     });
     table.just("tokio's spawn, yield and join", &comparison, "bare");
-    table.bar("tokio's spawn, yield and join, wrapped beside bare", "times", 1.03, &comparison, &["ctxvar", "bare"], |f| f[0] / f[1]);
+    table.bar(
+        "tokio's spawn, yield and join, wrapped beside bare",
+        "times",
+        1.03,
+        &comparison,
+        &["ctxvar", "bare"],
+        |f| f[0] / f[1],
+    );
 }
 
 /// Times its own loops, so that pipes don't count. Each line asks for a batch: the number of variables.
@@ -249,7 +293,8 @@ struct Python {
 
 impl Python {
     fn start() -> Option<(Self, String)> {
-        let mut child = Command::new("python3").args(["-c", PYTHON]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+        let mut child =
+            Command::new("python3").args(["-c", PYTHON]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
         let mut output = BufReader::new(child.stdout.take()?);
         let mut version = String::new();
         output.read_line(&mut version).ok()?;

@@ -37,6 +37,7 @@
 //! | `panic/joined`, `/detached` | none | a unit panics in a process of its own. Values, 0 or 1: `told` (anybody but a reader of stderr), `process_lives`, `runtime_lives` | `mix(seed, 1)` |
 //! | `cancel/pending` | `n` | a unit that waits for ever is ended, and its destructor runs; making them is not timed | sum of `mix(seed, i)`, added by the destructors |
 //! | `cancel/shutdown` | `stuck_ms` | the runtime is dropped while a blocking call sleeps for `stuck_ms`. Value `shutdown_ns` | `mix(seed, 1)` |
+//! | `context` | `units`, `turns` | `units` units put their number into a thread-local and into a context variable, and look at both after each of `turns` yields. Values, shares of the units: `local_mixed`, `variable_mixed` (saw another's number), `variable_lost` (was not born with its maker's) | `mix(seed, 1)` |
 //! | `memory/pending`, `/sleeping` | `n` | `n` units wait for ever, or sleep. Values `bytes` (resident, kernel stacks and page tables), `kernel_bytes`; one iteration a process | `mix(seed, 1)` |
 //! | `oversubscription/sum` | `len`, `threads_per_core` | a sum as in `fork-join/sum`, shared by `threads_per_core` threads a CPU of the mask; making them is not timed | the sum |
 //! | `oversubscription/wait` | `len`, `threads_per_core`, `wait_us` | the same threads wait for `wait_us`, `len` times a CPU in all, and compute the sum | the sum |
@@ -51,6 +52,7 @@
 mod blocked_loop;
 mod cancel;
 mod channel;
+mod context;
 mod epoll_echo;
 mod fairness;
 mod foreign_wake;
@@ -99,6 +101,7 @@ fn each<F: Family>(visit: Visit<'_>) {
     visit(fairness::Fairness::NAMES, F::offer::<fairness::Fairness>);
     visit(panics::Panic::NAMES, F::offer::<panics::Panic>);
     visit(cancel::Cancel::NAMES, F::offer::<cancel::Cancel>);
+    visit(context::Follows::NAMES, F::offer::<context::Follows>);
     visit(memory::Memory::NAMES, F::offer::<memory::Memory>);
     visit(fork_join::ForkJoin::NAMES, F::offer::<fork_join::ForkJoin>);
     visit(oversubscription::Oversubscription::NAMES, F::offer::<oversubscription::Oversubscription>);

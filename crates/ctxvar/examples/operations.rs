@@ -85,19 +85,35 @@ fn main() {
     TEXT.set("text".to_owned());
     let count: u64 = count;
     match name.as_str() {
-        "nothing" => (0..count).for_each(|value| { black_box(value); }),
-        "get" => (0..count).for_each(|_| { black_box(probe_get()); }),
-        "default" => (0..count).for_each(|_| { black_box(probe_default()); }),
-        "with" => (0..count).for_each(|_| { black_box(probe_with()); }),
+        "nothing" => (0..count).for_each(|value| {
+            black_box(value);
+        }),
+        "get" => (0..count).for_each(|_| {
+            black_box(probe_get());
+        }),
+        "default" => (0..count).for_each(|_| {
+            black_box(probe_default());
+        }),
+        "with" => (0..count).for_each(|_| {
+            black_box(probe_with());
+        }),
         "snapshot" => (0..count).for_each(|_| probe_snapshot()),
         "set" => (0..count).for_each(probe_set),
         "shared" => (0..count).for_each(probe_shared),
         "texts" => {
-            for text in &TEXTS { text.set("a text of some length".to_owned()); }
+            for text in &TEXTS {
+                text.set("a text of some length".to_owned());
+            }
             let value = "another".to_owned();
-            for _ in 0..count { let s = Context::current(); TEXTS[5].set(value.clone()); drop(s); }
+            for _ in 0..count {
+                let s = Context::current();
+                TEXTS[5].set(value.clone());
+                drop(s);
+            }
         }
-        "scope" => (0..count).for_each(|value| { black_box(probe_scope(value)); }),
+        "scope" => (0..count).for_each(|value| {
+            black_box(probe_scope(value));
+        }),
         "bare-poll" => poll(count, for_ever()),
         "poll" => poll(count, for_ever().in_context()),
         other => {

@@ -64,7 +64,8 @@ impl Context {
     /// ```
     #[inline]
     pub fn run<R>(&mut self, work: impl FnOnce() -> R) -> R {
-        self.snapshot.enter(work)
+        let _entered = self.snapshot.enter();
+        work()
     }
 
     /// The variable's value in this context. A default is not in a context: see [`ContextVar::try_get`].

@@ -68,7 +68,11 @@ impl Far {
         let mut here = &mut self.top;
         loop {
             let made = here.get_or_insert_with(|| {
-                Arc::new(if level == 0 { Place::Leaf([const { None }; WIDTH]) } else { Place::Branch([const { None }; WIDTH]) })
+                Arc::new(if level == 0 {
+                    Place::Leaf([const { None }; WIDTH])
+                } else {
+                    Place::Branch([const { None }; WIDTH])
+                })
             });
             match Arc::make_mut(made) {
                 Place::Leaf(values) => return std::mem::replace(&mut values[place(id, 0)], new),

@@ -74,9 +74,13 @@ impl<F> InContext<F> {
 impl<F: Future> Future for InContext<F> {
     type Output = F::Output;
 
+    /// Who asks for the place of the `.await` (`Location::caller`) gets it as if we were not there.
     #[inline]
+    #[track_caller]
     fn poll(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<F::Output> {
-        self.enter(|future| future.poll(cx))
+        let (snapshot, future) = self.project();
+        let _entered = snapshot.enter();
+        future.poll(cx)
     }
 }
 
@@ -86,7 +90,9 @@ impl<S: futures_core::Stream> futures_core::Stream for InContext<S> {
 
     #[inline]
     fn poll_next(self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> task::Poll<Option<S::Item>> {
-        self.enter(|stream| stream.poll_next(cx))
+        let (snapshot, stream) = self.project();
+        let _entered = snapshot.enter();
+        stream.poll_next(cx)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

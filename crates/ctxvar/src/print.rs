@@ -15,6 +15,14 @@ pub(crate) fn common(value: &dyn Any, f: &mut fmt::Formatter<'_>) -> Option<fmt:
     }
     first_of!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64, bool, char, ());
     first_of!(&'static str, String, Box<str>, std::sync::Arc<str>, std::borrow::Cow<'static, str>);
-    first_of!(Duration, Instant, SystemTime, std::path::PathBuf, std::thread::ThreadId, std::net::IpAddr, std::net::SocketAddr);
+    first_of!(
+        Duration,
+        Instant,
+        SystemTime,
+        std::path::PathBuf,
+        std::thread::ThreadId,
+        std::net::IpAddr,
+        std::net::SocketAddr
+    );
     None
 }

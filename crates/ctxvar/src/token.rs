@@ -105,7 +105,10 @@ impl<T> Debug for ResetError<'_, T> {
 impl<T: Send + Sync + 'static> Display for ResetError<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.0.variable.name();
-        write!(f, "the context variable `{name}` was set in another context than this one: only there can its token reset it")
+        write!(
+            f,
+            "the context variable `{name}` was set in another context than this one: only there can its token reset it"
+        )
     }
 }
 

@@ -168,7 +168,10 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
     where
         T: Clone,
     {
-        #[allow(clippy::redundant_closure_for_method_calls, reason = "the method is not general enough for the compiler")]
+        #[allow(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method is not general enough for the compiler"
+        )]
         self.with(|value| value.cloned())
     }
 
@@ -245,6 +248,9 @@ fn unset(name: &&str) -> ! {
 
 impl<T> Debug for ContextVar<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ContextVar").field("name", &self.about.name).field("inherit", &self.about.inherit).finish_non_exhaustive()
+        f.debug_struct("ContextVar")
+            .field("name", &self.about.name)
+            .field("inherit", &self.about.inherit)
+            .finish_non_exhaustive()
     }
 }

@@ -62,20 +62,15 @@ impl Executor for LocalPool {
     }
 }
 
-fn executors() -> Vec<(&'static str, Arc<dyn Executor>)> {
+/// tokio on one thread and on two workers, smol, `LocalPool`.
+fn executors() -> [Arc<dyn Executor>; 4] {
     let single = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let multi = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    vec![
-        ("tokio, one thread", Arc::new(Tokio(single))),
-        ("tokio, two workers", Arc::new(Tokio(multi))),
-        ("smol", Arc::new(Smol)),
-        ("LocalPool", Arc::new(LocalPool)),
-    ]
+    [Arc::new(Tokio(single)), Arc::new(Tokio(multi)), Arc::new(Smol), Arc::new(LocalPool)]
 }
 
 fn on_each(test: impl Fn(Arc<dyn Executor>) -> Work) {
-    for (name, executor) in executors() {
-        println!("{name}");
+    for executor in executors() {
         Context::new().run(|| executor.run(Box::pin(test(Arc::clone(&executor)).in_context())));
     }
 }
@@ -96,7 +91,8 @@ async fn yield_now() {
 static NUMBER: ContextVar<usize> = ContextVar::with_default("number", 0);
 static TEXT: ContextVar<String> = ContextVar::new("text");
 static NEVER: ContextVar<u8> = ContextVar::new("never").inherit(Inherit::Never);
-static FORKED: ContextVar<Vec<&str>> = ContextVar::new("forked").inherit(Inherit::Fork(|outer| outer[outer.len() - 1..].to_vec()));
+static FORKED: ContextVar<Vec<&str>> =
+    ContextVar::new("forked").inherit(Inherit::Fork(|outer| outer[outer.len() - 1..].to_vec()));
 
 #[test]
 fn tasks_in_turns_see_each_its_own_value() {
@@ -157,7 +153,9 @@ fn each_variable_is_inherited_as_it_says() {
             };
             executor.spawn(Box::pin(child.in_context())).await;
             // An exact copy is something else.
-            async { assert_eq!((NEVER.try_get(), FORKED.get().len()), (Some(1), 2)) }.in_context_of(Context::current()).await;
+            async { assert_eq!((NEVER.try_get(), FORKED.get().len()), (Some(1), 2)) }
+                .in_context_of(Context::current())
+                .await;
         })
     });
 }

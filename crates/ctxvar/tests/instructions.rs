@@ -24,15 +24,25 @@ fn operations() -> Option<PathBuf> {
 
 fn executed(operations: &Path, name: &str, count: u64) -> Option<u64> {
     let mut valgrind = Command::new("valgrind");
-    valgrind.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(operations).arg(name).arg(count.to_string());
+    valgrind
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(operations)
+        .arg(name)
+        .arg(count.to_string());
     let output = valgrind.output().ok()?;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stderr).lines().find_map(|line| line.split("Collected : ").nth(1)?.trim().parse().ok())
+    String::from_utf8_lossy(&output.stderr)
+        .lines()
+        .find_map(|line| line.split("Collected : ").nth(1)?.trim().parse().ok())
 }
 
 /// How often the operation's function contains an instruction that locks the bus, by objdump.
 fn locked(operations: &Path, function: &str) -> Option<usize> {
-    let output = Command::new("objdump").args(["--disassemble", "--demangle", "--no-show-raw-insn"]).arg(operations).output().ok()?;
+    let output = Command::new("objdump")
+        .args(["--disassemble", "--demangle", "--no-show-raw-insn"])
+        .arg(operations)
+        .output()
+        .ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let body = text.split("\n\n").find(|body| body.lines().next().is_some_and(|line| line.contains(function)))?;
     Some(body.lines().filter(|line| line.contains("lock ") || line.contains("xchg")).count())

@@ -179,7 +179,11 @@ impl World<'_> {
         }
         for (context, map, _) in &self.contexts {
             for (index, variable) in self.variables.iter().enumerate() {
-                assert_eq!(variable.read_in(context), map.get(&index).map(|value| **value), "variable {index} of a context");
+                assert_eq!(
+                    variable.read_in(context),
+                    map.get(&index).map(|value| **value),
+                    "variable {index} of a context"
+                );
             }
             assert_eq!(context.len(), map.len());
         }
@@ -189,7 +193,9 @@ impl World<'_> {
         let maps = self.entered.iter().map(|(map, _)| map).chain(self.contexts.iter().map(|(_, map, _)| map));
         let mut seen: BTreeSet<*const u64> = BTreeSet::new();
         seen.extend(maps.flatten().filter(|(index, _)| *index % KINDS > 1).map(|(_, value)| Rc::as_ptr(value)));
-        seen.extend(self.tokens.iter().filter(|token| token.1 % KINDS > 1).filter_map(|token| token.2.as_ref().map(Rc::as_ptr)));
+        seen.extend(
+            self.tokens.iter().filter(|token| token.1 % KINDS > 1).filter_map(|token| token.2.as_ref().map(Rc::as_ptr)),
+        );
         seen.extend(self.shown.iter().map(Rc::as_ptr));
         let (alive, seen) = (self.alive.load(SeqCst), seen.len());
         assert!(alive == seen || (alive > seen && self.looking > 0), "{alive} values live, {seen} can be seen");

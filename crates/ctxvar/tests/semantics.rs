@@ -21,7 +21,7 @@ fn an_unset_variable_has_its_default_or_nothing() {
     alone(|| {
         assert_eq!(NUMBER.get(), 7);
         assert_eq!(NUMBER.try_get(), Some(7));
-        assert_eq!(NUMBER.with(|number| number.copied()), Some(7));
+        NUMBER.with(|number| assert_eq!(number, Some(&7)));
         assert_eq!(Context::current().get(&NUMBER), None, "a default is not in a context");
         assert_eq!(NAME.try_get(), None);
         assert!(NAME.with(|name| name.is_none()));
@@ -33,7 +33,10 @@ fn to_get_an_unset_variable_panics_with_its_name_and_the_remedy() {
     alone(|| {
         let panic = catch_unwind(|| NAME.get()).unwrap_err();
         let message = panic.downcast_ref::<String>().unwrap();
-        assert!(message.contains("`name`") && message.contains("in_context") && message.contains("try_get"), "{message}");
+        assert!(
+            message.contains("`name`") && message.contains("in_context") && message.contains("try_get"),
+            "{message}"
+        );
     });
 }
 
@@ -114,7 +117,8 @@ fn a_context_lists_its_variables() {
         NAME.set("ada".to_owned());
         NUMBER.set(1);
         let context = Context::current();
-        let mut seen: Vec<_> = context.iter().map(|(name, value)| (name, value.downcast_ref::<u32>().copied())).collect();
+        let mut seen: Vec<_> =
+            context.iter().map(|(name, value)| (name, value.downcast_ref::<u32>().copied())).collect();
         seen.sort_unstable();
         assert_eq!(seen, [("name", None), ("number", Some(1))]);
         assert_eq!((context.len(), context.is_empty()), (2, false));

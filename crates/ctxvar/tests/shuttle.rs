@@ -29,7 +29,8 @@ fn a_captured_context_may_be_used_changed_and_dropped_elsewhere() {
                 let children: Vec<_> = ["second", "third"]
                     .into_iter()
                     .map(|new| {
-                        let (mut child, name, count, alive) = (Context::capture(), Arc::clone(&name), Arc::clone(&count), Arc::clone(&alive));
+                        let (mut child, name, count, alive) =
+                            (Context::capture(), Arc::clone(&name), Arc::clone(&count), Arc::clone(&alive));
                         thread::spawn(move || {
                             child.run(|| {
                                 assert_eq!((name.with(|held| held.unwrap().0), count.get()), ("first", 2));

@@ -6,7 +6,7 @@ use bench_harness::plan::{CPU, WALL};
 
 /// All claims.
 pub fn claims() -> Vec<Claim> {
-    [creating(), switching(), sharing(), falling()].concat()
+    [creating(), switching(), sharing(), falling(), following()].concat()
 }
 
 /// A unit of work for each job?
@@ -179,6 +179,26 @@ fn falling() -> Vec<Claim> {
                 ..about(runtime, "panic/detached", Pinned, runtime)
             })
             .collect(),
+    }]
+}
+
+/// What follows a unit of work.
+fn following() -> Vec<Claim> {
+    let runtimes = ["tokio-ct", "tokio-mt", "async-std", "smol-local", "smol-mt", "mini-local", "mini-mt"];
+    let share = |label: &str, metric: &str, runtime: &str| Leg {
+        metric: metric.to_owned(),
+        ..about(&format!("{label}, {runtime}"), "context", Pinned, runtime)
+    };
+    let locals = runtimes.map(|runtime| at_least(0.5, share("thread-local", "local_mixed", runtime)));
+    let variables = runtimes.map(|runtime| Leg { at_most: Some(0.0), ..share("variable", "variable_mixed", runtime) });
+    let born = runtimes.map(|runtime| Leg { at_most: Some(0.0), ..share("spawned without", "variable_lost", runtime) });
+    vec![Claim {
+        id: "context-variables".to_owned(),
+        text: "tasks that take turns find one another's values in a thread-local, and each its own in a context variable".to_owned(),
+        source: "study notes; PEP 567".to_owned(),
+        note: "shares of 50 tasks on one core: of those that found another's number, and of those that were not born with their maker's"
+            .to_owned(),
+        legs: [locals, variables, born].concat(),
     }]
 }
 

@@ -96,6 +96,7 @@ pub fn vectors() -> Vec<Vector> {
         vector("fairness/pipe", &[("spin_ms", 3), ("due_ms", 1), ("times", 2)], 1, mix(SEED, 1)),
         vector("panic/joined", &[], 1, mix(SEED, 1)),
         vector("panic/detached", &[], 1, mix(SEED, 1)),
+        vector("context", &[("units", 5), ("turns", 3)], 1, mix(SEED, 1)),
         vector("cancel/pending", &[("n", 40)], 40, mixed(40)),
         vector("cancel/shutdown", &[("stuck_ms", 2)], 1, mix(SEED, 1)),
         vector("memory/pending", &[("n", 50)], 50, mix(SEED, 1)),

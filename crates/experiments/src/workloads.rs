@@ -483,6 +483,14 @@ fn robustness() -> Vec<Experiment> {
             ..BEHAVIOUR
         },
         Experiment {
+            workload: "context",
+            summary: "units take turns: which share finds another's number in a thread-local, which in a context variable",
+            operation: "case",
+            metric: "variable_mixed",
+            params: &[("units", 50), ("turns", 20)],
+            ..BEHAVIOUR
+        },
+        Experiment {
             workload: "cancel/pending",
             summary: "units that wait are ended, to the last destructor",
             params: &[("n", 1_000)],

@@ -24,8 +24,8 @@
 //!    whoever has that snapshot to itself.
 //! 2. Every node that a block's slots point to is owned by that block or by one of its parents, which it keeps alive.
 //! 3. A node's generation belongs to one [`Key<T>`](crate::id::Key) and thereby to one `T`; no two keys ever have the same.
-//! 4. A reference into the current context that code of others may see is announced by a [`Borrow`]. Who takes the block away from the thread
-//!    meanwhile leaves a count of it with the borrow.
+//! 4. Who shows a reference into the current context to code of others keeps a reference to its block meanwhile; or, if that code is no more
+//!    than a `Clone`, announces it by a [`Glance`], with which whoever takes the block away from the thread leaves a count.
 //! 5. Code of others (destructors, `Clone`, `Debug`, closures) runs only while thread and blocks are in order: it may do with this crate
 //!    whatever it likes, and it may panic.
 
@@ -380,8 +380,14 @@ unsafe impl Sync for Snapshot {}
 /// What had to make way for a value.
 pub(crate) struct Replaced {
     pub(crate) old: Option<Value>,
-    /// The block that was the context before. To drop it may run destructors.
-    _displaced: Option<Snapshot>,
+    #[expect(dead_code, reason = "the block that was the context before: to drop it may run destructors")]
+    displaced: Option<Snapshot>,
+}
+
+impl Replaced {
+    const fn new(old: Option<Value>, displaced: Option<Snapshot>) -> Self {
+        Self { old, displaced }
+    }
 }
 
 impl Snapshot {
@@ -469,7 +475,7 @@ impl Snapshot {
     /// Puts a value in the place of another, or of none. `self` is in order before destructors run: those of what is returned.
     pub(crate) fn replace(&mut self, id: u32, new: Option<Value>, is_selective: bool) -> Replaced {
         if new.is_none() && self.find(id).is_none() {
-            return Replaced { old: None, _displaced: None };
+            return Replaced::new(None, None);
         }
         self.make_room(id);
         let is_slot = id < FLAT;
@@ -492,7 +498,7 @@ impl Snapshot {
         // SAFETY: as above.
         let block = unsafe { &mut *self.block() };
         if !is_slot {
-            return Replaced { old: block.far.replace(id, new), _displaced: displaced };
+            return Replaced::new(block.far.replace(id, new), displaced);
         }
         let was_owned = block.owned.has(id);
         block.owned.put(id, new.is_some());
@@ -502,7 +508,7 @@ impl Snapshot {
             let old = slot.replace(new.map(|value| ManuallyDrop::new(value).0));
             old.map(|node| if was_owned { Value(node) } else { Value::clone(&ManuallyDrop::new(Value(node))) })
         };
-        Replaced { old, _displaced: displaced }
+        Replaced::new(old, displaced)
     }
 
     /// The variable's slot, if nobody shares the block, and the slot's value belongs to it.
@@ -723,7 +729,7 @@ struct Thread {
     head: Cell<NonNull<Head>>,
     names: ContextIds,
     /// The latest one.
-    borrows: Cell<*const Borrow>,
+    glances: Cell<*const Glance>,
     doomed: Cell<*mut Block>,
     is_burying: Cell<bool>,
 }
@@ -733,7 +739,7 @@ per_thread! {
         Thread {
             head: Cell::new(EMPTY),
             names: ContextIds::new(),
-            borrows: Cell::new(ptr::null()),
+            glances: Cell::new(ptr::null()),
             doomed: Cell::new(ptr::null_mut()),
             is_burying: Cell::new(false),
         }
@@ -775,8 +781,8 @@ impl Thread {
     fn replace(&self, id: u32, new: Option<Value>, is_selective: bool) -> Replaced {
         // The threads of models destroy all their variables, also those without a destructor, in whatever order.
         let is_late = cfg!(not(any(loom, shuttle))) && KEEPER.try_with(|_| ()).is_err();
-        if !self.borrows.get().is_null() {
-            self.keep_borrowed();
+        if !self.glances.get().is_null() {
+            self.keep_glanced_at();
         }
         let mut snapshot = self.snapshot();
         let replaced = snapshot.replace(id, new, is_selective);
@@ -785,22 +791,24 @@ impl Thread {
         }
         if is_late && snapshot.iter().next().is_none() {
             // Nobody comes to drop it any more.
-            drop(ManuallyDrop::into_inner(mem::replace(&mut snapshot, ManuallyDrop::new(Snapshot::EMPTY))));
+            self.head.set(EMPTY);
+            drop(ManuallyDrop::into_inner(snapshot));
+            return replaced;
         }
         self.head.set(snapshot.0);
         replaced
     }
 
-    /// Gives a reference of its own to each borrow that looks into the block that is about to change.
+    /// Gives a reference of its own to each glance at the block that is about to change.
     #[cold]
-    fn keep_borrowed(&self) {
-        let mut next = self.borrows.get();
-        // SAFETY: borrows are in the list while they live, and its links lead to live ones.
-        while let Some(borrow) = unsafe { next.as_ref() } {
-            if borrow.head == self.snapshot().at() && !borrow.owns.replace(true) {
+    fn keep_glanced_at(&self) {
+        let mut next = self.glances.get();
+        // SAFETY: glances are in the row while they live, and its links lead to live ones.
+        while let Some(glance) = unsafe { next.as_ref() } {
+            if glance.head == self.snapshot().at() && !glance.owns.replace(true) {
                 mem::forget(Snapshot::clone(&self.snapshot()));
             }
-            next = borrow.before.get();
+            next = glance.before;
         }
     }
 
@@ -860,49 +868,21 @@ impl Drop for Taken {
     }
 }
 
-/// A reference into the thread's block, on the stack of whoever looks at it.
-///
-/// Stacks need not be left in the order in which they were entered, where coroutines switch them: so these are linked both ways.
-struct Borrow {
+/// A look into the thread's block that is too short to be worth counting: while a `Clone` runs. On the stack, in a row.
+struct Glance {
     head: NonNull<Head>,
     /// Whether it has a reference to the block of its own.
     owns: Cell<bool>,
-    before: Cell<*const Self>,
-    after: Cell<*const Self>,
+    before: *const Self,
 }
 
-impl Borrow {
-    #[inline]
-    const fn new(head: NonNull<Head>) -> Self {
-        Self { head, owns: Cell::new(false), before: Cell::new(ptr::null()), after: Cell::new(ptr::null()) }
-    }
-
-    /// It must not be moved from here on until it is dropped, and is not: `read` has it in a variable that nobody else sees.
-    #[inline]
-    fn announce(&self, thread: &Thread) {
-        self.before.set(thread.borrows.replace(self));
-        // SAFETY: what is in the list lives.
-        if let Some(before) = unsafe { self.before.get().as_ref() } {
-            before.after.set(self);
-        }
-    }
-}
-
-impl Drop for Borrow {
+impl Drop for Glance {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: what is in the list lives; a reference that was left with us is ours.
-        unsafe {
-            match self.after.get().as_ref() {
-                Some(after) => after.before.set(self.before.get()),
-                None => THREAD.with(|thread| thread.borrows.set(self.before.get())),
-            }
-            if let Some(before) = self.before.get().as_ref() {
-                before.after.set(self.after.get());
-            }
-            if self.owns.get() {
-                drop(Snapshot(self.head));
-            }
+        // SAFETY: it stays here.
+        unsafe { Thread::here() }.glances.set(self.before);
+        if self.owns.get() {
+            drop(Snapshot(self.head));
         }
     }
 }
@@ -937,16 +917,31 @@ unsafe fn find_far(head: NonNull<Head>, id: u32) -> Option<NonNull<Header>> {
     Some(unsafe { &(*head.cast::<Block>().as_ptr()).far }.get(id)?.0)
 }
 
-/// Shows the variable's value in the current context.
+/// Shows the variable's value in the current context, which is kept as it is meanwhile.
 #[inline]
 pub(crate) fn read<T: Send + Sync + 'static, R>(key: &Key<T>, access: impl FnOnce(Option<&T>) -> R) -> R {
     // SAFETY: it stays here.
+    let snapshot = unsafe { Thread::here() }.snapshot();
+    // SAFETY: the thread's block lives; then `kept` sees to it that it does, and is not changed, until `access` has ended.
+    let Some(value) = (unsafe { find(snapshot.at(), key) }) else { return access(None) };
+    let _kept = Snapshot::clone(&snapshot);
+    // SAFETY: as above.
+    access(Some(unsafe { value.as_ref() }))
+}
+
+/// The same without the locked instructions that it takes to keep the context, for a `T` whose `Clone` is all that `access` calls.
+///
+/// Whatever that does with variables is seen to. What it must not do is to leave the thread to another stack from which the context is
+/// left, as no `Clone` does.
+#[inline]
+pub(crate) fn glance<T: Send + Sync + 'static, R>(key: &Key<T>, access: impl FnOnce(Option<&T>) -> R) -> R {
+    // SAFETY: it stays here.
     let thread = unsafe { Thread::here() };
     let head = untagged(thread.head.get());
-    // SAFETY: the thread's block lives, and `borrow` sees to it that it does until `access` has ended, whatever that does.
+    // SAFETY: the thread's block lives, and `glance` sees to it that it does until `access` has ended.
     let Some(value) = (unsafe { find(head, key) }) else { return access(None) };
-    let borrow = Borrow::new(head);
-    borrow.announce(thread);
+    let glance = Glance { head, owns: Cell::new(false), before: thread.glances.get() };
+    thread.glances.set(&raw const glance);
     // SAFETY: as above.
     access(Some(unsafe { value.as_ref() }))
 }
@@ -957,14 +952,16 @@ pub(crate) fn set(id: u32, new: Option<Value>, is_selective: bool) -> (Replaced,
     // SAFETY: it stays here.
     let thread = unsafe { Thread::here() };
     let mut snapshot = thread.snapshot();
-    if thread.borrows.get().is_null()
+    if thread.glances.get().is_null()
         && snapshot.is_named()
+        && snapshot.is_selective() >= is_selective
         && let Some(slot) = snapshot.own_slot(id)
         && let Some(new) = new
     {
-        // Nobody shares the block or looks into it, and the variable has a value there already, which is its own.
+        // Nobody shares the block or looks into it, and there is a value already, which is its own: the variable's, or that of one
+        // that had its number before.
         let old = slot.replace(ManuallyDrop::new(new).0);
-        return (Replaced { old: Some(Value(old)), _displaced: None }, snapshot.name());
+        return (Replaced::new(Some(Value(old)), None), snapshot.name());
     }
     (thread.replace(id, new, is_selective), thread.snapshot().name())
 }

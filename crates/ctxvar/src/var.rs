@@ -2,6 +2,7 @@
 
 use std::any::type_name;
 use std::fmt::{self, Debug};
+use std::mem::needs_drop;
 
 use crate::id::{Key, const_fn};
 use crate::print;
@@ -168,11 +169,13 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
     where
         T: Clone,
     {
-        #[allow(
-            clippy::redundant_closure_for_method_calls,
-            reason = "the method is not general enough for the compiler"
-        )]
-        self.with(|value| value.cloned())
+        let clone = |value: Option<&T>| match value {
+            // Two calls, for the compiler to make two paths of.
+            Some(value) => Some(value.clone()),
+            None => self.default.clone(),
+        };
+        // Beside the clone of what has a destructor, to keep the context costs little.
+        if needs_drop::<T>() { raw::read(&self.key, clone) } else { raw::glance(&self.key, clone) }
     }
 
     /// Shows the value in the current context, or the default, or `None`, without cloning it.
@@ -181,7 +184,6 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
     #[inline]
     pub fn with<R>(&self, access: impl FnOnce(Option<&T>) -> R) -> R {
         raw::read(&self.key, |value| match value {
-            // Two calls, for the compiler to make two paths of.
             Some(value) => access(Some(value)),
             None => access(self.default.as_ref()),
         })

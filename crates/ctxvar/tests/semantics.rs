@@ -345,6 +345,20 @@ fn a_dropped_variable_leaves_its_number_to_the_next_but_not_its_value() {
 }
 
 #[test]
+fn a_dropped_variable_leaves_no_policy_to_the_next() {
+    alone(|| {
+        let open: ContextVar<u32> = ContextVar::new("open");
+        open.set(1);
+        drop(open);
+        // With the same number, whose slot has a value of the former.
+        let secret: ContextVar<u32> = ContextVar::new("secret").inherit(Inherit::Never);
+        secret.set(2);
+        assert_eq!(Context::capture().get(&secret), None);
+        assert_eq!(Context::current().get(&secret), Some(&2));
+    });
+}
+
+#[test]
 fn values_are_dropped_when_the_last_who_can_see_them_is_gone() {
     alone(|| {
         let alive = Arc::new(());

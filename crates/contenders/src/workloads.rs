@@ -100,8 +100,8 @@ fn each<F: Family>(visit: Visit<'_>) {
     visit(blocked_loop::BlockedLoop::NAMES, F::offer::<blocked_loop::BlockedLoop>);
     visit(fairness::Fairness::NAMES, F::offer::<fairness::Fairness>);
     visit(panics::Panic::NAMES, F::offer::<panics::Panic>);
-    visit(cancel::Cancel::NAMES, F::offer::<cancel::Cancel>);
     visit(context::Follows::NAMES, F::offer::<context::Follows>);
+    visit(cancel::Cancel::NAMES, F::offer::<cancel::Cancel>);
     visit(memory::Memory::NAMES, F::offer::<memory::Memory>);
     visit(fork_join::ForkJoin::NAMES, F::offer::<fork_join::ForkJoin>);
     visit(oversubscription::Oversubscription::NAMES, F::offer::<oversubscription::Oversubscription>);

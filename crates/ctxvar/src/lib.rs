@@ -36,7 +36,8 @@
 //!
 //! # The one rule
 //! A task has a context of its own if it was given one: by one of the ways to spawn above. What is spawned bare runs in whatever context
-//! the thread is in, which between tasks is the thread's own. Clippy finds bare spawns ([`docs::patterns`] has the list to copy).
+//! the thread is in, which between tasks is the thread's own: what it sets there, the next bare task finds. Clippy finds bare spawns
+//! ([`docs::patterns`] has the list to copy).
 //! The branches of one `join!` or `select!` are one task, and share its context.
 //!
 //! # Why this and not …

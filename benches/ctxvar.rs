@@ -2,7 +2,7 @@
 //!
 //!     cargo bench --package benches --bench ctxvar
 //!
-//! Takes about two minutes; nothing else should run meanwhile. CPython takes part where there is a `python3`. How many instructions an
+//! Takes about two minutes; nothing else should run meanwhile. `CPython` takes part where there is a `python3`. How many instructions an
 //! operation executes does not depend on the machine's mood and is counted elsewhere: `crates/ctxvar/tests/instructions.rs`.
 #![allow(clippy::print_stdout, reason = "it prints its result")]
 
@@ -87,7 +87,7 @@ impl Table {
         );
     }
 
-    fn just(&self, what: &str, comparison: &Comparison, contender: &str) {
+    fn just(what: &str, comparison: &Comparison, contender: &str) {
         let estimate = median(&rounds_of(comparison, contender)).unwrap_or(f64::NAN);
         println!("{what:<72} {estimate:>7.2} ns");
     }
@@ -106,6 +106,7 @@ fn context_of(variables: usize) -> Context {
 
 fn get(table: &Table) {
     let mut context = context_of(10);
+    let _attached = Otel::current().with_value(Number::<5>(7)).attach();
     context.run(|| {
         let comparison = table
             .compare("get")
@@ -116,12 +117,12 @@ fn get(table: &Table) {
             })
             .run()
             .expect("three contenders");
-        table.just("get of a number, ctxvar (with the loop)", &comparison, "ctxvar");
-        table.just("get of a number, opentelemetry's map_current (with the loop)", &comparison, "opentelemetry");
+        Table::just("get of a number, ctxvar (with the loop)", &comparison, "ctxvar");
+        Table::just("get of a number, opentelemetry's map_current (with the loop)", &comparison, "opentelemetry");
     });
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Number<const N: usize>(u64);
 
 /// Never ready.
@@ -141,7 +142,7 @@ fn poll(table: &Table) {
         .contender("tokio", poll(Box::pin(OF_TOKIO.scope(7, for_ever()))))
         .run()
         .expect("four contenders");
-    table.just("a bare poll", &comparison, "bare");
+    Table::just("a bare poll", &comparison, "bare");
     for contender in ["ctxvar, 1", "ctxvar, 100"] {
         table.bar(
             &format!("poll, {contender} variables: over the bare one"),
@@ -180,6 +181,19 @@ fn snapshot(table: &Table) {
 
 fn set(table: &Table) {
     let mut numbers = context_of(10);
+    // It keeps a value a type.
+    let theirs = Otel::new()
+        .with_value(Number::<0>(0))
+        .with_value(Number::<1>(0))
+        .with_value(Number::<2>(0))
+        .with_value(Number::<3>(0))
+        .with_value(Number::<4>(0))
+        .with_value(Number::<5>(0))
+        .with_value(Number::<6>(0))
+        .with_value(Number::<7>(0))
+        .with_value(Number::<8>(0))
+        .with_value(Number::<9>(0));
+    let _attached = theirs.attach();
     let mut next = 0;
     let comparison = numbers.run(|| {
         table
@@ -200,7 +214,7 @@ fn set(table: &Table) {
     table.bar("set in place, one of 10 numbers", "ns", 20.0, &comparison, &["in place"], |f| f[0]);
     table.bar("snapshot, set, drop: one of 10 numbers", "ns", 45.0, &comparison, &["shared"], |f| f[0]);
     table.bar(
-        "the same beside opentelemetry's attach of one more value",
+        "the same beside opentelemetry's attach of one more of 10 values",
         "times",
         0.35,
         &comparison,
@@ -247,7 +261,7 @@ fn spawn(table: &Table) {
             .run()
             .expect("two contenders")
     });
-    table.just("tokio's spawn, yield and join", &comparison, "bare");
+    Table::just("tokio's spawn, yield and join", &comparison, "bare");
     table.bar(
         "tokio's spawn, yield and join, wrapped beside bare",
         "times",

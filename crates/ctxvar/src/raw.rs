@@ -268,6 +268,7 @@ type Slot = Option<NonNull<Header>>;
 
 impl Block {
     /// Owns nothing, and has one reference.
+    #[inline]
     fn new(head: Head) -> Self {
         Self {
             head,
@@ -344,8 +345,14 @@ fn layout(len: u32) -> Layout {
     Layout::new::<Block>().extend(slots).expect("a small block").0.pad_to_align()
 }
 
+#[inline]
 fn allocate(block: Block) -> NonNull<Head> {
     let layout = layout(block.head.len);
+    if let Some(place) = THREAD.with(|thread| thread.take_spare(block.head.len)) {
+        // SAFETY: a block's memory, for as many slots, that nobody uses.
+        unsafe { place.write(block) };
+        return place.cast();
+    }
     // SAFETY: the layout isn't empty.
     let Some(place) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
     let place = place.cast::<Block>();
@@ -467,6 +474,7 @@ impl Snapshot {
         self.head().is_selective
     }
 
+    #[inline]
     fn is_unique(&self) -> bool {
         // SAFETY: a live block. What the others did with it before they let go of it happened before.
         !self.is_empty_block() && unsafe { (*self.block()).count.load(Acquire) } == 1
@@ -649,13 +657,16 @@ impl Snapshot {
     }
 }
 
-/// Gives a block's memory back. Nothing in there is dropped.
+/// Gives a block's memory back, or keeps it for the next one. Nothing in there is dropped.
 ///
 /// # Safety
 /// Nobody uses the block any more.
 unsafe fn free(block: *mut Block) {
-    // SAFETY: allocated with that layout; its number of slots never changes.
-    unsafe { dealloc(block.cast(), layout((*block).head.len)) }
+    if let Some(block) = NonNull::new(THREAD.with(|thread| thread.keep_spare(block))) {
+        let block = block.as_ptr();
+        // SAFETY: allocated with that layout; its number of slots never changes.
+        unsafe { dealloc(block.cast(), layout((*block).head.len)) }
+    }
 }
 
 impl Clone for Snapshot {
@@ -732,6 +743,10 @@ struct Thread {
     glances: Cell<*const Glance>,
     doomed: Cell<*mut Block>,
     is_burying: Cell<bool>,
+    /// Memory of the block that was freed last: where a context is copied again and again, each copy frees the one before the last.
+    spare: Cell<*mut Block>,
+    /// Whether there is a [`Keeper`], who will free it.
+    has_keeper: Cell<bool>,
 }
 
 per_thread! {
@@ -742,6 +757,8 @@ per_thread! {
             glances: Cell::new(ptr::null()),
             doomed: Cell::new(ptr::null_mut()),
             is_burying: Cell::new(false),
+            spare: Cell::new(ptr::null_mut()),
+            has_keeper: Cell::new(false),
         }
     };
     /// Drops the thread's values when it ends.
@@ -755,6 +772,14 @@ impl Drop for Keeper {
         // A destructor may set variables again. POSIX, too, goes round four times and leaves it at that.
         for _ in 0..4 {
             drop(THREAD.with(|thread| Snapshot(thread.head.replace(EMPTY))));
+        }
+        let spare = THREAD.with(|thread| {
+            thread.has_keeper.set(false);
+            thread.spare.replace(ptr::null_mut())
+        });
+        if !spare.is_null() {
+            // SAFETY: memory that nobody uses; it is not kept again.
+            unsafe { free(spare) };
         }
     }
 }
@@ -771,6 +796,26 @@ impl Thread {
         unsafe { &*here }
     }
 
+    /// Memory for a block of so many slots.
+    #[inline]
+    fn take_spare(&self, len: u32) -> Option<NonNull<Block>> {
+        let spare = NonNull::new(self.spare.get())?;
+        // SAFETY: a block's memory, whose head is as it was.
+        if unsafe { (*spare.as_ptr()).head.len } != len {
+            return None;
+        }
+        self.spare.set(ptr::null_mut());
+        Some(spare)
+    }
+
+    /// Keeps a block's memory in the place of another's, which is returned; null if there is none.
+    #[inline]
+    fn keep_spare(&self, block: *mut Block) -> *mut Block {
+        // Checkers of memory, which look at builds of this kind, are to see what is used too late.
+        let keeps = self.has_keeper.get() && !cfg!(debug_assertions);
+        if keeps { self.spare.replace(block) } else { block }
+    }
+
     /// The thread's snapshot, to be used while no code of others can run; it stays the thread's.
     #[inline]
     fn snapshot(&self) -> ManuallyDrop<Snapshot> {
@@ -780,7 +825,9 @@ impl Thread {
     #[inline(never)]
     fn replace(&self, id: u32, new: Option<Value>, is_selective: bool) -> Replaced {
         // The threads of models destroy all their variables, also those without a destructor, in whatever order.
-        let is_late = cfg!(not(any(loom, shuttle))) && KEEPER.try_with(|_| ()).is_err();
+        let is_late = cfg!(not(any(loom, shuttle)))
+            && !self.has_keeper.get()
+            && KEEPER.try_with(|_| self.has_keeper.set(true)).is_err();
         if !self.glances.get().is_null() {
             self.keep_glanced_at();
         }

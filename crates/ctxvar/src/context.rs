@@ -8,7 +8,8 @@ use crate::var::ContextVar;
 
 /// The values of all variables that are set in one flow of work.
 ///
-/// To take one, to clone it and to drop it cost one atomic operation each, however many variables there are. It may go to other threads.
+/// To take one, to clone it and to drop it cost one atomic operation each, however many variables there are; to [`capture`](Self::capture) one
+/// takes longer where some of them are not simply inherited. It may go to other threads.
 ///
 /// ```
 /// use ctxvar::{Context, ContextVar};
@@ -85,14 +86,14 @@ impl Context {
         insert(&mut self.snapshot, variable, value);
     }
 
-    /// Every value that is set, with its variable's name, in the order in which the variables were first set.
+    /// Every value that is set, with its variable's name, in no particular order.
     ///
     /// A variable that was dropped is still listed, until its number is used again.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &dyn Any)> {
         self.snapshot.iter().map(|(_, value)| (value.name(), value.any()))
     }
 
-    /// How many variables are set.
+    /// How many variables are set. It counts them.
     pub fn len(&self) -> usize {
         self.snapshot.iter().count()
     }
@@ -121,12 +122,19 @@ pub(crate) fn insert<T: Send + Sync + 'static>(snapshot: &mut Snapshot, variable
 #[cold]
 fn heir(parent: &Snapshot) -> Snapshot {
     let mut child = parent.clone();
+    let mut has_forks = false;
     for (id, value) in parent.iter() {
         match value.heir() {
             Heir::Same => {}
             Heir::Nothing => drop(child.replace(id, None, true)),
-            Heir::Fork(fork) => drop(child.replace(id, Some(fork), true)),
+            Heir::Fork(fork) => {
+                has_forks = true;
+                drop(child.replace(id, Some(fork), true));
+            }
         }
+    }
+    if !has_forks {
+        child.is_plain();
     }
     child
 }

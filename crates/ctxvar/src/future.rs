@@ -43,6 +43,9 @@ pub trait ContextExt: Sized {
     /// In an exact copy of the current context, but for this variable: for what is awaited in place, as
     /// [`scope`](ContextVar::scope) is for what is called.
     ///
+    /// What is to be spawned needs a child's context, or it takes along what is not to be inherited:
+    /// `spawn(future.in_context().with_var(..))`. For of contexts one around the other the innermost counts.
+    ///
     /// ```
     /// # use ctxvar::{ContextExt, ContextVar};
     /// # futures::executor::block_on(async {

@@ -50,6 +50,9 @@ pub(crate) const FLAT: u32 = 128;
 /// So many blocks are kept alive by one another at most.
 const DEEPEST: u8 = 16;
 
+/// Destructors of values drop contexts, whose values' destructors drop contexts, so many deep at most.
+const MOST_BURIALS: u32 = 16;
+
 /// More references than that are a leak that is about to become an overflow.
 const MOST: usize = isize::MAX as usize;
 
@@ -474,6 +477,14 @@ impl Snapshot {
         self.head().is_selective
     }
 
+    /// Nothing is kept from children any more, nor forked: it needn't be looked at again.
+    pub(crate) fn is_plain(&mut self) {
+        if self.is_unique() {
+            // SAFETY: ours alone.
+            unsafe { (*self.block()).head.is_selective = false };
+        }
+    }
+
     #[inline]
     fn is_unique(&self) -> bool {
         // SAFETY: a live block. What the others did with it before they let go of it happened before.
@@ -496,10 +507,10 @@ impl Snapshot {
         };
         // What is borrowed stays with the parent, where it lives on; fatal for what waits to be dropped.
         let would_linger = is_borrowed && self.find(id).is_some_and(Value::needs_drop);
-        let displaced = if would_linger {
-            self.part(id).or_else(|| self.own_all())
-        } else if self.head().depth >= DEEPEST {
+        let displaced = if self.head().depth >= DEEPEST {
             self.own_all()
+        } else if would_linger {
+            self.part(id).or_else(|| self.own_all())
         } else {
             None
         };
@@ -593,8 +604,10 @@ impl Snapshot {
                     (*old).parent = between.as_ptr();
                 }
                 block.parent = (*old).parent;
+                block.head.depth = 0;
                 if let Some(next) = NonNull::new(block.parent.cast_mut()) {
                     count_up(&(*next.cast::<Block>().as_ptr()).count);
+                    block.head.depth = next.as_ref().depth + 1;
                 }
             }
             (*old).parting.store(0, Release);
@@ -692,13 +705,15 @@ impl Drop for Snapshot {
 
 /// Drops what a block owns, and the parents that it was the last to hold.
 ///
-/// What is dropped may hold contexts itself, of values that hold contexts: those get in line, so that no chain is too deep for the stack.
+/// What is dropped may hold contexts itself, of values that hold contexts. From some depth on those get in line, so that no chain is too
+/// deep for the stack; above it a destructor finds dropped what it dropped.
 #[cold]
 fn bury(block: *mut Block) {
     THREAD.with(|thread| {
         // SAFETY: nobody but us uses the block.
         unsafe { (*block).next = thread.doomed.replace(block) };
-        if !thread.is_burying.replace(true) {
+        if thread.burials.get() < MOST_BURIALS {
+            thread.burials.set(thread.burials.get() + 1);
             thread.bury_all();
         }
     });
@@ -742,7 +757,8 @@ struct Thread {
     /// The latest one.
     glances: Cell<*const Glance>,
     doomed: Cell<*mut Block>,
-    is_burying: Cell<bool>,
+    /// How many blocks are being dropped, each by a destructor of the one before.
+    burials: Cell<u32>,
     /// Memory of the block that was freed last: where a context is copied again and again, each copy frees the one before the last.
     spare: Cell<*mut Block>,
     /// Whether there is a [`Keeper`], who will free it.
@@ -756,7 +772,7 @@ per_thread! {
             names: ContextIds::new(),
             glances: Cell::new(ptr::null()),
             doomed: Cell::new(ptr::null_mut()),
-            is_burying: Cell::new(false),
+            burials: Cell::new(0),
             spare: Cell::new(ptr::null_mut()),
             has_keeper: Cell::new(false),
         }
@@ -879,7 +895,7 @@ impl Thread {
             }
             mem::forget(rest);
         }
-        self.is_burying.set(false);
+        self.burials.set(self.burials.get() - 1);
     }
 }
 

@@ -1,6 +1,7 @@
 //! [rayon](https://docs.rs/rayon)'s ways to spawn and to join, each as children of the current context.
 //!
-//! A parallel iterator calls one closure many times, on any thread of the pool. It needs a copy of the context for each call:
+//! A parallel iterator calls one closure many times, on any thread of the pool. It needs a copy of the context for each call, or what one
+//! item sets the next one finds:
 //!
 //! ```
 //! use ctxvar::{Context, ContextVar};
@@ -12,7 +13,7 @@
 //! let context = Context::capture();
 //! let products: Vec<u64> = (1..=4_u64)
 //!     .into_par_iter()
-//!     .map_init(|| context.clone(), |context, x| context.run(|| x * FACTOR.get()))
+//!     .map(|x| context.clone().run(|| x * FACTOR.get()))
 //!     .collect();
 //! assert_eq!(products, [3, 6, 9, 12]);
 //! ```
@@ -27,7 +28,7 @@ pub fn spawn(work: impl FnOnce() + Send + 'static) {
     ::rayon::spawn(in_context(work));
 }
 
-/// `rayon::join`, both as children of the current context.
+/// `rayon::join`, both as children of the current context: they may run at once, so what is not to be inherited is not there.
 ///
 /// ```
 /// use ctxvar::ContextVar;

@@ -65,7 +65,10 @@ impl<'v, T: Send + Sync + 'static> Token<'v, T> {
         if raw::current_name() != self.context {
             return Err(ResetError(self));
         }
-        self.variable.put(self.old);
+        // What a variable that was dropped had left in the slot is not to come back.
+        let (old, stale) = if self.old().is_some() { (self.old, None) } else { (None, self.old) };
+        self.variable.put(old);
+        drop(stale);
         Ok(())
     }
 
@@ -90,6 +93,11 @@ impl<T> Debug for Token<'_, T> {
 pub struct ResetError<'v, T: 'static>(Token<'v, T>);
 
 impl<'v, T> ResetError<'v, T> {
+    /// Which variable was to be reset.
+    pub const fn variable(&self) -> &'v ContextVar<T> {
+        self.0.variable
+    }
+
     /// The token, still good in the context that it came from.
     pub fn into_token(self) -> Token<'v, T> {
         self.0
@@ -131,7 +139,8 @@ impl<T: Send + Sync + 'static> Error for ResetError<'_, T> {}
 /// });
 /// ```
 ///
-/// Dropped in another context than the one it was made in, it changes nothing.
+/// Dropped in another context than the one it was made in, it changes nothing. Guards of one variable are to be dropped in the reverse of
+/// the order in which they were made, as the compiler does with local variables: each brings back what it found.
 #[must_use = "dropped at once, it takes the value back at once"]
 pub struct Guard<'v, T: Send + Sync + 'static> {
     token: Option<Token<'v, T>>,

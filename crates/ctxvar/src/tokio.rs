@@ -2,7 +2,8 @@
 
 use std::ops::{Deref, DerefMut};
 
-use ::tokio::task;
+use ::tokio::runtime::Handle;
+use ::tokio::task::{self, LocalSet};
 pub use ::tokio::task::{AbortHandle, JoinError, JoinHandle};
 
 use crate::{ContextExt, in_context};
@@ -79,6 +80,18 @@ impl<T: Send + 'static> JoinSet<T> {
         self.0.spawn_blocking(in_context(work))
     }
 
+    /// Spawns a task of the set on that runtime.
+    #[track_caller]
+    pub fn spawn_on(&mut self, future: impl Future<Output = T> + Send + 'static, handle: &Handle) -> AbortHandle {
+        self.0.spawn_on(future.in_context(), handle)
+    }
+
+    /// Runs a closure that blocks on that runtime, as a task of the set.
+    #[track_caller]
+    pub fn spawn_blocking_on(&mut self, work: impl FnOnce() -> T + Send + 'static, handle: &Handle) -> AbortHandle {
+        self.0.spawn_blocking_on(in_context(work), handle)
+    }
+
     /// All results, in the order in which the tasks ended.
     ///
     /// # Panics
@@ -96,6 +109,12 @@ impl<T: 'static> JoinSet<T> {
     #[track_caller]
     pub fn spawn_local(&mut self, future: impl Future<Output = T> + 'static) -> AbortHandle {
         self.0.spawn_local(future.in_context())
+    }
+
+    /// Spawns a task of the set on that `LocalSet`.
+    #[track_caller]
+    pub fn spawn_local_on(&mut self, future: impl Future<Output = T> + 'static, local_set: &LocalSet) -> AbortHandle {
+        self.0.spawn_local_on(future.in_context(), local_set)
     }
 }
 

@@ -11,7 +11,8 @@ use crate::token::{Guard, Token};
 
 /// A variable whose value depends on the context in which it is read.
 ///
-/// Usually a `static`. It may be a field or a local variable, too: then its number is used again once it is dropped.
+/// Usually a `static` (not a `const`, of which every use is a variable of its own). It may be a field or a local variable, too: then
+/// its number is used again once it is dropped.
 ///
 /// ```
 /// use ctxvar::ContextVar;
@@ -132,13 +133,20 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
     }
 
     /// Lets [`Context`](crate::Context)'s `Debug` print the variable's values. Those of common types (numbers, strings, times, addresses)
-    /// it prints anyway; of others it gives the type.
+    /// it prints anyway, unless they are [`hidden`](Self::hidden); of others it gives the type.
     #[must_use]
     pub const fn debug(mut self) -> Self
     where
         T: Debug,
     {
         self.about.debug = Some(T::fmt);
+        self
+    }
+
+    /// Keeps the variable's values out of what [`Context`](crate::Context)'s `Debug` prints: of a password, say.
+    #[must_use]
+    pub const fn hidden(mut self) -> Self {
+        self.about.debug = Some(|_, f| f.write_str("<hidden>"));
         self
     }
 
@@ -229,12 +237,12 @@ impl<T: Send + Sync + 'static> ContextVar<T> {
         Value::new(&self.key, self.about, value)
     }
 
-    /// Puts a value in the place of the current one, which it returns, with the number of the context.
+    /// Puts a value in the place of the current one, which it returns, with the name of the context. What it returns may be what a variable
+    /// that was dropped has left in our slot.
     #[inline]
     pub(crate) fn put(&self, value: Option<Value>) -> (Option<Value>, u64) {
         let (replaced, context) = raw::set(self.key.register(), value, self.is_selective());
-        // What another variable left in our slot is not to come back.
-        (replaced.old.filter(|old| old.get(&self.key).is_some()), context)
+        (replaced.old, context)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a thread can do with variables and contexts: what PEP 567 promises, and where it ends.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -133,6 +134,7 @@ fn debug_prints_names_and_values() {
     static SHOWN: ContextVar<Shown> = ContextVar::new("shown").debug();
     static SECRET: ContextVar<Secret> = ContextVar::new("secret");
     static WAIT: ContextVar<Duration> = ContextVar::new("wait");
+    static PASSWORD: ContextVar<String> = ContextVar::new("password").hidden();
 
     let one = |set: &dyn Fn()| {
         let mut context = Context::new();
@@ -142,6 +144,7 @@ fn debug_prints_names_and_values() {
     assert_eq!(one(&|| drop(NAME.set("ada".to_owned()))), r#"Context {"name": "ada"}"#);
     assert_eq!(one(&|| drop(NUMBER.set(3))), r#"Context {"number": 3}"#);
     assert_eq!(one(&|| drop(WAIT.set(Duration::from_millis(5)))), r#"Context {"wait": 5ms}"#);
+    assert_eq!(one(&|| drop(PASSWORD.set("ada".to_owned()))), r#"Context {"password": <hidden>}"#);
     assert_eq!(one(&|| drop(SHOWN.set(Shown))), r#"Context {"shown": Shown}"#);
     let secret = one(&|| drop(SECRET.set(Secret)));
     assert!(secret.starts_with(r#"Context {"secret": <"#) && secret.contains("Secret"), "{secret}");
@@ -369,6 +372,67 @@ fn values_are_dropped_when_the_last_who_can_see_them_is_gone() {
         assert_eq!(Arc::strong_count(&alive), 2);
         drop(snapshot);
         assert_eq!(Arc::strong_count(&alive), 1);
+    });
+}
+
+#[test]
+fn snapshots_that_overlap_for_ever() {
+    alone(|| {
+        let mut latest = VecDeque::new();
+        for number in 0..100_000_u32 {
+            NAME.set(number.to_string());
+            NUMBER.set(number);
+            latest.push_back((number, Context::capture()));
+            if latest.len() > 3 {
+                latest.pop_front();
+            }
+        }
+        for (number, context) in latest {
+            assert_eq!((context.get(&NAME), context.get(&NUMBER)), (Some(&number.to_string()), Some(&number)));
+        }
+    });
+}
+
+#[test]
+fn a_destructor_finds_dropped_what_it_dropped() {
+    /// Waits for a thread that ends when the last sender is gone, which is in a context of its own.
+    struct Worker(Option<Context>, Option<std::thread::JoinHandle<()>>);
+
+    impl Drop for Worker {
+        fn drop(&mut self) {
+            drop(self.0.take());
+            self.1.take().unwrap().join().unwrap();
+        }
+    }
+
+    static SENDER: ContextVar<std::sync::mpsc::SyncSender<()>> = ContextVar::new("sender");
+    static WORKER: ContextVar<std::sync::Mutex<Worker>> = ContextVar::new("worker");
+
+    let (sender, receiver) = std::sync::mpsc::sync_channel(0);
+    let thread = std::thread::spawn(move || assert!(receiver.recv().is_err()));
+    let worker = Worker(Some(Context::new().with(&SENDER, sender)), Some(thread));
+    drop(Context::new().with(&WORKER, std::sync::Mutex::new(worker)));
+}
+
+#[test]
+fn a_stale_value_whose_destructor_panics_leaves_no_scope_behind() {
+    struct Throws;
+
+    impl Drop for Throws {
+        fn drop(&mut self) {
+            std::panic::resume_unwind(Box::new("thrown"));
+        }
+    }
+
+    alone(|| {
+        let throws: ContextVar<Throws> = ContextVar::new("throws");
+        throws.set(Throws);
+        drop(throws);
+        // With the number of the former.
+        let number: ContextVar<u32> = ContextVar::new("number");
+        let result = catch_unwind(AssertUnwindSafe(|| number.scope(1, || assert_eq!(number.get(), 1))));
+        assert!(result.is_err());
+        assert_eq!(number.try_get(), None);
     });
 }
 

@@ -130,8 +130,20 @@ impl<T: Send + Sync + 'static> Node<T> {
     /// # Safety
     /// As [`typed`](Self::typed), and nobody uses the node any more.
     unsafe fn destroy(node: NonNull<Header>) {
-        // SAFETY: made by `Box::into_raw`, and given back once: by whoever counted it down to zero.
-        drop(unsafe { Box::from_raw(node.cast::<Self>().as_ptr()) });
+        /// Also if the value's destructor panics.
+        struct Memory(NonNull<u8>, Layout);
+
+        impl Drop for Memory {
+            #[inline]
+            fn drop(&mut self) {
+                // SAFETY: memory of that layout, which nobody uses any more.
+                unsafe { free_node(self.0, self.1) };
+            }
+        }
+
+        let _memory = Memory(node.cast(), Layout::new::<Self>());
+        // SAFETY: done once: by whoever counted it down to zero.
+        unsafe { node.cast::<Self>().drop_in_place() };
     }
 }
 
@@ -152,7 +164,10 @@ impl Value {
 
     fn of_generation<T: Send + Sync + 'static>(generation: u64, about: About<T>, value: T) -> Self {
         let header = Header { count: AtomicUsize::new(1), generation, operations: &Node::<T>::OPERATIONS };
-        Self(NonNull::from(Box::leak(Box::new(Node { header, about, value }))).cast())
+        let place = allocate_node(Layout::new::<Node<T>>()).cast::<Node<T>>();
+        // SAFETY: fresh memory of that layout.
+        unsafe { place.write(Node { header, about, value }) };
+        Self(place.cast())
     }
 
     fn header(&self) -> &Header {
@@ -208,6 +223,30 @@ impl Drop for Value {
             // SAFETY: that was the last reference, and the operations are those of its type.
             unsafe { (self.header().operations.destroy)(self.0) }
         }
+    }
+}
+
+#[inline]
+fn allocate_node(layout: Layout) -> NonNull<u8> {
+    // SAFETY: it stays here.
+    if let Some(place) = unsafe { Thread::here() }.take_spare_node(layout) {
+        return place;
+    }
+    // SAFETY: a node is not empty.
+    let Some(place) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+    place
+}
+
+/// Gives a node's memory back, or keeps it for the next one.
+///
+/// # Safety
+/// Memory of [`allocate_node`], of that layout, that nobody uses any more.
+unsafe fn free_node(place: NonNull<u8>, layout: Layout) {
+    // SAFETY: it stays here.
+    let (place, layout) = unsafe { Thread::here() }.keep_spare_node(place.as_ptr(), layout);
+    if !place.is_null() {
+        // SAFETY: as the caller says, or as an earlier one said.
+        unsafe { dealloc(place, layout) };
     }
 }
 
@@ -761,6 +800,8 @@ struct Thread {
     burials: Cell<u32>,
     /// Memory of the block that was freed last: where a context is copied again and again, each copy frees the one before the last.
     spare: Cell<*mut Block>,
+    /// Memory of the node that was freed last, and its layout.
+    spare_node: Cell<(*mut u8, Layout)>,
     /// Whether there is a [`Keeper`], who will free it.
     has_keeper: Cell<bool>,
 }
@@ -774,6 +815,7 @@ per_thread! {
             doomed: Cell::new(ptr::null_mut()),
             burials: Cell::new(0),
             spare: Cell::new(ptr::null_mut()),
+            spare_node: Cell::new((ptr::null_mut(), Layout::new::<()>())),
             has_keeper: Cell::new(false),
         }
     };
@@ -789,13 +831,17 @@ impl Drop for Keeper {
         for _ in 0..4 {
             drop(THREAD.with(|thread| Snapshot(thread.head.replace(EMPTY))));
         }
-        let spare = THREAD.with(|thread| {
+        let (block, (node, layout)) = THREAD.with(|thread| {
             thread.has_keeper.set(false);
-            thread.spare.replace(ptr::null_mut())
+            (thread.spare.replace(ptr::null_mut()), thread.spare_node.replace((ptr::null_mut(), Layout::new::<()>())))
         });
-        if !spare.is_null() {
+        if !block.is_null() {
             // SAFETY: memory that nobody uses; it is not kept again.
-            unsafe { free(spare) };
+            unsafe { free(block) };
+        }
+        if let Some(node) = NonNull::new(node) {
+            // SAFETY: as above.
+            unsafe { free_node(node, layout) };
         }
     }
 }
@@ -827,9 +873,30 @@ impl Thread {
     /// Keeps a block's memory in the place of another's, which is returned; null if there is none.
     #[inline]
     fn keep_spare(&self, block: *mut Block) -> *mut Block {
-        // Checkers of memory, which look at builds of this kind, are to see what is used too late.
-        let keeps = self.has_keeper.get() && !cfg!(debug_assertions);
-        if keeps { self.spare.replace(block) } else { block }
+        if self.keeps_spares() { self.spare.replace(block) } else { block }
+    }
+
+    /// Memory for a node of that layout.
+    #[inline]
+    fn take_spare_node(&self, layout: Layout) -> Option<NonNull<u8>> {
+        let (spare, its) = self.spare_node.get();
+        let spare = NonNull::new(spare).filter(|_| its == layout)?;
+        self.spare_node.set((ptr::null_mut(), its));
+        Some(spare)
+    }
+
+    /// Keeps a node's memory in the place of another's, which is returned; null if there is none.
+    #[inline]
+    fn keep_spare_node(&self, place: *mut u8, layout: Layout) -> (*mut u8, Layout) {
+        // A large one is not worth being kept.
+        let keeps = self.keeps_spares() && layout.size() <= 256;
+        if keeps { self.spare_node.replace((place, layout)) } else { (place, layout) }
+    }
+
+    /// Checkers of memory, which look at builds with debug assertions, are to see what is used too late.
+    #[inline]
+    fn keeps_spares(&self) -> bool {
+        self.has_keeper.get() && !cfg!(debug_assertions)
     }
 
     /// The thread's snapshot, to be used while no code of others can run; it stays the thread's.

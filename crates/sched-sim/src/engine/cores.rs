@@ -1,0 +1,655 @@
+//! Cores and their run queues: the events of an instant, then one scheduling decision.
+//!
+//! At one instant events come in the order boost < finished I/O and arrivals < ends of quanta and bursts (ends first, if the policy says so)
+//! < stealing < dispatching; within a class in order of insertion, and ends in order of core numbers.
+
+use super::cache::Caches;
+use super::interrupt::Watch;
+use super::placement::{Placer, Thieves};
+use super::smt::Siblings;
+use super::steps::Next;
+use super::tasks::{GO, NO_CORE, NONE, State, TaskId, WOKEN, WORKER};
+use super::world::World;
+use crate::core_tree::CoreTree;
+use crate::outcome::StopReason;
+use crate::policy::{Context, Policy, Tick, Why};
+use crate::record::{Event, Run, Sink};
+use crate::time::NEVER;
+
+/// A core.
+#[derive(Debug, Clone)]
+pub(crate) struct Core {
+    pub(crate) thread: TaskId,
+    last: TaskId,
+    /// Up to here its thread's time is accounted for. In the future while the core still switches.
+    since: u64,
+    slice_ends: u64,
+    /// The thread has to be moved on when the switch is over.
+    starting: bool,
+    /// When the run that the timeline shows next began, of which task, at which level.
+    shown_since: u64,
+    shown: TaskId,
+    level: Option<u32>,
+    pub(crate) busy: u64,
+    pub(crate) switching: u64,
+}
+
+/// The cores of a run, with their queues.
+#[derive(Debug)]
+pub(crate) struct Cores<P, S> {
+    pub(crate) world: World,
+    pub(crate) sink: S,
+    pub(crate) queues: Vec<P>,
+    pub(crate) cores: Vec<Core>,
+    tree: CoreTree,
+    idle: Vec<u64>,
+    idle_count: usize,
+    ready_count: usize,
+    /// Tasks that became ready in this instant, if that can cost somebody a core.
+    fresh: Vec<TaskId>,
+    pub(crate) setup: Setup,
+    pub(crate) switches: u64,
+    pub(crate) migrations: u64,
+    next_boost: u64,
+}
+
+/// What of the scenario the cores need.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    pub(crate) any_affinity: bool,
+    pub(crate) ends_first: bool,
+    pub(crate) boost_every: Option<u64>,
+    pub(crate) until: u64,
+    /// The last-level cache of each core.
+    pub(crate) llc: Vec<u32>,
+    pub(crate) siblings: Option<Siblings>,
+    pub(crate) caches: Option<Caches>,
+    pub(crate) placer: Placer,
+    pub(crate) thieves: Option<Thieves>,
+    pub(crate) watch: Watch,
+}
+
+macro_rules! context {
+    ($self:ident) => {
+        &Context { now: $self.world.now, tasks: &$self.world.tasks }
+    };
+}
+
+impl<P: Policy, S: Sink> Cores<P, S> {
+    pub(crate) fn new(world: World, setup: Setup, queues: Vec<P>, cores: usize, sink: S) -> Self {
+        let core = Core {
+            thread: NONE,
+            last: NONE,
+            since: 0,
+            slice_ends: NEVER,
+            starting: false,
+            shown_since: 0,
+            shown: NONE,
+            level: None,
+            busy: 0,
+            switching: 0,
+        };
+        let mut idle = vec![0_u64; cores.div_ceil(64)];
+        for core in 0..cores {
+            idle[core / 64] |= 1 << (core % 64);
+        }
+        let next_boost = setup.boost_every.unwrap_or(NEVER);
+        Self {
+            world,
+            sink,
+            queues,
+            cores: vec![core; cores],
+            tree: CoreTree::new(cores),
+            idle,
+            idle_count: cores,
+            ready_count: 0,
+            fresh: Vec::new(),
+            setup,
+            switches: 0,
+            migrations: 0,
+            next_boost,
+        }
+    }
+
+    /// Runs until all is done, nothing can happen, or a limit is reached.
+    pub(crate) fn run(&mut self) -> StopReason {
+        loop {
+            let now = self.next_time();
+            if now >= self.setup.until {
+                let over = self.setup.until;
+                self.stop_clock(if over == NEVER { self.world.now } else { over });
+                if over != NEVER {
+                    return StopReason::Until;
+                }
+                return if self.world.live == 0 { StopReason::Finished } else { StopReason::Deadlock };
+            }
+            debug_assert!(now >= self.world.now, "time went back from {} to {now}", self.world.now);
+            self.world.now = now;
+            self.instant();
+            self.dispatch();
+            self.sink.depth(now, self.ready_count);
+            if self.world.is_over() {
+                self.stop_clock(now);
+                return self.world.stop.take().unwrap_or(StopReason::Finished);
+            }
+            if let Some(reason) = self.setup.watch.look(&self.world) {
+                self.stop_clock(now);
+                return reason;
+            }
+        }
+    }
+
+    #[inline]
+    fn next_time(&self) -> u64 {
+        let mut next = self.tree.next_time().min(self.world.next_time());
+        // What is due only at certain times matters only while there is something to do.
+        if next != NEVER {
+            next = next.min(self.next_boost);
+            if let Some(thieves) = &self.setup.thieves {
+                next = next.min(thieves.next_time());
+            }
+        }
+        next
+    }
+
+    /// Accounts for what runs at the end.
+    fn stop_clock(&mut self, now: u64) {
+        self.world.now = now;
+        for core in 0..self.cores.len() {
+            if self.cores[core].thread != NONE {
+                self.account(core);
+                self.show(core);
+            }
+        }
+    }
+
+    /// All events of this instant.
+    fn instant(&mut self) {
+        let now = self.world.now;
+        loop {
+            if self.setup.ends_first {
+                self.ends();
+            }
+            if self.next_boost <= now {
+                self.boost();
+            }
+            if self.world.next_time() <= now {
+                self.world.fire();
+                self.flush();
+            }
+            if !self.setup.ends_first {
+                self.ends();
+            }
+            if self.tree.next_time() > now && self.world.next_time() > now {
+                break;
+            }
+        }
+        if self.setup.thieves.as_ref().is_some_and(|thieves| thieves.next_time() <= now) {
+            self.steal_round();
+        }
+    }
+
+    /// Ends of quanta, bursts and switches.
+    #[inline]
+    fn ends(&mut self) {
+        while self.tree.next_time() <= self.world.now {
+            let core = self.tree.next_core();
+            self.core_event(core);
+        }
+    }
+
+    fn core_event(&mut self, core: usize) {
+        let thread = self.cores[core].thread;
+        if self.cores[core].starting {
+            self.cores[core].starting = false;
+            self.enter(core);
+            self.move_on(core);
+            return;
+        }
+        self.account(core);
+        if self.world.tasks.hot[thread as usize].remaining == 0 {
+            self.move_on(core);
+        } else {
+            self.slice_over(core);
+        }
+    }
+
+    /// Accounts for a core's time up to now.
+    #[inline]
+    fn account(&mut self, core: usize) {
+        let now = self.world.now;
+        let state = &mut self.cores[core];
+        if now <= state.since {
+            return;
+        }
+        let ran = now - state.since;
+        let thread = state.thread;
+        state.since = now;
+        state.busy += ran;
+        let mut work = ran;
+        if let Some(caches) = &mut self.setup.caches {
+            work = caches.progress(core, thread, ran);
+        }
+        if let Some(siblings) = &self.setup.siblings {
+            work = siblings.work(core, work);
+        }
+        let hot = &mut self.world.tasks.hot[thread as usize];
+        hot.remaining = hot.remaining.saturating_sub(work);
+        hot.cpu += ran;
+        if hot.flags & WORKER != 0 {
+            let task = self.world.pools.current(thread);
+            self.world.tasks.hot[task as usize].cpu += if task == thread { 0 } else { ran };
+        }
+        if P::CHARGES {
+            let queue = self.setup.placer.queue(core);
+            self.queues[queue].charge(thread, ran, context!(self));
+        }
+    }
+
+    /// Puts what ran since the last time on the timeline.
+    #[inline]
+    fn show(&mut self, core: usize) {
+        let state = &mut self.cores[core];
+        if state.shown != NONE && state.shown_since <= self.world.now && !state.starting {
+            let run =
+                Run { core: core as u32, task: state.shown, level: state.level, from: state.shown_since, to: self.world.now };
+            self.sink.ran(run);
+        }
+        state.shown_since = self.world.now;
+    }
+
+    /// The thread's burst is done, or it could not compute before: on to its next step.
+    fn move_on(&mut self, core: usize) {
+        let thread = self.cores[core].thread;
+        self.world.here = core as u16;
+        self.world.tasks.hot[thread as usize].flags &= !GO;
+        let next = self.world.advance(thread);
+        self.settle(core, next);
+    }
+
+    /// What became of a thread that was moved on.
+    fn settle(&mut self, core: usize, next: Next) {
+        let thread = self.cores[core].thread;
+        let queue = self.setup.placer.queue(core);
+        if next == Next::Run {
+            let shown = self.world.shown(thread);
+            if shown != self.cores[core].shown {
+                self.show(core);
+                self.cores[core].shown = shown;
+            }
+            self.flush();
+            if self.cores[core].slice_ends <= self.world.now { self.slice_over(core) } else { self.set_timer(core) }
+            return;
+        }
+        self.vacate(core);
+        if next != Next::Yielded {
+            self.queues[queue].leave(thread, next == Next::Ended, context!(self));
+        }
+        self.flush();
+        if next == Next::Yielded {
+            self.put_back(core, thread, Why::Yielded);
+        }
+    }
+
+    fn slice_over(&mut self, core: usize) {
+        let thread = self.cores[core].thread;
+        let queue = self.setup.placer.queue(core);
+        let interrupt = self.world.cost(self.world.charges.tick_interrupt);
+        self.world.tasks.hot[thread as usize].remaining += interrupt;
+        match self.queues[queue].tick(thread, context!(self)) {
+            Tick::Stay => {
+                let slice = self.queues[queue].slice(thread, context!(self));
+                self.cores[core].slice_ends = self.world.now.saturating_add(slice);
+                self.set_timer(core);
+            }
+            Tick::Leave => {
+                self.vacate(core);
+                self.put_back(core, thread, Why::SliceEnded);
+            }
+        }
+    }
+
+    /// Sets a core's timer to whatever comes first, the end of the burst or of the slice.
+    #[inline]
+    fn set_timer(&mut self, core: usize) {
+        let state = &self.cores[core];
+        let thread = state.thread;
+        let mut time = self.world.tasks.hot[thread as usize].remaining;
+        if let Some(siblings) = &self.setup.siblings {
+            time = siblings.time_for(core, time);
+        }
+        if let Some(caches) = &self.setup.caches {
+            time = caches.time_for(core, thread, time);
+        }
+        let done = state.since.saturating_add(time);
+        let ends = state.slice_ends;
+        let keeps = self.queues[self.setup.placer.queue(core)].keeps_core();
+        self.tree.set(core, if keeps { ends } else { done.min(ends) });
+    }
+
+    /// Takes the thread from its core.
+    fn vacate(&mut self, core: usize) {
+        self.show(core);
+        let state = &mut self.cores[core];
+        let shown = state.shown;
+        state.last = state.thread;
+        state.thread = NONE;
+        state.starting = false;
+        self.sink.left(core);
+        self.sink.event(Event::Leave, self.world.now, core, self.world.tasks.traits[shown as usize].id);
+        self.idle[core / 64] |= 1 << (core % 64);
+        self.idle_count += 1;
+        self.tree.set(core, NEVER);
+        self.world.events += 1;
+        if self.setup.siblings.is_some() {
+            self.siblings_changed(core);
+        }
+    }
+
+    /// A thread that had a core goes into a queue.
+    fn put_back(&mut self, core: usize, thread: TaskId, why: Why) {
+        self.world.tasks.hot[thread as usize].state = State::Ready;
+        let queue = self.setup.placer.queue(core);
+        self.ready_count += 1;
+        self.queues[queue].enqueue(thread, why, context!(self));
+    }
+
+    /// Puts what became ready into queues, and deals with interruptions.
+    #[inline]
+    fn flush(&mut self) {
+        while !self.world.ready.is_empty() {
+            let mut ready = std::mem::take(&mut self.world.ready);
+            for (thread, why) in ready.drain(..) {
+                self.enqueue(thread, why);
+            }
+            // Nothing was added meanwhile: the buffer keeps its room.
+            if self.world.ready.is_empty() {
+                self.world.ready = ready;
+            }
+        }
+        if !self.world.pokes.is_empty() || !self.world.removed.is_empty() {
+            self.interrupt();
+        }
+    }
+
+    fn enqueue(&mut self, thread: TaskId, why: Why) {
+        let queue = if self.queues.len() == 1 {
+            0
+        } else {
+            let lengths = |core: usize| self.queues[core].len() + usize::from(self.cores[core].thread != NONE);
+            self.setup.placer.place(thread, why, &self.world.tasks, lengths)
+        };
+        if why == Why::Arrived {
+            self.sink.event(Event::Arrive, self.world.now, 0, self.world.tasks.traits[thread as usize].id);
+        }
+        self.ready_count += 1;
+        self.queues[queue].enqueue(thread, why, context!(self));
+        if P::PREEMPTIVE {
+            self.fresh.push(thread);
+        }
+    }
+
+    fn interrupt(&mut self) {
+        for thread in std::mem::take(&mut self.world.removed) {
+            if self.queues.iter_mut().any(|queue| queue.remove(thread)) {
+                self.ready_count -= 1;
+                let home = self.setup.placer.home(thread, &self.world.tasks);
+                self.queues[home].leave(thread, true, context!(self));
+                self.world.release_gil(thread);
+                self.world.end(thread);
+            }
+        }
+        for thread in std::mem::take(&mut self.world.pokes) {
+            let Some(core) = self.cores.iter().position(|core| core.thread == thread) else { continue };
+            self.account(core);
+            self.world.here = core as u16;
+            let next = self.world.poked(thread);
+            self.settle(core, next);
+        }
+        self.flush();
+    }
+
+    /// Gives free cores to ready threads, and then cores of others to those who are more entitled.
+    fn dispatch(&mut self) {
+        self.fill_cores();
+        if P::PREEMPTIVE {
+            let mut fresh = std::mem::take(&mut self.fresh);
+            for thread in fresh.drain(..) {
+                if self.world.tasks.hot[thread as usize].state != State::Ready {
+                    continue;
+                }
+                if let Some(core) = self.victim_of(thread) {
+                    let victim = self.cores[core].thread;
+                    self.vacate(core);
+                    self.put_back(core, victim, Why::Preempted);
+                    self.fill_cores();
+                }
+            }
+            if self.fresh.is_empty() {
+                self.fresh = fresh;
+            }
+        }
+    }
+
+    fn fill_cores(&mut self) {
+        while self.idle_count > 0 && self.ready_count > 0 {
+            let before = self.world.events;
+            if let Some(order) = self.setup.placer.order(self.world.now) {
+                for core in order {
+                    self.fill(core as usize);
+                }
+            } else {
+                for word in 0..self.idle.len() {
+                    let mut left = self.idle[word];
+                    while left != 0 && self.ready_count > 0 {
+                        let core = word * 64 + left.trailing_zeros() as usize;
+                        left &= left - 1;
+                        self.fill(core);
+                    }
+                }
+            }
+            if self.world.events == before || self.world.stop.is_some() {
+                break;
+            }
+        }
+    }
+
+    /// Looks for a thread for one core.
+    #[inline]
+    fn fill(&mut self, core: usize) {
+        while self.cores[core].thread == NONE {
+            let queue = self.setup.placer.queue(core);
+            let context = context!(self);
+            let mut picked = if self.queues[queue].is_empty() {
+                None
+            } else if self.setup.any_affinity {
+                self.queues[queue].pick(context, |task| context.tasks.allowed(task, core))
+            } else {
+                self.queues[queue].pick(context, |_| true)
+            };
+            if picked.is_none() && self.steals_when_idle() && self.steal_for(core) {
+                let context = context!(self);
+                picked = self.queues[queue].pick(context, |task| context.tasks.allowed(task, core));
+            }
+            let Some(thread) = picked else { return };
+            self.ready_count -= 1;
+            self.place(core, thread);
+            if self.world.stop.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Gives a core to a thread: what that costs, and how long it may run.
+    fn place(&mut self, core: usize, thread: TaskId) {
+        let now = self.world.now;
+        let was = self.cores[core].last;
+        let hot = &mut self.world.tasks.hot[thread as usize];
+        let (flags, from, waker) = (hot.flags, hot.last_core, hot.waker);
+        hot.state = State::Running;
+        hot.flags = flags & !WOKEN;
+        hot.last_core = core as u16;
+        let mut overhead = 0;
+        if was != thread && was != NONE {
+            self.switches += 1;
+            hot.switches += 1;
+            overhead += self.world.cost(self.world.charges.context_switch);
+        }
+        if from != core as u16 && from != NO_CORE {
+            overhead += self.migrate(core, from as usize, thread);
+        }
+        if flags & WOKEN != 0 {
+            let charges = &self.world.charges;
+            let same = waker == core as u16;
+            let charge = if same { charges.wakeup_same_core } else { charges.wakeup_cross_core };
+            overhead += self.world.cost(charge);
+        }
+        let starts = now + overhead;
+        let state = &mut self.cores[core];
+        state.thread = thread;
+        state.since = starts;
+        state.shown_since = starts;
+        state.switching += overhead;
+        state.starting = flags & GO == 0;
+        self.idle[core / 64] &= !(1 << (core % 64));
+        self.idle_count -= 1;
+        self.world.events += 1;
+        if self.world.events >= self.world.event_limit {
+            self.world.stop = Some(StopReason::EventLimit);
+        }
+        let queue = self.setup.placer.queue(core);
+        let at_start = Context { now: starts, tasks: &self.world.tasks };
+        let slice = self.queues[queue].slice(thread, &at_start);
+        self.cores[core].slice_ends = starts.saturating_add(slice);
+        self.cores[core].level = self.queues[queue].level(thread);
+        let shown = self.world.shown(thread);
+        self.cores[core].shown = shown;
+        self.sink.event(Event::Dispatch, starts, core, self.world.tasks.traits[shown as usize].id);
+        if self.setup.siblings.is_some() {
+            self.siblings_changed(core);
+        }
+        if flags & GO != 0 {
+            self.enter(core);
+            self.set_timer(core);
+        } else if overhead > 0 {
+            self.tree.set(core, starts);
+        } else {
+            self.cores[core].starting = false;
+            self.enter(core);
+            self.move_on(core);
+        }
+    }
+
+    /// A thread begins to run (again).
+    #[inline]
+    fn enter(&mut self, core: usize) {
+        let state = &self.cores[core];
+        let (thread, since) = (state.thread, state.since);
+        self.world.note_first_run(thread, since);
+        if let Some(caches) = &mut self.setup.caches {
+            caches.enter(core, thread);
+        }
+    }
+
+    fn migrate(&mut self, core: usize, from: usize, thread: TaskId) -> u64 {
+        self.migrations += 1;
+        self.world.tasks.life[thread as usize].migrations += 1;
+        if self.setup.llc[core] == self.setup.llc[from] { 0 } else { self.world.cost(self.world.charges.migration) }
+    }
+
+    /// The core whose thread has the least right to it against a ready one.
+    fn victim_of(&mut self, ready: TaskId) -> Option<usize> {
+        let queue_of = |this: &Self, core: usize| this.setup.placer.queue(core);
+        let home = self.setup.placer.home(ready, &self.world.tasks);
+        let mut worst: Option<usize> = None;
+        for core in 0..self.cores.len() {
+            let running = self.cores[core].thread;
+            if running == NONE || queue_of(self, core) != home || !self.world.tasks.allowed(ready, core) {
+                continue;
+            }
+            self.account(core);
+            if self.world.tasks.hot[running as usize].remaining == 0 && !self.cores[core].starting {
+                continue; // its burst ends in this instant
+            }
+            let queue = &self.queues[home];
+            if queue.preempts(ready, running, context!(self))
+                && worst.is_none_or(|worst| queue.preempts(self.cores[worst].thread, running, context!(self)))
+            {
+                worst = Some(core);
+            }
+        }
+        worst
+    }
+
+    /// Lifts all tasks (mlfq): those that run go to the front of their levels first.
+    fn boost(&mut self) {
+        for core in 0..self.cores.len() {
+            let thread = self.cores[core].thread;
+            if thread != NONE {
+                self.account(core);
+                self.vacate(core);
+                self.put_back(core, thread, Why::Preempted);
+            }
+        }
+        self.world.events += 1;
+        for queue in 0..self.queues.len() {
+            self.queues[queue].boost(context!(self));
+        }
+        self.next_boost = self.setup.boost_every.map_or(NEVER, |every| self.next_boost.saturating_add(every));
+    }
+
+    fn siblings_changed(&mut self, core: usize) {
+        let Some(siblings) = &self.setup.siblings else { return };
+        for other in siblings.group(core) {
+            if self.cores[other].thread != NONE {
+                self.account(other);
+            }
+        }
+        let Some(siblings) = &mut self.setup.siblings else { return };
+        let kind = |thread: TaskId| (thread != NONE).then(|| self.world.tasks.traits[thread as usize].kind);
+        siblings.update(core, |core| kind(self.cores[core].thread));
+        for other in siblings.group(core) {
+            if other != core && self.cores[other].thread != NONE && !self.cores[other].starting {
+                self.set_timer(other);
+            }
+        }
+    }
+
+    fn steals_when_idle(&self) -> bool {
+        self.setup.thieves.as_ref().is_some_and(Thieves::whenever_idle)
+    }
+
+    /// The time for stealing has come: every core with an empty queue tries.
+    fn steal_round(&mut self) {
+        let now = self.world.now;
+        let order = self.setup.placer.order(now);
+        for at in 0..self.cores.len() {
+            let core = order.as_ref().map_or(at, |order| order[at] as usize);
+            if self.queues[core].is_empty() {
+                self.steal_for(core);
+            }
+        }
+        self.world.events += 1;
+        if let Some(thieves) = &mut self.setup.thieves {
+            thieves.wait_for_next(now);
+        }
+    }
+
+    /// One core tries to take work from another.
+    fn steal_for(&mut self, core: usize) -> bool {
+        let Setup { thieves: Some(thieves), placer, .. } = &mut self.setup else { return false };
+        let queues = &mut self.queues;
+        let Some(victim) = thieves.choose(core, queues.len(), |core| queues[core].len()) else { return false };
+        let context = context!(self);
+        let mut stolen = false;
+        for _ in 0..thieves.amount(queues[victim].len()) {
+            let taken = queues[victim].steal(context, |task| thieves.may_take(task, core, context.tasks));
+            let Some(task) = taken else { break };
+            queues[victim].leave(task, true, context);
+            queues[core].enqueue(task, Why::Moved, context);
+            placer.moved(task, core);
+            stolen = true;
+        }
+        stolen
+    }
+}

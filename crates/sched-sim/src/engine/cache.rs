@@ -16,6 +16,8 @@ const RATE: u32 = 20;
 pub(crate) struct Caches {
     capacity: f64,
     warmup: u64,
+    /// The same after the working set was pushed out: at least one unit, even where the first time takes none.
+    rewarm: u64,
     cold_rate: u64,
     warm_rate: u64,
     /// Bursts end at multiples of this.
@@ -48,12 +50,14 @@ enum Phase {
 impl Caches {
     pub(crate) fn new(cache: &Cache, cores: usize, working_sets: Vec<f64>, scale: TimeScale) -> Self {
         let rate = |rate: f64| libm::rint(rate * f64::from(1 << RATE)).max(1.0) as u64;
+        let unit = if cache.progress == Progress::WholeUnits { scale.per_unit() } else { 1 };
         Self {
             capacity: cache.capacity,
             warmup: scale.ticks(cache.warmup),
+            rewarm: scale.ticks(cache.warmup).max(unit),
             cold_rate: rate(cache.cold_rate),
             warm_rate: rate(cache.warm_rate),
-            unit: if cache.progress == Progress::WholeUnits { scale.per_unit() } else { 1 },
+            unit,
             working_sets,
             cores: vec![CoreCache::default(); cores],
         }
@@ -88,6 +92,7 @@ impl Caches {
         while total > self.capacity && !self.cores[core].warm.is_empty() {
             let out = self.cores[core].warm.remove(0);
             total -= self.working_set(out);
+            self.cores[core].warming.insert(out, self.rewarm);
         }
         let fits = self.cores[core].warm.contains(&task);
         self.cores[core].phase = if fits { Phase::Warm } else { Phase::Cold };
@@ -108,7 +113,8 @@ impl Caches {
                 if self.cores[core].phase == Phase::Warm { (left, ran - left) } else { (ran, 0) }
             }
         };
-        self.cores[core].warm_time += warm;
+        // A cache that makes nothing faster is never warm.
+        self.cores[core].warm_time += if self.warm_rate > self.cold_rate { warm } else { 0 };
         work(cold, self.cold_rate) + work(warm, self.warm_rate)
     }
 

@@ -619,12 +619,10 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         self.setup.thieves.as_ref().is_some_and(Thieves::whenever_idle)
     }
 
-    /// The time for stealing has come: every core with an empty queue tries.
+    /// The time for stealing has come: every core with an empty queue tries, from core 0 on whatever the order of dispatching.
     fn steal_round(&mut self) {
         let now = self.world.now;
-        let order = self.setup.placer.order(now);
-        for at in 0..self.cores.len() {
-            let core = order.as_ref().map_or(at, |order| order[at] as usize);
+        for core in 0..self.cores.len() {
             if self.queues[core].is_empty() {
                 self.steal_for(core);
             }

@@ -14,7 +14,8 @@ pub(crate) struct Placer {
     shared: bool,
     cores: usize,
     placement: Placement,
-    next: usize,
+    /// How many threads each core was given.
+    given: Vec<u64>,
     /// Each thread's queue, with one queue per core.
     homes: Vec<u16>,
     order: Order,
@@ -47,7 +48,7 @@ impl Placer {
             shared: queues == Queues::Shared,
             cores: scenario.machine.cores as usize,
             placement: scenario.policy.initial_placement,
-            next: 0,
+            given: vec![0; scenario.machine.cores as usize],
             homes: Vec::new(),
             order,
             unit: scale.per_unit(),
@@ -79,12 +80,14 @@ impl Placer {
         } else {
             let allowed = |core: &usize| tasks.allowed(thread, *core);
             let from = match self.placement {
-                Placement::RoundRobin => self.next,
+                Placement::RoundRobin => {
+                    (0..self.cores).filter(allowed).min_by_key(|core| self.given[*core]).unwrap_or(0)
+                }
                 Placement::LeastLoaded => (0..self.cores).filter(allowed).min_by_key(|core| load(*core)).unwrap_or(0),
                 Placement::Hash => (mix(u64::from(tasks.traits[thread as usize].id)) % self.cores as u64) as usize,
             };
             let chosen = (from..from + self.cores).map(|core| core % self.cores).find(allowed).unwrap_or(0);
-            self.next = (chosen + 1) % self.cores;
+            self.given[chosen] += 1;
             chosen
         };
         self.moved(thread, home);

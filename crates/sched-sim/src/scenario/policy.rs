@@ -164,7 +164,7 @@ pub enum Queues {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Placement {
-    /// The next core's.
+    /// In turn: that of the core which was given the fewest so far, of those where the task may run; of equals the lowest number.
     #[default]
     RoundRobin,
     /// The shortest, counting who runs.

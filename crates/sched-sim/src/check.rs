@@ -7,9 +7,7 @@ mod programs;
 use std::collections::HashMap;
 use std::fmt;
 
-use crate::scenario::{
-    CoreOrder, Cost, CostShape, Distribution, PolicyKind, Queues, RuntimeKind, Scenario, Task,
-};
+use crate::scenario::{CoreOrder, Cost, CostShape, Distribution, PolicyKind, Queues, RuntimeKind, Scenario, Task};
 use crate::time::LATEST;
 
 /// One thing that is wrong.
@@ -130,17 +128,29 @@ impl<'a> Checker<'a> {
         if let Some(smt) = &machine.smt {
             if smt.threads_per_core == 0 || !cores.is_multiple_of(smt.threads_per_core) {
                 let what = format!("{cores} cores are not made of groups of {}", smt.threads_per_core);
-                self.problem("machine.smt.threads_per_core", what, "machine.cores counts siblings, too: give a divisor of it");
+                self.problem(
+                    "machine.smt.threads_per_core",
+                    what,
+                    "machine.cores counts siblings, too: give a divisor of it",
+                );
             }
             for (key, factor) in [("factor_same_kind", smt.factor_same_kind), ("factor_mixed", smt.factor_mixed)] {
                 if !(factor > 0.0 && factor <= 1.0) {
-                    self.problem(format!("machine.smt.{key}"), format!("{factor} is no speed"), "give a number above 0, up to 1");
+                    self.problem(
+                        format!("machine.smt.{key}"),
+                        format!("{factor} is no speed"),
+                        "give a number above 0, up to 1",
+                    );
                 }
             }
         }
         for (number, group) in machine.llc_groups.iter().flatten().enumerate() {
             if let Some(core) = group.iter().find(|core| **core >= cores) {
-                self.problem(format!("machine.llc_groups[{number}]"), format!("there is no core {core}"), "cores count from 0");
+                self.problem(
+                    format!("machine.llc_groups[{number}]"),
+                    format!("there is no core {core}"),
+                    "cores count from 0",
+                );
             }
         }
         if let Some(cache) = &machine.cache {
@@ -193,7 +203,9 @@ impl<'a> Checker<'a> {
 
     fn policy(&mut self) {
         let policy = &self.scenario.policy;
-        for (key, time) in [("quantum", policy.quantum), ("base_slice", policy.base_slice), ("tick", policy.tick.flatten())] {
+        for (key, time) in
+            [("quantum", policy.quantum), ("base_slice", policy.base_slice), ("tick", policy.tick.flatten())]
+        {
             if let Some(time) = time {
                 self.positive(&format!("policy.{key}"), time);
             }
@@ -211,7 +223,11 @@ impl<'a> Checker<'a> {
             self.problem("policy.quantum", "a lottery without quantum would draw once", "give one: quantum = 10");
         }
         if policy.kind == PolicyKind::Mlfq && policy.levels.is_empty() {
-            self.problem("policy.levels", "mlfq without levels", "give at least one: levels = [{ quantum = 10, allotment = 1 }]");
+            self.problem(
+                "policy.levels",
+                "mlfq without levels",
+                "give at least one: levels = [{ quantum = 10, allotment = 1 }]",
+            );
         }
         for (number, level) in policy.levels.iter().enumerate() {
             self.positive(&format!("policy.levels[{number}].quantum"), level.quantum);
@@ -231,7 +247,11 @@ impl<'a> Checker<'a> {
         }
         let stealing = policy.kind == PolicyKind::WorkStealing;
         if policy.steal.is_some() && policy.queues != Some(Queues::PerCore) && !stealing {
-            self.problem("policy.steal", "with one queue for all there is nobody to steal from", "set queues = \"per-core\"");
+            self.problem(
+                "policy.steal",
+                "with one queue for all there is nobody to steal from",
+                "set queues = \"per-core\"",
+            );
         }
         if policy.core_order == CoreOrder::Shuffled {
             for (number, draw) in self.draws().enumerate() {
@@ -245,7 +265,9 @@ impl<'a> Checker<'a> {
             }
         }
         if matches!(policy.kind, PolicyKind::Ps | PolicyKind::Las) {
-            if self.scenario.runtime.kind != RuntimeKind::Native && self.scenario.runtime.kind != RuntimeKind::FreeThreaded {
+            if self.scenario.runtime.kind != RuntimeKind::Native
+                && self.scenario.runtime.kind != RuntimeKind::FreeThreaded
+            {
                 self.problem("runtime.kind", "ps and las share cores among tasks without threads", "use \"native\"");
             }
             if self.scenario.machine.smt.is_some() || self.scenario.machine.cache.is_some() {
@@ -274,20 +296,32 @@ impl<'a> Checker<'a> {
             let (crate::scenario::Arrivals::Poisson { rate } | crate::scenario::Arrivals::Periodic { rate }) =
                 generator.arrivals;
             if !(rate > 0.0 && rate.is_finite()) {
-                self.problem("generator.arrivals.rate", format!("{rate} is no rate"), "give arrivals per unit of time, above 0");
+                self.problem(
+                    "generator.arrivals.rate",
+                    format!("{rate} is no rate"),
+                    "give arrivals per unit of time, above 0",
+                );
             } else {
                 self.largest = self.largest.max(generator.count as f64 / rate);
             }
             self.distribution("generator.service", &generator.service);
             if generator.count > u64::from(u32::MAX) {
-                self.problem("generator.count", "more than 2^32 arrivals", "run several seeds instead: `sched-sim sweep`");
+                self.problem(
+                    "generator.count",
+                    "more than 2^32 arrivals",
+                    "run several seeds instead: `sched-sim sweep`",
+                );
             }
         }
         if let Some(closed) = &scenario.closed {
             self.distribution("closed.cpu", &closed.cpu);
             self.distribution("closed.io", &closed.io);
             if closed.population == 0 || u64::from(closed.population) > scenario.limits.tasks {
-                self.problem("closed.population", format!("{} tasks", closed.population), "give at least 1, at most limits.tasks");
+                self.problem(
+                    "closed.population",
+                    format!("{} tasks", closed.population),
+                    "give at least 1, at most limits.tasks",
+                );
             }
             if scenario.runtime.kind != RuntimeKind::Native {
                 self.problem("runtime.kind", "a closed system has no runtime", "use \"native\"");
@@ -297,7 +331,9 @@ impl<'a> Checker<'a> {
             }
         }
         let sum: f64 = scenario.classes.iter().map(|class| class.p).sum();
-        if !scenario.classes.is_empty() && !((sum - 1.0).abs() < 1e-6 && scenario.classes.iter().all(|class| class.p >= 0.0)) {
+        if !scenario.classes.is_empty()
+            && !((sum - 1.0).abs() < 1e-6 && scenario.classes.iter().all(|class| class.p >= 0.0))
+        {
             self.problem("classes", format!("the chances add up to {sum}"), "chances are not negative and add up to 1");
         }
         if scenario.classes.len() > 256 {
@@ -371,7 +407,11 @@ impl<'a> Checker<'a> {
             }
             for id in task.id..task.id + task.count {
                 if self.tasks.insert(id, task).is_some() {
-                    self.problem(format!("{key}.id"), format!("there is a task {id} already"), "give each task an id of its own");
+                    self.problem(
+                        format!("{key}.id"),
+                        format!("there is a task {id} already"),
+                        "give each task an id of its own",
+                    );
                     break;
                 }
             }
@@ -384,10 +424,16 @@ impl<'a> Checker<'a> {
                 if scenario.until.is_none() {
                     self.problem("until", "a periodic task never ends", "say when the run ends: until = 1000");
                 }
-                if matches!(scenario.runtime.kind, RuntimeKind::EventLoop | RuntimeKind::ThreadPool | RuntimeKind::ProcessPool | RuntimeKind::MN)
-                    || task.spawned
+                if matches!(
+                    scenario.runtime.kind,
+                    RuntimeKind::EventLoop | RuntimeKind::ThreadPool | RuntimeKind::ProcessPool | RuntimeKind::MN
+                ) || task.spawned
                 {
-                    self.problem(format!("{key}.period"), "only threads that come by themselves are periodic", "leave it out");
+                    self.problem(
+                        format!("{key}.period"),
+                        "only threads that come by themselves are periodic",
+                        "leave it out",
+                    );
                 }
             }
             if let Some(deadline) = task.deadline {
@@ -406,7 +452,11 @@ impl<'a> Checker<'a> {
                 }
                 if let Some(core) = cores.iter().find(|core| **core >= scenario.machine.cores) {
                     let last = scenario.machine.cores.saturating_sub(1);
-                    self.problem(format!("{key}.affinity"), format!("there is no core {core}"), format!("cores are 0 to {last}"));
+                    self.problem(
+                        format!("{key}.affinity"),
+                        format!("there is no core {core}"),
+                        format!("cores are 0 to {last}"),
+                    );
                 }
             }
             kinds.extend(&task.kind);

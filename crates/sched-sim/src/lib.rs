@@ -17,6 +17,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod analysis;
 pub mod check;
 mod core_tree;
 mod engine;
@@ -24,9 +25,11 @@ pub mod outcome;
 pub mod policy;
 mod random;
 mod record;
+pub mod render;
 pub mod scenario;
+pub mod sweep;
 pub mod time;
-mod timer_wheel;
+pub mod timer_wheel;
 
 pub use check::{Problem, Problems};
 pub use engine::{Control, RunOptions, simulate};

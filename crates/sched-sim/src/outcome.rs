@@ -116,7 +116,9 @@ impl std::fmt::Display for StopReason {
             Self::Finished => write!(f, "all tasks have ended"),
             Self::Until => write!(f, "`until` was reached"),
             Self::Deadlock => write!(f, "deadlock: tasks wait and nothing will wake them"),
-            Self::Livelock { task } => write!(f, "task {task} goes round without taking time: give its loop a cpu step"),
+            Self::Livelock { task } => {
+                write!(f, "task {task} goes round without taking time: give its loop a cpu step")
+            }
             Self::NotTheHolder { task, lock } => write!(f, "task {task} unlocked {lock:?} without holding it"),
             Self::SpawnedTwice { task } => write!(f, "task {task} was spawned a second time"),
             Self::DrawsExhausted => write!(f, "randomness.draws has fewer draws than the run needs"),

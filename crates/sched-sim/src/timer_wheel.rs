@@ -17,11 +17,13 @@ use crate::time::NEVER;
 
 /// One timer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry {
-    pub(crate) time: u64,
-    pub(crate) task: u32,
+pub struct Entry {
+    /// When it is due.
+    pub time: u64,
+    /// Whose it is.
+    pub task: u32,
     /// Whatever the owner needs to know it again.
-    pub(crate) tag: u32,
+    pub tag: u32,
 }
 
 /// Bits of a digit of the time.
@@ -53,7 +55,7 @@ const EMPTY: Slot = Slot { first: NO_BLOCK, last: NO_BLOCK, count: 0 };
 
 /// All timers of tasks.
 #[derive(Debug)]
-pub(crate) struct TimerWheel {
+pub struct TimerWheel {
     /// Sorted; those before `taken` are gone. Holds every timer up to `covered` that is not in `late`.
     front: Vec<Entry>,
     taken: usize,
@@ -72,8 +74,15 @@ pub(crate) struct TimerWheel {
     len: usize,
 }
 
+impl Default for TimerWheel {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl TimerWheel {
-    pub(crate) fn new() -> Self {
+    /// A wheel without timers, at time 0.
+    pub fn new() -> Self {
         Self {
             front: Vec::with_capacity(2 * FRONT),
             taken: 0,
@@ -92,18 +101,23 @@ impl TimerWheel {
 
     /// The earliest time; [`NEVER`] if there is none.
     #[inline]
-    pub(crate) fn next_time(&self) -> u64 {
+    pub fn next_time(&self) -> u64 {
         self.next
     }
 
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    /// How many timers there are.
+    pub fn len(&self) -> usize {
         self.len
+    }
+
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Adds a timer. Its time must not be before that of the last one taken.
     #[inline]
-    pub(crate) fn insert(&mut self, entry: Entry) {
+    pub fn insert(&mut self, entry: Entry) {
         self.len += 1;
         self.next = self.next.min(entry.time);
         if entry.time > self.covered {
@@ -127,7 +141,7 @@ impl TimerWheel {
 
     /// Takes the earliest timer.
     #[inline]
-    pub(crate) fn pop(&mut self) -> Option<Entry> {
+    pub fn pop(&mut self) -> Option<Entry> {
         if self.len == 0 {
             return None;
         }
@@ -303,7 +317,9 @@ mod tests {
 
     #[test]
     fn timers_come_in_order_of_time_and_then_of_insertion() {
-        for (seed, spread, population) in [(1, 10, 5), (2, 1000, 500), (3, 1 << 40, 2000), (4, 1 << 60, 300), (5, 64, 5000)] {
+        for (seed, spread, population) in
+            [(1, 10, 5), (2, 1000, 500), (3, 1 << 40, 2000), (4, 1 << 60, 300), (5, 64, 5000)]
+        {
             compare(seed, spread, population);
         }
     }

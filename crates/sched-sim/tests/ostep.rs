@@ -72,7 +72,13 @@ fn compare(outcome: &Outcome, expected: &Value) -> Vec<String> {
             "cores" => {
                 for (got, core) in outcome.cores.iter().zip(expected.as_array().unwrap()) {
                     let name = format!("core {}", got.cpu);
-                    close(Some(got.utilization_pct), &core["utilization_pct"], 0.01, &format!("{name} utilization"), &mut wrong);
+                    close(
+                        Some(got.utilization_pct),
+                        &core["utilization_pct"],
+                        0.01,
+                        &format!("{name} utilization"),
+                        &mut wrong,
+                    );
                     close(Some(got.warm_pct), &core["warm_pct"], 0.01, &format!("{name} warm"), &mut wrong);
                 }
             }

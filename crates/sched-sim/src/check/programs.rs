@@ -29,7 +29,11 @@ impl Checker<'_> {
             match step {
                 Step::Cpu(CpuTime::Fixed(time)) => self.time(&format!("{key}.cpu"), *time),
                 Step::Cpu(CpuTime::Service(_)) if !generated => {
-                    self.problem(format!("{key}.cpu"), "only a generator's program has a service time", "give a number");
+                    self.problem(
+                        format!("{key}.cpu"),
+                        "only a generator's program has a service time",
+                        "give a number",
+                    );
                 }
                 Step::Io(time) => self.time(&format!("{key}.io"), *time),
                 Step::Sleep(time) => self.time(&format!("{key}.sleep"), *time),
@@ -37,17 +41,15 @@ impl Checker<'_> {
                     self.time(&format!("{key}.await.cpu"), *cpu);
                     self.time(&format!("{key}.await.io"), *io);
                 }
-                Step::Spawn(task) => {
-                    match self.tasks.get(task) {
-                        Some(known) if known.spawned => {}
-                        Some(_) => self.problem(
-                            format!("{key}.spawn"),
-                            format!("task {task} comes by itself"),
-                            "mark it: spawned = true",
-                        ),
-                        None => self.missing(&format!("{key}.spawn"), *task),
-                    }
-                }
+                Step::Spawn(task) => match self.tasks.get(task) {
+                    Some(known) if known.spawned => {}
+                    Some(_) => self.problem(
+                        format!("{key}.spawn"),
+                        format!("task {task} comes by itself"),
+                        "mark it: spawned = true",
+                    ),
+                    None => self.missing(&format!("{key}.spawn"), *task),
+                },
                 Step::Join(task) => self.exists(&format!("{key}.join"), *task),
                 Step::Kill(task) => self.exists(&format!("{key}.kill"), *task),
                 Step::Nogil(steps) => {

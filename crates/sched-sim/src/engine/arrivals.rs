@@ -101,6 +101,9 @@ impl World {
     fn drop_task(&mut self, task: TaskId) {
         self.live -= 1;
         self.tasks.hot[task as usize].state = State::Done;
+        if self.source.is_generated() {
+            self.stats.window.change(self.now, false);
+        }
         if self.source.gives_places_back() {
             self.tasks.recycle(task);
         }
@@ -110,6 +113,12 @@ impl World {
         let now = self.now;
         let Source::Generated(generated) = &mut self.source else { return };
         let number = generated.made;
+        let window = &mut self.stats.window;
+        if number == self.stats.warmup {
+            window.state = super::stats::WindowState::Opening;
+        } else if generated.left == 1 {
+            window.state = super::stats::WindowState::Closing;
+        }
         generated.made = generated.made.wrapping_add(1);
         generated.left -= 1;
         generated.next = if generated.left == 0 {
@@ -125,13 +134,8 @@ impl World {
             class = generated.classes.partition_point(|(sum, _)| *sum < at).min(generated.classes.len() - 1);
         }
         let priority = generated.classes.get(class).map_or(0, |(_, priority)| *priority);
-        let traits = Traits {
-            id: number,
-            program: generated.program,
-            priority,
-            class: class as u8,
-            ..Traits::default()
-        };
+        let traits =
+            Traits { id: number, program: generated.program, priority, class: class as u8, ..Traits::default() };
         if self.live >= self.most_in_system {
             self.stats.arrivals += 1;
             self.stats.drops += 1;
@@ -152,6 +156,7 @@ impl World {
         }
         self.tasks.life[task as usize].service = service;
         self.live += 1;
+        self.stats.window.change(now, true);
         self.start(task);
     }
 }

@@ -12,14 +12,15 @@ use super::interrupt::Watch;
 use super::placement::{Placer, Thieves};
 use super::pool::Pools;
 use super::smt::Siblings;
-use super::stats::{ClassSums, Periodic, PeriodicTasks, Stats, new_histogram};
+use super::stats::{ClassSums, Periodic, PeriodicTasks, Stats, Window, new_histogram};
 use super::sync::{Channel, Condition, Lock, Semaphore, Sync, WaitsFor};
 use super::tasks::{NONE, TaskId, Tasks, Traits, WORKER};
 use super::world::{Charges, ClosedLoop, TIMER_RELEASE, World};
 use crate::policy::{Options, Policy};
 use crate::random::{Charge, Random, Sampler, Stream};
 use crate::scenario::{
-    Arrivals, Cost, Distribution, PolicyKind, Queues, RuntimeKind, SameInstant, Scenario, Steal, StealFrom, StealTake, Step,
+    Arrivals, Cost, Distribution, PolicyKind, Queues, RuntimeKind, SameInstant, Scenario, Steal, StealFrom, StealTake,
+    Step,
 };
 use crate::time::{NEVER, TimeScale};
 use crate::timer_wheel::TimerWheel;
@@ -166,8 +167,11 @@ pub(crate) fn world(scenario: &Scenario) -> World {
         let (task, release) = (world.periodic.list[index].task, world.periodic.list[index].next_release);
         world.set_timer(task, release, TIMER_RELEASE);
     }
-    let charge =
-        if world.runtime == RuntimeKind::ProcessPool { world.charges.process_create } else { world.charges.thread_create };
+    let charge = if world.runtime == RuntimeKind::ProcessPool {
+        world.charges.process_create
+    } else {
+        world.charges.thread_create
+    };
     for worker in first_worker..first_worker + workers {
         let cost = world.cost(charge);
         world.tasks.life[worker as usize].debt = cost;
@@ -293,6 +297,8 @@ impl Build<'_> {
             io: Sampler::new(&closed.io, self.scale),
             cpu_random: Random::new(self.scenario.seed, Stream::Service),
             count: closed.count,
+            warmup: closed.warmup,
+            rounds: 0,
         })
     }
 
@@ -391,6 +397,8 @@ fn stats(scenario: &Scenario, keep: &super::finish::Kept) -> Stats {
     let generated = scenario.generator.is_some();
     Stats {
         classes: vec![ClassSums::default(); scenario.classes.len()],
+        // A closed system without warm-up is looked at from the start.
+        window: Window::new(scenario.closed.as_ref().is_some_and(|closed| closed.warmup == 0)),
         warmup: scenario.generator.as_ref().map_or(0, |generator| generator.warmup.min(u64::from(u32::MAX)) as u32),
         response_histogram: if generated && keep.response { new_histogram() } else { None },
         wait_histogram: if generated && keep.wait { new_histogram() } else { None },

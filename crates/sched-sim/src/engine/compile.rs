@@ -119,7 +119,14 @@ impl Programs {
         start
     }
 
-    fn steps(&mut self, steps: &[Step], scale: TimeScale, index: &dyn Fn(u32) -> u32, ops: &mut Vec<Op>, slots: &mut u16) {
+    fn steps(
+        &mut self,
+        steps: &[Step],
+        scale: TimeScale,
+        index: &dyn Fn(u32) -> u32,
+        ops: &mut Vec<Op>,
+        slots: &mut u16,
+    ) {
         for step in steps {
             let op = match step {
                 Step::Cpu(CpuTime::Fixed(time)) => Op::Cpu(scale.ticks(*time)),
@@ -135,9 +142,10 @@ impl Programs {
                 }
                 Step::Notify(name) => Op::Notify { condition: self.conditions.number(name), all: false },
                 Step::NotifyAll(name) => Op::Notify { condition: self.conditions.number(name), all: true },
-                Step::Send { channel, bytes } => {
-                    Op::Send { channel: self.channels.number(channel), bytes: u32::try_from(*bytes).unwrap_or(u32::MAX) }
-                }
+                Step::Send { channel, bytes } => Op::Send {
+                    channel: self.channels.number(channel),
+                    bytes: u32::try_from(*bytes).unwrap_or(u32::MAX),
+                },
                 Step::Recv(name) => Op::Recv(self.channels.number(name)),
                 Step::Spawn(task) => Op::Spawn(index(*task)),
                 Step::Join(task) => Op::Join(index(*task)),

@@ -30,6 +30,8 @@ pub(crate) struct Core {
     shown_since: u64,
     shown: TaskId,
     level: Option<u32>,
+    /// When it was last left.
+    idle_since: u64,
     pub(crate) busy: u64,
     pub(crate) switching: u64,
 }
@@ -86,6 +88,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             shown_since: 0,
             shown: NONE,
             level: None,
+            idle_since: NEVER,
             busy: 0,
             switching: 0,
         };
@@ -115,7 +118,8 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     pub(crate) fn run(&mut self) -> StopReason {
         loop {
             let now = self.next_time();
-            if now >= self.setup.until {
+            // What is due just at the end still happens: a job may meet its deadline there.
+            if now == NEVER || now > self.setup.until {
                 let over = self.setup.until;
                 self.stop_clock(if over == NEVER { self.world.now } else { over });
                 if over != NEVER {
@@ -128,6 +132,11 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             self.instant();
             self.dispatch();
             self.sink.depth(now, self.ready_count);
+            if self.world.stats.window.is_turning() {
+                let running = |core: &Core| if core.thread == NONE { 0 } else { now.saturating_sub(core.since) };
+                let busy = self.cores.iter().map(|core| u128::from(core.busy + running(core))).sum();
+                self.world.stats.window.turn(now, busy);
+            }
             if self.world.is_over() {
                 self.stop_clock(now);
                 return self.world.stop.take().unwrap_or(StopReason::Finished);
@@ -251,8 +260,13 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     fn show(&mut self, core: usize) {
         let state = &mut self.cores[core];
         if state.shown != NONE && state.shown_since <= self.world.now && !state.starting {
-            let run =
-                Run { core: core as u32, task: state.shown, level: state.level, from: state.shown_since, to: self.world.now };
+            let run = Run {
+                core: core as u32,
+                task: state.shown,
+                level: state.level,
+                from: state.shown_since,
+                to: self.world.now,
+            };
             self.sink.ran(run);
         }
         state.shown_since = self.world.now;
@@ -278,7 +292,11 @@ impl<P: Policy, S: Sink> Cores<P, S> {
                 self.cores[core].shown = shown;
             }
             self.flush();
-            if self.cores[core].slice_ends <= self.world.now { self.slice_over(core) } else { self.set_timer(core) }
+            if self.cores[core].slice_ends <= self.world.now {
+                self.slice_over(core)
+            } else {
+                self.set_timer(core)
+            }
             return;
         }
         self.vacate(core);
@@ -334,6 +352,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         let shown = state.shown;
         state.last = state.thread;
         state.thread = NONE;
+        state.idle_since = self.world.now;
         state.starting = false;
         self.sink.left(core);
         self.sink.event(Event::Leave, self.world.now, core, self.world.tasks.traits[shown as usize].id);
@@ -500,7 +519,8 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         }
         if flags & WOKEN != 0 {
             let charges = &self.world.charges;
-            let same = waker == core as u16;
+            // Woken by whoever had this core until now: no interrupt from another core, and no idle state to leave.
+            let same = waker == core as u16 && self.cores[core].idle_since == now;
             let charge = if same { charges.wakeup_same_core } else { charges.wakeup_cross_core };
             overhead += self.world.cost(charge);
         }

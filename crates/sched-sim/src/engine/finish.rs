@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 
 use super::cores::Cores;
 use super::sharing::Sharing;
+use super::stats::WindowState;
 use super::steps::Held;
 use super::tasks::{State, TaskId, WORKER};
 use super::world::World;
@@ -209,13 +210,13 @@ fn outcome(
         }
     };
     let utilization = if capacity == 0 { 0.0 } else { busy as f64 / capacity as f64 };
-    set("utilization", utilization);
-    set("throughput", world.stats.ended.max(ended(world)) as f64 / world.units(end));
-    if scenario.closed.is_some() {
+    if scenario.closed.is_some() || world.source.is_generated() {
+        window_aggregates(scenario, world, busy, &mut set);
         closed_aggregates(scenario, world, &mut set);
-    } else if world.source.is_generated() {
-        open_aggregates(world, end, &mut set);
+        open_aggregates(world, &mut set);
     } else {
+        set("utilization", utilization);
+        set("throughput", ended(world) as f64 / world.units(end));
         set("makespan_no_final_or_first_switch", world.units(end));
         set("useful_fraction", utilization);
     }
@@ -223,10 +224,26 @@ fn outcome(
     outcome
 }
 
-fn ended(world: &World) -> u64 {
-    if world.source.is_generated() || world.closed.is_some() {
-        return 0;
+/// Averages over time, from the end of the warm-up to the last arrival or the run's end.
+fn window_aggregates(scenario: &Scenario, world: &mut World, busy: u128, set: &mut impl FnMut(&str, f64)) {
+    let window = &mut world.stats.window;
+    if window.state == WindowState::Open || window.state == WindowState::Closing {
+        window.state = WindowState::Closing;
+        window.turn(world.now, busy);
     }
+    if window.state != WindowState::Closed || window.to == window.from {
+        return;
+    }
+    let time = window.to - window.from;
+    let used = (window.busy_to - window.busy_from) as f64;
+    set("utilization", used / (time as f64 * f64::from(scenario.machine.cores)));
+    set("throughput", window.ended as f64 / world.scale.units(time));
+    if scenario.closed.is_none() {
+        set("mean_in_system", window.mean_present());
+    }
+}
+
+fn ended(world: &World) -> u64 {
     world.tasks.hot.iter().filter(|hot| hot.state == State::Done).count() as u64
 }
 
@@ -238,12 +255,14 @@ fn closed_aggregates(scenario: &Scenario, world: &World, set: &mut impl FnMut(&s
     set("saturation_N", cores * (1.0 + closed.io.mean() / closed.cpu.mean()));
 }
 
-fn open_aggregates(world: &World, end: u64, set: &mut impl FnMut(&str, f64)) {
+fn open_aggregates(world: &World, set: &mut impl FnMut(&str, f64)) {
+    if !world.source.is_generated() {
+        return;
+    }
     let stats = &world.stats;
     let ended = stats.ended as f64;
     set("mean_response", world.scale.units_wide(stats.response) / ended);
     set("mean_wait", world.scale.units_wide(stats.wait) / ended);
-    set("mean_in_system", world.scale.units_wide(stats.presence) / world.units(end));
     set("p_wait", stats.waited as f64 / ended);
     set("p_drop", stats.drops as f64 / stats.arrivals as f64);
     set("slowdown_every_size", stats.slowdown / stats.slowdowns as f64);

@@ -156,11 +156,8 @@ impl World {
             return self.wait_for_gil(task);
         }
         let changed = self.gils.list[number].last_holder != task;
-        let handoff = if changed && self.gils.list[number].last_holder != NONE {
-            self.cost(self.charges.gil_handoff)
-        } else {
-            0
-        };
+        let handoff =
+            if changed && self.gils.list[number].last_holder != NONE { self.cost(self.charges.gil_handoff) } else { 0 };
         let gil = &mut self.gils.list[number];
         gil.holder = task;
         gil.requested = false;

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use super::tasks::{NO_CORE, TaskId, Tasks};
 use crate::policy::Why;
 use crate::random::{Random, Stream, mix};
-use crate::scenario::{CoreOrder, Draw, DrawOp, Pinned, Placement, Queues, Randomness, Scenario, Steal, StealFrom, StealTake};
+use crate::scenario::{
+    CoreOrder, Draw, DrawOp, Pinned, Placement, Queues, Randomness, Scenario, Steal, StealFrom, StealTake,
+};
 use crate::time::{NEVER, TimeScale};
 
 /// Which queue a thread joins, and in which order cores are served.

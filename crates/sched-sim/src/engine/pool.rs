@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 
 use super::steps::Next;
 use super::sync::WaitsFor;
-use super::tasks::{GO, KILLED, NONE, State, STARTED, TaskId};
+use super::tasks::{GO, KILLED, NONE, STARTED, State, TaskId};
 use super::world::World;
 use crate::policy::Why;
 
@@ -30,6 +30,8 @@ pub(crate) struct Pools {
 struct WorkQueue {
     tasks: VecDeque<TaskId>,
     idle: VecDeque<TaskId>,
+    /// Workers that were woken and have not taken a task yet.
+    coming: usize,
 }
 
 #[derive(Debug)]
@@ -37,18 +39,19 @@ struct Worker {
     queue: u32,
     current: TaskId,
     last: TaskId,
+    /// It was woken for a task, and has not taken one yet.
+    coming: bool,
 }
 
 impl Pools {
     /// Workers for each queue.
     pub(crate) fn new(workers_per_queue: &[u32], first: TaskId, limit: Option<u32>) -> Self {
-        let mut pools =
-            Self { first, limit: limit.map_or(usize::MAX, |limit| limit as usize), ..Self::default() };
+        let mut pools = Self { first, limit: limit.map_or(usize::MAX, |limit| limit as usize), ..Self::default() };
         for (queue, workers) in workers_per_queue.iter().enumerate() {
             let start = first + pools.workers.len() as u32;
             let ids = start..start + workers;
-            pools.queues.push(WorkQueue { tasks: VecDeque::new(), idle: ids.clone().collect() });
-            pools.workers.extend(ids.map(|_| Worker { queue: queue as u32, current: NONE, last: NONE }));
+            pools.queues.push(WorkQueue { tasks: VecDeque::new(), idle: ids.clone().collect(), coming: 0 });
+            pools.workers.extend(ids.map(|_| Worker { queue: queue as u32, current: NONE, last: NONE, coming: false }));
         }
         pools
     }
@@ -58,9 +61,12 @@ impl Pools {
         !self.workers.is_empty()
     }
 
-
     fn worker(&self, thread: TaskId) -> &Worker {
         &self.workers[(thread - self.first) as usize]
+    }
+
+    fn worker_mut(&mut self, thread: TaskId) -> &mut Worker {
+        &mut self.workers[(thread - self.first) as usize]
     }
 
     /// What is mounted on the worker; the worker itself if nothing is.
@@ -103,7 +109,7 @@ impl Pools {
     /// Would a new task find no worker and no room?
     pub(crate) fn is_full(&self, queue: u32) -> bool {
         let queue = &self.queues[queue as usize];
-        queue.idle.is_empty() && queue.tasks.len() >= self.limit
+        queue.idle.is_empty() && queue.tasks.len().saturating_sub(queue.coming) >= self.limit
     }
 }
 
@@ -123,6 +129,8 @@ impl World {
         let queue = &mut self.pools.queues[number as usize];
         queue.tasks.push_back(task);
         if let Some(worker) = queue.idle.pop_front() {
+            queue.coming += 1;
+            self.pools.worker_mut(worker).coming = true;
             self.waits_for[worker as usize] = WaitsFor::Nothing;
             self.make_ready(worker, Why::Woken);
         }
@@ -134,6 +142,9 @@ impl World {
             let mut task = self.pools.worker(thread).current;
             if task == NONE {
                 let number = self.pools.worker(thread).queue;
+                if std::mem::take(&mut self.pools.worker_mut(thread).coming) {
+                    self.pools.queues[number as usize].coming -= 1;
+                }
                 let Some(next) = self.pools.queues[number as usize].tasks.pop_front() else {
                     self.pools.queues[number as usize].idle.push_back(thread);
                     self.waits_for[thread as usize] = WaitsFor::Work(number);

@@ -30,7 +30,7 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
     pub(crate) fn run(&mut self) -> StopReason {
         loop {
             let now = self.policy.next().min(self.world.next_time());
-            if now >= self.until {
+            if now == NEVER || now > self.until {
                 let over = if self.until == NEVER { self.world.now } else { self.until };
                 self.busy += self.policy.advance(over);
                 self.world.now = over;
@@ -55,6 +55,9 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
                 self.flush();
             }
             self.sink.depth(now, self.policy.len());
+            if self.world.stats.window.is_turning() {
+                self.world.stats.window.turn(now, self.busy.into());
+            }
             if self.world.is_over() {
                 return self.world.stop.take().unwrap_or(StopReason::Finished);
             }

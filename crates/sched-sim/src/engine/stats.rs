@@ -16,14 +16,88 @@ pub(crate) struct Stats {
     pub(crate) waited: u64,
     pub(crate) slowdown: f64,
     pub(crate) slowdowns: u64,
-    /// Integral of the number of tasks in the system, over ended ones.
-    pub(crate) presence: u128,
+    pub(crate) window: Window,
     pub(crate) classes: Vec<ClassSums>,
     pub(crate) residence: u128,
     pub(crate) response_histogram: Option<Histogram<u64>>,
     pub(crate) wait_histogram: Option<Histogram<u64>>,
     /// Arrivals before this number are warm-up.
     pub(crate) warmup: u32,
+}
+
+/// The part of a run over which averages over time are taken: from the end of the warm-up to the last arrival, so that neither the empty
+/// beginning nor the emptying at the end counts.
+#[derive(Debug, Default)]
+pub(crate) struct Window {
+    pub(crate) state: WindowState,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    /// Core time used before it opened, and before it closed.
+    pub(crate) busy_from: u128,
+    pub(crate) busy_to: u128,
+    /// Tasks (or bursts) that ended in it.
+    pub(crate) ended: u64,
+    present: u64,
+    changed: u64,
+    area: u128,
+}
+
+/// How far a window is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WindowState {
+    #[default]
+    Before,
+    /// It opens in this instant: the core time has to be noted.
+    Opening,
+    Open,
+    Closing,
+    Closed,
+}
+
+impl Window {
+    pub(crate) fn new(open: bool) -> Self {
+        Self { state: if open { WindowState::Open } else { WindowState::Before }, ..Self::default() }
+    }
+
+    /// A task has come, or left.
+    #[inline]
+    pub(crate) fn change(&mut self, now: u64, came: bool) {
+        self.sum(now);
+        if came {
+            self.present += 1;
+        } else {
+            self.present -= 1;
+            self.ended += u64::from(self.state == WindowState::Open);
+        }
+    }
+
+    #[inline]
+    fn sum(&mut self, now: u64) {
+        if self.state == WindowState::Open {
+            self.area += u128::from(self.present) * u128::from(now - self.changed);
+        }
+        self.changed = now;
+    }
+
+    /// Opens or closes the window, if that is due.
+    pub(crate) fn turn(&mut self, now: u64, busy: u128) {
+        self.sum(now);
+        match self.state {
+            WindowState::Opening => (self.state, self.from, self.busy_from) = (WindowState::Open, now, busy),
+            WindowState::Closing => (self.state, self.to, self.busy_to) = (WindowState::Closed, now, busy),
+            _ => {}
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_turning(&self) -> bool {
+        matches!(self.state, WindowState::Opening | WindowState::Closing)
+    }
+
+    /// Mean number of tasks in the system.
+    pub(crate) fn mean_present(&self) -> f64 {
+        self.area as f64 / (self.to - self.from) as f64
+    }
 }
 
 /// Sums of one class.
@@ -45,7 +119,7 @@ impl Stats {
     pub(crate) fn end(&mut self, task: TaskId, tasks: &Tasks, now: u64) {
         let (life, traits) = (&tasks.life[task as usize], &tasks.traits[task as usize]);
         let response = now - life.arrival;
-        self.presence += u128::from(response);
+        self.window.change(now, false);
         if traits.id < self.warmup {
             return;
         }
@@ -64,10 +138,10 @@ impl Stats {
             class.wait += u128::from(wait);
         }
         if let Some(histogram) = &mut self.response_histogram {
-            histogram.saturating_record(response);
+            let _ = histogram.record(response); // it grows: nothing is too large
         }
         if let Some(histogram) = &mut self.wait_histogram {
-            histogram.saturating_record(wait);
+            let _ = histogram.record(wait);
         }
     }
 }

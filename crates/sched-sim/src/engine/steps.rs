@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use hdrhistogram::Histogram;
 
 use super::compile::Op;
+use super::stats::WindowState;
 use super::sync::WaitsFor;
 use super::tasks::{GO, KILLED, NOGIL, NONE, STARTED, State, TaskId, WORKER};
 use super::world::{TIMER_IO, World};
@@ -27,10 +28,11 @@ pub(crate) enum Next {
     Parked,
 }
 
-/// Times between marks.
+/// Stopwatches.
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
-    last: HashMap<(u32, TaskId), u64>,
+    /// Since when, by mark and task.
+    running: HashMap<(u32, TaskId), u64>,
     pub(crate) histograms: Vec<Option<Histogram<u64>>>,
 }
 
@@ -58,7 +60,8 @@ impl World {
     pub(crate) fn prepare(&mut self, task: TaskId) {
         if self.gils.has_any() {
             // It has to take the GIL first, on a core.
-            self.tasks.hot[task as usize].remaining = match self.programs.ops[self.tasks.hot[task as usize].pc as usize] {
+            self.tasks.hot[task as usize].remaining = match self.programs.ops[self.tasks.hot[task as usize].pc as usize]
+            {
                 Op::Cpu(time) => time,
                 Op::CpuService => self.tasks.life[task as usize].service,
                 _ => 0,
@@ -125,9 +128,7 @@ impl World {
                     Some(self.compute(task, thread, time))
                 }
                 Op::IoClosed => Some(self.end_round(task, thread)),
-                Op::Io(time) | Op::Sleep(time) => {
-                    Some(self.sleep(task, time, matches!(self.runtime, RuntimeKind::MN)))
-                }
+                Op::Io(time) | Op::Sleep(time) => Some(self.sleep(task, time, matches!(self.runtime, RuntimeKind::MN))),
                 Op::Await(time) => {
                     Some(self.sleep(task, time, matches!(self.runtime, RuntimeKind::MN | RuntimeKind::EventLoop)))
                 }
@@ -339,12 +340,13 @@ impl World {
     }
 
     fn spawn(&mut self, parent: TaskId, child: TaskId) {
-        if self.tasks.hot[child as usize].state != State::Absent || self.tasks.life[child as usize].arrival != crate::time::NEVER {
+        if self.tasks.hot[child as usize].state != State::Absent
+            || self.tasks.life[child as usize].arrival != crate::time::NEVER
+        {
             self.stop = Some(StopReason::SpawnedTwice { task: self.tasks.traits[child as usize].id });
             return;
         }
-        let charge =
-            if self.pools.has_any() { self.charges.task_create } else { self.charges.thread_create };
+        let charge = if self.pools.has_any() { self.charges.task_create } else { self.charges.thread_create };
         let cost = self.cost(charge);
         self.tasks.life[parent as usize].debt += cost;
         self.tasks.life[child as usize].arrival = self.now;
@@ -355,10 +357,19 @@ impl World {
     /// A round of a closed system is over: counts it, and begins the I/O.
     fn end_round(&mut self, task: TaskId, thread: TaskId) -> Next {
         let began = self.tasks.life[task as usize].service;
-        self.stats.residence += u128::from(self.now - began);
-        self.stats.ended += 1;
         let Some(closed) = &mut self.closed else { return Next::Blocked };
-        if self.stats.ended >= closed.count {
+        closed.rounds += 1;
+        let window = &mut self.stats.window;
+        if closed.rounds > closed.warmup {
+            self.stats.residence += u128::from(self.now - began);
+            self.stats.ended += 1;
+            window.ended += u64::from(window.state == WindowState::Open);
+        }
+        if closed.rounds == closed.warmup {
+            window.state = WindowState::Opening;
+        }
+        if closed.rounds >= closed.count {
+            window.state = WindowState::Closing;
             self.stop = Some(StopReason::Finished);
         }
         let time = closed.io.draw(&mut self.io_random);
@@ -396,17 +407,19 @@ impl World {
     }
 
     fn mark(&mut self, mark: u32, task: TaskId) {
-        if let Some(before) = self.marks.last.insert((mark, task), self.now) {
-            let histograms = &mut self.marks.histograms;
-            if histograms.len() <= mark as usize {
-                histograms.resize(mark as usize + 1, None);
-            }
-            if histograms[mark as usize].is_none() {
-                histograms[mark as usize] = super::stats::new_histogram();
-            }
-            if let Some(histogram) = &mut histograms[mark as usize] {
-                histogram.saturating_record(self.now - before);
-            }
+        let Some(before) = self.marks.running.remove(&(mark, task)) else {
+            self.marks.running.insert((mark, task), self.now);
+            return;
+        };
+        let histograms = &mut self.marks.histograms;
+        if histograms.len() <= mark as usize {
+            histograms.resize(mark as usize + 1, None);
+        }
+        if histograms[mark as usize].is_none() {
+            histograms[mark as usize] = super::stats::new_histogram();
+        }
+        if let Some(histogram) = &mut histograms[mark as usize] {
+            let _ = histogram.record(self.now - before); // it grows: nothing is too large
         }
     }
 

@@ -88,7 +88,10 @@ pub(crate) struct ClosedLoop {
     pub(crate) cpu: Sampler,
     pub(crate) io: Sampler,
     pub(crate) cpu_random: Random,
+    /// Bursts until the run ends, those that are warm-up, and those that are done.
     pub(crate) count: u64,
+    pub(crate) warmup: u64,
+    pub(crate) rounds: u64,
 }
 
 impl World {

@@ -48,7 +48,8 @@ pub(crate) fn tick_of(options: &Options<'_>) -> Option<u64> {
 
 impl Cfs {
     fn turn(&self, task: TaskId, context: &Context<'_>) -> u64 {
-        let share = u128::from(8 * self.slice) * u128::from(weight(context.tasks.nice(task))) / u128::from(self.load.max(1));
+        let share =
+            u128::from(8 * self.slice) * u128::from(weight(context.tasks.nice(task))) / u128::from(self.load.max(1));
         (share as u64).max(self.slice)
     }
 }

@@ -142,6 +142,9 @@ pub struct Closed {
     /// The run ends after so many bursts on a core, by all tasks together.
     #[serde(default = "million")]
     pub count: u64,
+    /// So many of the first bursts are left out of the aggregates.
+    #[serde(default)]
+    pub warmup: u64,
 }
 
 /// A class of generated tasks.

@@ -73,9 +73,9 @@ pub struct Costs {
     pub migration: Cost,
     /// A call into the kernel that may block: I/O, sleep, a contended lock.
     pub mode_switch: Cost,
-    /// A task that was woken gets to run on the core of the one who woke it.
+    /// A task that was woken gets to run on the core of the one who woke it, right after that.
     pub wakeup_same_core: Cost,
-    /// A task that was woken gets to run on another core, which was idle.
+    /// A task that was woken gets to run on another core, or on one that was idle: an interrupt, and an idle state to leave.
     pub wakeup_cross_core: Cost,
     /// Starting a thread.
     pub thread_create: Cost,

@@ -61,7 +61,7 @@ pub enum Step {
     Kill(u32),
     /// The steps so many times.
     Repeat(u32, Vec<Step>),
-    /// The time between two marks of one name, of one task, goes into the histogram `mark:NAME`.
+    /// Starts the task's stopwatch of this name; the next one stops it, and the time goes into the histogram `mark:NAME`.
     Mark(String),
 }
 

@@ -190,11 +190,11 @@ impl<'a> Checker<'a> {
             match cost {
                 Cost::Fixed(cost) => self.time(&key, *cost),
                 Cost::Random(CostShape::Lognormal { p50, p99 }) => {
-                    if !(*p50 > 0.0 && p99 >= p50 && p99.is_finite() && *p99 <= 1e3 * p50) {
+                    if *p50 > 0.0 && p99 >= p50 && p99.is_finite() && *p99 <= 1e3 * p50 {
+                        self.largest = self.largest.max(*p99);
+                    } else {
                         let what = format!("no lognormal distribution has p50 {p50} and p99 {p99}");
                         self.problem(&key, what, "give 0 < p50 <= p99 <= 1000 x p50");
-                    } else {
-                        self.largest = self.largest.max(*p99);
                     }
                 }
             }
@@ -295,14 +295,14 @@ impl<'a> Checker<'a> {
         if let Some(generator) = &scenario.generator {
             let (crate::scenario::Arrivals::Poisson { rate } | crate::scenario::Arrivals::Periodic { rate }) =
                 generator.arrivals;
-            if !(rate > 0.0 && rate.is_finite()) {
+            if rate > 0.0 && rate.is_finite() {
+                self.largest = self.largest.max(generator.count as f64 / rate);
+            } else {
                 self.problem(
                     "generator.arrivals.rate",
                     format!("{rate} is no rate"),
                     "give arrivals per unit of time, above 0",
                 );
-            } else {
-                self.largest = self.largest.max(generator.count as f64 / rate);
             }
             self.distribution("generator.service", &generator.service);
             if generator.count > u64::from(u32::MAX) {
@@ -331,9 +331,8 @@ impl<'a> Checker<'a> {
             }
         }
         let sum: f64 = scenario.classes.iter().map(|class| class.p).sum();
-        if !scenario.classes.is_empty()
-            && !((sum - 1.0).abs() < 1e-6 && scenario.classes.iter().all(|class| class.p >= 0.0))
-        {
+        let are_chances = (sum - 1.0).abs() < 1e-6 && scenario.classes.iter().all(|class| class.p >= 0.0);
+        if !scenario.classes.is_empty() && !are_chances {
             self.problem("classes", format!("the chances add up to {sum}"), "chances are not negative and add up to 1");
         }
         if scenario.classes.len() > 256 {
@@ -366,13 +365,17 @@ impl<'a> Checker<'a> {
                 }
             }
             Distribution::Hyperexp { parts } => {
-                parts.iter().for_each(|part| self.time(&format!("{key}.parts"), part.mean));
+                for part in parts {
+                    self.time(&format!("{key}.parts"), part.mean);
+                }
                 if !chances(&mut parts.iter().map(|part| part.p)) {
                     self.problem(format!("{key}.parts"), "the chances do not add up to 1", "let them");
                 }
             }
             Distribution::Mixture { parts } => {
-                parts.iter().for_each(|part| self.time(&format!("{key}.parts"), part.value));
+                for part in parts {
+                    self.time(&format!("{key}.parts"), part.value);
+                }
                 if !chances(&mut parts.iter().map(|part| part.p)) {
                     self.problem(format!("{key}.parts"), "the chances do not add up to 1", "let them");
                 }

@@ -104,6 +104,8 @@ impl Options<'_> {
 pub trait Policy: Sized {
     /// Can [`Policy::preempts`] ever say yes?
     const PREEMPTIVE: bool = false;
+    /// Is the order of the queue that of [`Policy::enqueue`] alone, so that who is enqueued later can't go before who is there?
+    const IN_ORDER: bool = false;
     /// Does [`Policy::charge`] do anything?
     const CHARGES: bool = false;
 

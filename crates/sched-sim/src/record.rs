@@ -51,6 +51,7 @@ pub(crate) struct Run {
 }
 
 /// Keeps a digest and, as asked, the timeline.
+#[allow(clippy::struct_excessive_bools)] // what is kept
 #[derive(Debug)]
 pub(crate) struct Recorder {
     pub(crate) digest: u64,

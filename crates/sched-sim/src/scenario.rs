@@ -249,22 +249,17 @@ impl Default for Gil3 {
 }
 
 /// Where random choices come from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "mode", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Randomness {
     /// From the scenario's seed.
+    #[default]
     Seed,
     /// From this list, one after the other: a random policy then does the same in every simulator.
     Draws {
         /// Numbers for lottery; `choice` for stealing; `shuffle` for the order of cores, one per unit of time.
         draws: Vec<Draw>,
     },
-}
-
-impl Default for Randomness {
-    fn default() -> Self {
-        Self::Seed
-    }
 }
 
 /// One recorded random choice.

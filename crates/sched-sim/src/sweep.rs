@@ -107,12 +107,12 @@ impl Grid {
         let mut scenario: Scenario = serde_path_to_error::deserialize(&scenario).map_err(|error| {
             Problems::one(error.path().to_string(), error.inner().to_string(), "see `sched-sim schema`")
         })?;
-        scenario.seed = self.seed(&scenario, replicate);
+        scenario.seed = Self::seed(&scenario, replicate);
         Ok((scenario, values, replicate as u32))
     }
 
     /// A hash of the scenario and the replicate.
-    fn seed(&self, scenario: &Scenario, replicate: u64) -> u64 {
+    fn seed(scenario: &Scenario, replicate: u64) -> u64 {
         let text = serde_json::to_string(scenario).unwrap_or_default();
         mix(hash(text.bytes()) ^ mix(replicate))
     }

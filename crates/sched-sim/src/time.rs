@@ -69,7 +69,7 @@ impl TimeScale {
 
 /// How many digits after the point the shortest way to write the number has; at most 9.
 fn decimals(number: f64) -> u32 {
-    if !number.is_finite() || number == libm::trunc(number) {
+    if !number.is_finite() || number.fract().abs() < f64::EPSILON {
         return 0;
     }
     let text = format!("{number}");

@@ -1,9 +1,9 @@
 //! Timers of tasks (sleep, I/O, time-outs): a hierarchical timing wheel that sorts late.
 //!
-//! A wheel (Varghese and Lauck, 1987) has levels of 64 slots; a slot of level n is 64^n sub-ticks wide, and a timer waits in the slot
-//! that its time differs in from the present. The textbook moves timers down level by level to single ticks. Here a slot with few
-//! timers is sorted at once into a short list, the *front*, from which they are taken: at nanosecond resolution that is one move
-//! instead of four. Only crowded slots are spread over the level below.
+//! A wheel (Varghese and Lauck, 1987) has levels of 1024 slots; a slot of level n is 1024^n sub-ticks wide, and a timer waits in the
+//! slot of the highest digit in which its time differs from the present. The textbook moves timers down level by level to single
+//! ticks. Here a slot with few timers is sorted at once into a short list, the *front*, from which they are taken: at nanosecond
+//! resolution that is one move instead of several. Only crowded slots are spread over the level below.
 //!
 //! Slots are lists of blocks of entries, not of tasks: appending touches the last block alone, emptying reads in sequence, and
 //! no event allocates once the blocks are there. Timers of one instant come out in the order they went in.
@@ -27,14 +27,16 @@ pub struct Entry {
 }
 
 /// Bits of a digit of the time.
-const DIGIT: u32 = 6;
+const DIGIT: u32 = 10;
 const SLOTS: usize = 1 << DIGIT;
+const WORDS: usize = SLOTS / 64;
 const LEVELS: usize = 64_usize.div_ceil(DIGIT as usize);
-/// Slots with at most so many timers are sorted, others spread. Measured 2026-11-21 with `examples/speed.rs`.
-const SORTED_AT_ONCE: u32 = 96;
+/// Slots with at most so many timers are sorted, others spread.
+const SORTED_AT_ONCE: usize = 32;
 /// A front longer than this is not inserted into.
 const FRONT: usize = 192;
-const BLOCK: usize = 15;
+/// Entries of a block: with its link two cache lines.
+const BLOCK: usize = 7;
 const NO_BLOCK: u32 = u32::MAX;
 
 #[derive(Debug, Clone)]
@@ -66,8 +68,9 @@ pub struct TimerWheel {
     /// The earliest time.
     next: u64,
     slots: Vec<Slot>,
-    /// Which slots of a level have timers, and which levels have such slots.
-    occupied: [u64; LEVELS],
+    /// Which slots of a level have timers, which words of that are not 0, and which levels have such words.
+    occupied: [[u64; WORDS]; LEVELS],
+    words: [u16; LEVELS],
     levels: u32,
     blocks: Vec<Block>,
     free: u32,
@@ -91,7 +94,8 @@ impl TimerWheel {
             covered: 0,
             next: NEVER,
             slots: vec![EMPTY; LEVELS * SLOTS],
-            occupied: [0; LEVELS],
+            occupied: [[0; WORDS]; LEVELS],
+            words: [0; LEVELS],
             levels: 0,
             blocks: Vec::new(),
             free: NO_BLOCK,
@@ -181,9 +185,10 @@ impl TimerWheel {
     #[inline]
     fn append(&mut self, entry: Entry) {
         // All higher digits are those of `covered`, this one is larger.
-        let level = ((63 - (entry.time ^ self.covered).leading_zeros()) / DIGIT) as usize;
+        let level = ((entry.time ^ self.covered).ilog2() / DIGIT) as usize;
         let digit = ((entry.time >> (level as u32 * DIGIT)) & (SLOTS as u64 - 1)) as usize;
-        self.occupied[level] |= 1 << digit;
+        self.occupied[level][digit / 64] |= 1 << (digit % 64);
+        self.words[level] |= 1 << (digit / 64);
         self.levels |= 1 << level;
         let index = level * SLOTS + digit;
         self.slots[index].count += 1;
@@ -229,14 +234,18 @@ impl TimerWheel {
                 return;
             }
             let level = self.levels.trailing_zeros() as usize;
-            let digit = self.occupied[level].trailing_zeros() as usize;
-            self.occupied[level] &= !(1 << digit);
-            if self.occupied[level] == 0 {
-                self.levels &= !(1 << level);
+            let word = self.words[level].trailing_zeros() as usize;
+            let digit = word * 64 + self.occupied[level][word].trailing_zeros() as usize;
+            self.occupied[level][word] &= self.occupied[level][word] - 1;
+            if self.occupied[level][word] == 0 {
+                self.words[level] &= self.words[level] - 1;
+                if self.words[level] == 0 {
+                    self.levels &= self.levels - 1;
+                }
             }
             let slot = std::mem::replace(&mut self.slots[level * SLOTS + digit], EMPTY);
-            if level == 0 || slot.count <= SORTED_AT_ONCE {
-                self.sort_slot(slot);
+            if level == 0 || slot.count as usize <= SORTED_AT_ONCE {
+                self.take_slot(slot, level);
             } else {
                 self.spread_slot(slot, level, digit);
             }
@@ -244,7 +253,7 @@ impl TimerWheel {
         self.next = self.front[0].time;
     }
 
-    fn sort_slot(&mut self, slot: Slot) {
+    fn take_slot(&mut self, slot: Slot, level: usize) {
         let mut index = slot.first;
         while index != NO_BLOCK {
             let block = &mut self.blocks[index as usize];
@@ -253,8 +262,9 @@ impl TimerWheel {
             self.free = index;
             index = next;
         }
-        // Stable: who came first stays first.
-        self.front.sort_by_key(|entry| entry.time);
+        if level > 0 && self.front.len() > 1 {
+            sort(&mut self.front);
+        }
         // Not the slot's end: a lone timer far away shall not draw all that are set later into the front.
         self.covered = self.front[self.front.len() - 1].time;
     }
@@ -275,6 +285,30 @@ impl TimerWheel {
             index = next;
         }
     }
+}
+
+/// Sorts a few entries by time; equal ones keep their order.
+///
+/// Each entry's place is the number of those before it. That takes n^2 / 2 comparisons, but no branch to mispredict: up to a few dozen it
+/// beats a sort that is clever.
+fn sort(entries: &mut [Entry]) {
+    let mut sorted = [Entry::default(); SORTED_AT_ONCE];
+    let mut places = [0_u8; SORTED_AT_ONCE];
+    let n = entries.len();
+    for later in 1..n {
+        let time = entries[later].time;
+        let mut place = 0;
+        for (earlier, moved) in entries[..later].iter().zip(&mut places) {
+            let after = u8::from(earlier.time > time);
+            *moved += after;
+            place += 1 - after;
+        }
+        places[later] = place;
+    }
+    for (entry, place) in entries.iter().zip(places) {
+        sorted[place as usize] = *entry;
+    }
+    entries.copy_from_slice(&sorted[..n]);
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 //! Linux's weights: every task's time is within one slice of its share, at any time.
+#![allow(clippy::float_cmp, reason = "times come out exactly")]
 
 use sched_sim::policy::NICE_TO_WEIGHT;
 use sched_sim::{Outcome, PolicyKind, RunOptions, Scenario, Step, Task, TimeUnit, simulate};

@@ -1,4 +1,5 @@
 //! OSTEP's homework programs, to the printed digit: FIFO, SJF, RR, MLFQ, lottery with its draws, several cores with one queue or many.
+#![allow(clippy::float_cmp, reason = "times come out exactly")]
 
 use sched_sim::outcome::{Outcome, Segment};
 use sched_sim::scenario::read::{Format, text};

@@ -1,5 +1,6 @@
 //! Closed forms of queueing theory. The ordinary test takes a few arrivals in twenty replications, and allows six standard errors of their mean;
 //! `full_size` (ignored: minutes) takes the stated ten million.
+#![allow(clippy::float_cmp, reason = "times come out exactly")]
 
 use std::collections::BTreeMap;
 

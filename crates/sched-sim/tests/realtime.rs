@@ -1,4 +1,5 @@
 //! Rate monotonic and earliest deadline first: the analysis, and the same sets of tasks simulated over a hyperperiod.
+#![allow(clippy::float_cmp, reason = "times come out exactly")]
 
 use sched_sim::analysis::{
     PeriodicTask, edf_schedulable, hyperperiod, liu_layland_bound, passes_hyperbolic, passes_liu_layland,

@@ -20,7 +20,7 @@ pub(crate) struct Run {
     /// Results as JSON, one a line; `-` is standard output. Without it a table is printed.
     #[arg(long, value_name = "OUT")]
     json: Option<PathBuf>,
-    /// The timeline for ui.perfetto.dev or chrome://tracing (one file only).
+    /// The timeline for <https://ui.perfetto.dev> (one file only).
     #[arg(long, value_name = "OUT")]
     trace: Option<PathBuf>,
     /// The timeline as a picture (one file only).
@@ -68,7 +68,9 @@ impl Run {
                 text.push('\n');
             } else {
                 if outcomes.len() > 1 {
-                    text += &format!("== {}\n", file.display());
+                    text.push_str("== ");
+                    text += &file.display().to_string();
+                    text.push('\n');
                 }
                 text += &render::table(outcome);
             }

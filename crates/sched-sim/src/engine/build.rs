@@ -151,7 +151,7 @@ pub(crate) fn world(scenario: &Scenario) -> World {
         cost_random: Random::new(scenario.seed, Stream::Costs),
         io_random: Random::new(scenario.seed, Stream::Io),
         closed,
-        stats: stats(scenario, &keep),
+        stats: stats(scenario, keep),
         periodic,
         live,
         most_in_system: scenario.admission.max_in_system.map_or(u64::MAX, u64::from),
@@ -393,7 +393,7 @@ fn gils(scenario: &Scenario, scale: TimeScale, processes: &Processes, tasks: usi
     }
 }
 
-fn stats(scenario: &Scenario, keep: &super::finish::Kept) -> Stats {
+fn stats(scenario: &Scenario, keep: super::finish::Kept) -> Stats {
     let generated = scenario.generator.is_some();
     Stats {
         classes: vec![ClassSums::default(); scenario.classes.len()],
@@ -431,8 +431,11 @@ pub(crate) fn for_cores<P: Policy>(scenario: &Scenario, options: &RunOptions) ->
     let steal = steal.filter(|_| queues == Queues::PerCore);
     let default_order =
         if policy.kind == PolicyKind::Mlfq { SameInstant::EndsFirst } else { SameInstant::ArrivalsFirst };
+    let any_affinity = scenario.tasks.iter().any(|task| task.affinity.is_some());
+    let ascending = policy.core_order == crate::scenario::CoreOrder::Ascending;
     let setup = Setup {
-        any_affinity: scenario.tasks.iter().any(|task| task.affinity.is_some()),
+        any_affinity,
+        one_for_one: !any_affinity && ascending && steal.is_none() && machine.smt.is_none(),
         ends_first: policy.same_instant.unwrap_or(default_order) == SameInstant::EndsFirst,
         boost_every: policy
             .boost_every

@@ -84,7 +84,7 @@ pub(crate) fn of_cores<P: Policy, S: Sink>(scenario: &Scenario, run: &mut Cores<
     outcome.counters.switches = run.switches;
     outcome.counters.migrations = run.migrations;
     outcome.aggregates.insert("switches".into(), Aggregate::One(run.switches as f64));
-    let draws = run.queues.iter_mut().filter_map(Policy::draws).next();
+    let draws = run.queues.iter_mut().find_map(Policy::draws);
     if let Some(Draws { winners, live_tickets, exhausted }) = draws {
         let id = |task: &TaskId| run.world.tasks.traits[*task as usize].id;
         outcome.winners = Some(winners.iter().map(id).collect());

@@ -99,10 +99,10 @@ impl World {
         if self.tasks.hot[thread as usize].flags & WORKER != 0 {
             return self.advance_worker(thread);
         }
-        if self.gils.has_any() {
-            if let Some(next) = self.resume_with_gil(thread) {
-                return next;
-            }
+        if self.gils.has_any()
+            && let Some(next) = self.resume_with_gil(thread)
+        {
+            return next;
         }
         match self.step(thread, thread) {
             Next::Parked => Next::Blocked,
@@ -383,11 +383,10 @@ impl World {
         let place = victim as usize;
         self.tasks.hot[place].flags |= KILLED;
         match self.tasks.hot[place].state {
-            State::Absent | State::Done => {}
-            State::Running if self.pools.has_any() => {}
-            State::Running => self.pokes.push(victim),
+            State::Running if !self.pools.has_any() => self.pokes.push(victim),
             State::Ready if self.tasks.hot[place].flags & WORKER == 0 => self.removed.push(victim),
-            State::Ready => {}
+            // Gone, not here yet, or on a worker: looked at with its next step.
+            State::Absent | State::Done | State::Running | State::Ready => {}
             State::Asleep | State::Waiting => {
                 let waits_for = std::mem::replace(&mut self.waits_for[place], WaitsFor::Nothing);
                 self.sync.forget(victim, waits_for);

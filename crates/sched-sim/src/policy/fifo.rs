@@ -13,6 +13,8 @@ pub struct Fifo {
 }
 
 impl Policy for Fifo {
+    const IN_ORDER: bool = true;
+
     fn new(_: &Options<'_>) -> Self {
         Self { queue: VecDeque::new() }
     }

@@ -17,6 +17,8 @@ pub struct RoundRobin {
 }
 
 impl Policy for RoundRobin {
+    const IN_ORDER: bool = true;
+
     fn new(options: &Options<'_>) -> Self {
         let policy = &options.scenario.policy;
         Self {

@@ -13,6 +13,11 @@ const LEGEND: usize = 24;
 /// Boxes narrower than this are drawn so wide all the same: otherwise they would not be seen.
 const NARROWEST: f64 = 0.4;
 
+/// Cores first, then holders; and the name.
+type Lane = (u8, String);
+/// Start, length, task.
+type Piece = (f64, f64, u32);
+
 /// A Gantt chart as SVG: a lane for each core, for each lock and GIL that was held, and one for the number of ready tasks.
 ///
 /// Empty but for a sentence if the outcome has no `run_segments`.
@@ -24,7 +29,7 @@ pub fn gantt(outcome: &Outcome) -> String {
 
 fn write_gantt(svg: &mut String, outcome: &Outcome) -> std::fmt::Result {
     let runs = outcome.run_segments.as_deref().unwrap_or(&[]);
-    let mut lanes: BTreeMap<(u8, String), Vec<(f64, f64, u32)>> = BTreeMap::new();
+    let mut lanes: BTreeMap<Lane, Vec<Piece>> = BTreeMap::new();
     for core in &outcome.cores {
         lanes.insert((0, format!("core {:>4}", core.cpu)), Vec::new());
     }

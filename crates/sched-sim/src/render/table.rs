@@ -124,7 +124,10 @@ fn optional(value: Option<f64>) -> String {
 
 /// Six significant digits at most, without zeros at the end.
 fn number(value: f64) -> String {
-    let rounded =
-        if value.abs() >= 1e6 || value == value.trunc() { format!("{value:.0}") } else { format!("{value:.4}") };
+    let rounded = if value.abs() >= 1e6 || value.fract().abs() < f64::EPSILON {
+        format!("{value:.0}")
+    } else {
+        format!("{value:.4}")
+    };
     if rounded.contains('.') { rounded.trim_end_matches('0').trim_end_matches('.').to_owned() } else { rounded }
 }

@@ -4,12 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the operating system chooses who runs. Options that a policy has no use for are ignored.
+#[allow(clippy::struct_excessive_bools)] // each is a word of the contract
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Which policy.
     pub kind: PolicyKind,
-    /// Longest time on a core in one go (rr, lottery, stride, work_stealing).
+    /// Longest time on a core in one go (rr, lottery, stride, `work_stealing`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantum: Option<f64>,
     /// Where quanta end.

@@ -75,6 +75,7 @@ pub struct TimerWheel {
     blocks: Vec<Block>,
     free: u32,
     len: usize,
+    sorter: Sorter,
 }
 
 impl Default for TimerWheel {
@@ -100,10 +101,11 @@ impl TimerWheel {
             blocks: Vec::new(),
             free: NO_BLOCK,
             len: 0,
+            sorter: Sorter { sorted: [Entry::default(); SORTED_AT_ONCE], places: [0; SORTED_AT_ONCE] },
         }
     }
 
-    /// The earliest time; [`NEVER`] if there is none.
+    /// The earliest time; [`u64::MAX`] if there is none.
     #[inline]
     pub fn next_time(&self) -> u64 {
         self.next
@@ -263,7 +265,7 @@ impl TimerWheel {
             index = next;
         }
         if level > 0 && self.front.len() > 1 {
-            sort(&mut self.front);
+            self.sorter.sort(&mut self.front);
         }
         // Not the slot's end: a lone timer far away shall not draw all that are set later into the front.
         self.covered = self.front[self.front.len() - 1].time;
@@ -287,28 +289,43 @@ impl TimerWheel {
     }
 }
 
-/// Sorts a few entries by time; equal ones keep their order.
-///
-/// Each entry's place is the number of those before it. That takes n^2 / 2 comparisons, but no branch to mispredict: up to a few dozen it
-/// beats a sort that is clever.
-fn sort(entries: &mut [Entry]) {
-    let mut sorted = [Entry::default(); SORTED_AT_ONCE];
-    let mut places = [0_u8; SORTED_AT_ONCE];
-    let n = entries.len();
-    for later in 1..n {
-        let time = entries[later].time;
-        let mut place = 0;
-        for (earlier, moved) in entries[..later].iter().zip(&mut places) {
-            let after = u8::from(earlier.time > time);
-            *moved += after;
-            place += 1 - after;
+/// Room for sorting: kept, because clearing it would take longer than the sorting does.
+#[derive(Debug)]
+struct Sorter {
+    sorted: [Entry; SORTED_AT_ONCE],
+    places: [u8; SORTED_AT_ONCE],
+}
+
+impl Sorter {
+    /// Sorts a few entries by time; equal ones keep their order.
+    ///
+    /// Each entry's place is the number of those before it. That takes n^2 / 2 comparisons, but no branch to mispredict: up to a few
+    /// dozen it beats a sort that is clever.
+    #[inline]
+    fn sort(&mut self, entries: &mut [Entry]) {
+        if let [first, second] = entries {
+            if second.time < first.time {
+                std::mem::swap(first, second);
+            }
+            return;
         }
-        places[later] = place;
+        let n = entries.len();
+        self.places[0] = 0;
+        for later in 1..n {
+            let time = entries[later].time;
+            let mut place = 0;
+            for (earlier, moved) in entries[..later].iter().zip(&mut self.places) {
+                let after = u8::from(earlier.time > time);
+                *moved += after;
+                place += 1 - after;
+            }
+            self.places[later] = place;
+        }
+        for (entry, place) in entries.iter().zip(self.places) {
+            self.sorted[place as usize % SORTED_AT_ONCE] = *entry;
+        }
+        entries.copy_from_slice(&self.sorted[..n]);
     }
-    for (entry, place) in entries.iter().zip(places) {
-        sorted[place as usize] = *entry;
-    }
-    entries.copy_from_slice(&sorted[..n]);
 }
 
 #[cfg(test)]

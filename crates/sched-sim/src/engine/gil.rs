@@ -89,6 +89,13 @@ impl World {
         if self.gils.bursts.len() <= task as usize {
             self.gils.bursts.resize(self.tasks.len(), Burst::default());
         }
+        if time == 0 {
+            // Nothing to compute, nothing to wait for.
+            let hot = &mut self.tasks.hot[task as usize];
+            hot.remaining = 0;
+            hot.flags |= GO;
+            return Next::Run;
+        }
         self.gils.bursts[task as usize] = Burst { left: time, loaded: 0 };
         self.take_gil(task)
     }
@@ -266,6 +273,18 @@ impl World {
         if let Some((woken, _)) = woken {
             self.clear_timer(woken);
             self.wake(woken, Why::Woken);
+        }
+    }
+
+    /// A task has ended. If it was on its way to the GIL, nobody else will take that from whoever let go for it.
+    pub(crate) fn free_forced(&mut self, task: TaskId) {
+        let number = self.gil_of(task);
+        let gil = &mut self.gils.list[number];
+        if gil.holder == NONE && gil.forced != NONE {
+            let forced = std::mem::replace(&mut gil.forced, NONE);
+            if forced != task {
+                self.wake(forced, Why::Woken);
+            }
         }
     }
 

@@ -203,6 +203,9 @@ impl World {
         self.tasks.life[place].finish = now;
         self.live -= 1;
         self.events += 1;
+        if self.gils.has_any() {
+            self.free_forced(task);
+        }
         if self.source.is_generated() {
             self.stats.end(task, &self.tasks, now);
             if self.source.gives_places_back() {

@@ -4,6 +4,8 @@
 //! the processor (Linux's schedstat), so that others' work beside it counts little.
 #![allow(clippy::print_stdout, reason = "this is a program")]
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::time::Instant;
 
 use sched_sim::scenario::Record;
@@ -11,27 +13,36 @@ use sched_sim::timer_wheel::{Entry, TimerWheel};
 use sched_sim::{PolicyKind, RunOptions, Scenario, Step, Task, TimeUnit, simulate};
 
 fn main() {
+    let only = std::env::args().nth(1);
+    let report = |name: &str, run: &mut dyn FnMut() -> u64| {
+        if only.as_ref().is_none_or(|only| name.contains(only.as_str())) {
+            report(name, run);
+        }
+    };
     let options = RunOptions { digest: false, ..RunOptions::default() };
     println!("{:<52} {:>12} {:>10} {:>10}", "", "events", "ns/event", "M/s");
     for (cores, tasks) in [(1, 10), (1, 1_000), (64, 1_000), (64, 100_000), (64, 1_000_000)] {
         let scenario = round_robin(cores, tasks, 20_000_000 / u64::from(tasks));
-        report(&format!("round robin, {cores} cores, {tasks} tasks, switch cost"), || {
+        report(&format!("round robin, {cores} cores, {tasks} tasks, switch cost"), &mut || {
             simulate(&scenario, &options).map_or(0, |outcome| outcome.counters.events)
         });
     }
     for timers in [64, 1_000, 100_000, 1_000_000] {
-        report(&format!("timer wheel alone, {timers} timers, ns"), || hold(timers, 5_000_000));
+        report(&format!("timer wheel alone, {timers} timers, ns"), &mut || hold(timers, 5_000_000));
+    }
+    for timers in [64, 1_000, 100_000, 1_000_000] {
+        report(&format!("std BinaryHeap, {timers} timers, ns"), &mut || hold_heap(timers, 5_000_000));
     }
     for sleepers in [1_000, 1_000_000] {
         let scenario = sleepers_scenario(sleepers, 6_000_000 / sleepers);
-        report(&format!("{sleepers} sleeping tasks, 64 cores"), || {
+        report(&format!("{sleepers} sleeping tasks, 64 cores"), &mut || {
             simulate(&scenario, &options).map_or(0, |outcome| outcome.counters.events)
         });
     }
     let text = r#"{"schema":"sched-scenario/0","time_unit":"service-mean","machine":{"cores":1},"policy":{"kind":"fifo"},"record":[],
         "generator":{"arrivals":{"kind":"poisson","rate":0.7},"service":{"kind":"exp","mean":1},"count":2000000}}"#;
     if let Ok(scenario) = serde_json::from_str::<Scenario>(text) {
-        report("M/M/1, load 0.7", || simulate(&scenario, &options).map_or(0, |outcome| outcome.counters.events));
+        report("M/M/1, load 0.7", &mut || simulate(&scenario, &options).map_or(0, |outcome| outcome.counters.events));
     }
 }
 
@@ -82,6 +93,27 @@ fn sleepers_scenario(tasks: u32, rounds: u32) -> Scenario {
             .task(Task::new(kind * (tasks / 10), program).count(tasks / 10).arrives(f64::from(kind) * 12_345.0));
     }
     scenario
+}
+
+/// The same with the standard library's heap, to compare with.
+fn hold_heap(timers: u32, events: u64) -> u64 {
+    let mut heap = BinaryHeap::new();
+    let mut state = 88_172_645_463_325_252_u64;
+    let mut delay = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        1 + (state >> 44)
+    };
+    for task in 0..timers {
+        heap.push(Reverse((delay(), task)));
+    }
+    for _ in 0..events {
+        if let Some(Reverse((time, task))) = heap.pop() {
+            heap.push(Reverse((time + delay(), task)));
+        }
+    }
+    events
 }
 
 /// So many timers that set themselves again, with delays of about a millisecond.

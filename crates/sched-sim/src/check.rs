@@ -2,12 +2,13 @@
 //!
 //! Everything is looked at before anything runs, and all that is wrong is said at once (up to [`MOST`] problems).
 
+mod policy;
 mod programs;
+mod work;
 
-use std::collections::HashMap;
 use std::fmt;
 
-use crate::scenario::{CoreOrder, Cost, CostShape, Distribution, PolicyKind, Queues, RuntimeKind, Scenario, Task};
+use crate::scenario::{Cost, CostShape, RuntimeKind, Scenario, Task};
 use crate::time::LATEST;
 
 /// One thing that is wrong.
@@ -75,7 +76,7 @@ pub const MOST_CORES: u32 = 4096;
 ///
 /// All that is wrong with it.
 pub fn check(scenario: &Scenario) -> Result<(), Problems> {
-    let mut checker = Checker { scenario, problems: Vec::new(), largest: 0.0, tasks: HashMap::new() };
+    let mut checker = Checker { scenario, problems: Vec::new(), largest: 0.0, tasks: Vec::new() };
     checker.machine();
     checker.policy();
     checker.work();
@@ -91,7 +92,8 @@ struct Checker<'a> {
     problems: Vec<Problem>,
     /// The largest time seen.
     largest: f64,
-    tasks: HashMap<u32, &'a Task>,
+    /// Tasks by id: the first of each kind.
+    tasks: Vec<&'a Task>,
 }
 
 impl<'a> Checker<'a> {
@@ -201,200 +203,31 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn policy(&mut self) {
-        let policy = &self.scenario.policy;
-        for (key, time) in
-            [("quantum", policy.quantum), ("base_slice", policy.base_slice), ("tick", policy.tick.flatten())]
-        {
-            if let Some(time) = time {
-                self.positive(&format!("policy.{key}"), time);
+    /// Each id once.
+    fn ids(&mut self) {
+        let mut by_id: Vec<(usize, &Task)> = self.scenario.tasks.iter().enumerate().collect();
+        by_id.sort_by_key(|(_, task)| task.id);
+        for pair in by_id.windows(2) {
+            let ((_, before), (number, task)) = (pair[0], pair[1]);
+            if u64::from(before.id) + u64::from(before.count) > u64::from(task.id) {
+                let what = format!("there is a task {} already", task.id);
+                self.problem(format!("tasks[{number}].id"), what, "give each task an id of its own");
             }
         }
-        if let Some(every) = policy.boost_every {
-            self.time("policy.boost_every", every);
-        }
-        if let Some(every) = policy.steal.as_ref().and_then(|steal| steal.every) {
-            self.time("policy.steal.every", every);
-        }
-        if policy.kind == PolicyKind::Rr && policy.quantum.is_none() {
-            self.problem("policy.quantum", "round robin has no quantum", "give one: quantum = 4000000");
-        }
-        if policy.kind == PolicyKind::Lottery && policy.quantum.is_none() {
-            self.problem("policy.quantum", "a lottery without quantum would draw once", "give one: quantum = 10");
-        }
-        if policy.kind == PolicyKind::Mlfq && policy.levels.is_empty() {
-            self.problem(
-                "policy.levels",
-                "mlfq without levels",
-                "give at least one: levels = [{ quantum = 10, allotment = 1 }]",
-            );
-        }
-        for (number, level) in policy.levels.iter().enumerate() {
-            self.positive(&format!("policy.levels[{number}].quantum"), level.quantum);
-            if level.allotment == 0 {
-                self.problem(format!("policy.levels[{number}].allotment"), "no quantum at all", "give at least 1");
-            }
-        }
-        if let Some(tie) = policy.tie.as_ref().filter(|tie| *tie != "arrival-then-id") {
-            self.problem("policy.tie", format!("unknown rule {tie:?}"), "the only one is \"arrival-then-id\"");
-        }
-        let winner = "draw mod live_tickets, first task whose cumulative live tickets exceed it";
-        if let Some(other) = policy.winner.as_ref().filter(|other| *other != winner) {
-            self.problem("policy.winner", format!("unknown rule {other:?}"), format!("the only one is {winner:?}"));
-        }
-        if let Some(other) = policy.nice_to_weight.as_ref().filter(|other| *other != "linux") {
-            self.problem("policy.nice_to_weight", format!("unknown table {other:?}"), "the only one is \"linux\"");
-        }
-        let stealing = policy.kind == PolicyKind::WorkStealing;
-        if policy.steal.is_some() && policy.queues != Some(Queues::PerCore) && !stealing {
-            self.problem(
-                "policy.steal",
-                "with one queue for all there is nobody to steal from",
-                "set queues = \"per-core\"",
-            );
-        }
-        if policy.core_order == CoreOrder::Shuffled {
-            for (number, draw) in self.draws().enumerate() {
-                let crate::scenario::Draw::Op(crate::scenario::DrawOp::Shuffle { order }) = draw else { continue };
-                let mut sorted = order.clone();
-                sorted.sort_unstable();
-                if !sorted.into_iter().eq(0..self.scenario.machine.cores) {
-                    let key = format!("randomness.draws[{number}].order");
-                    self.problem(key, "not every core once", "give each core number exactly once");
-                }
-            }
-        }
-        if matches!(policy.kind, PolicyKind::Ps | PolicyKind::Las) {
-            if self.scenario.runtime.kind != RuntimeKind::Native
-                && self.scenario.runtime.kind != RuntimeKind::FreeThreaded
-            {
-                self.problem("runtime.kind", "ps and las share cores among tasks without threads", "use \"native\"");
-            }
-            if self.scenario.machine.smt.is_some() || self.scenario.machine.cache.is_some() {
-                self.problem("machine", "ps and las know no single cores", "leave smt and cache out");
-            }
-        }
+        self.tasks = by_id.into_iter().map(|(_, task)| task).collect();
     }
 
-    fn draws(&self) -> impl Iterator<Item = &'a crate::scenario::Draw> + use<'a> {
-        match &self.scenario.randomness {
-            crate::scenario::Randomness::Draws { draws } => draws.iter(),
-            crate::scenario::Randomness::Seed => [].iter(),
-        }
-    }
-
-    /// Where tasks come from.
-    fn work(&mut self) {
-        let scenario = self.scenario;
-        let kinds = [!scenario.tasks.is_empty(), scenario.generator.is_some(), scenario.closed.is_some()];
-        match kinds.iter().filter(|kind| **kind).count() {
-            0 => self.problem("tasks", "there is nothing to run", "give tasks, a generator, or a closed system"),
-            1 => {}
-            _ => self.problem("tasks", "tasks, generator and closed do not mix", "give one of the three"),
-        }
-        if let Some(generator) = &scenario.generator {
-            let (crate::scenario::Arrivals::Poisson { rate } | crate::scenario::Arrivals::Periodic { rate }) =
-                generator.arrivals;
-            if rate > 0.0 && rate.is_finite() {
-                self.largest = self.largest.max(generator.count as f64 / rate);
-            } else {
-                self.problem(
-                    "generator.arrivals.rate",
-                    format!("{rate} is no rate"),
-                    "give arrivals per unit of time, above 0",
-                );
-            }
-            self.distribution("generator.service", &generator.service);
-            if generator.count > u64::from(u32::MAX) {
-                self.problem(
-                    "generator.count",
-                    "more than 2^32 arrivals",
-                    "run several seeds instead: `sched-sim sweep`",
-                );
-            }
-        }
-        if let Some(closed) = &scenario.closed {
-            self.distribution("closed.cpu", &closed.cpu);
-            self.distribution("closed.io", &closed.io);
-            if closed.population == 0 || u64::from(closed.population) > scenario.limits.tasks {
-                self.problem(
-                    "closed.population",
-                    format!("{} tasks", closed.population),
-                    "give at least 1, at most limits.tasks",
-                );
-            }
-            if scenario.runtime.kind != RuntimeKind::Native {
-                self.problem("runtime.kind", "a closed system has no runtime", "use \"native\"");
-            }
-            if closed.cpu.mean() + closed.io.mean() == 0.0 && scenario.until.is_some() {
-                self.problem("closed", "rounds take no time", "give cpu or io a mean above 0");
-            }
-        }
-        let sum: f64 = scenario.classes.iter().map(|class| class.p).sum();
-        let are_chances = (sum - 1.0).abs() < 1e-6 && scenario.classes.iter().all(|class| class.p >= 0.0);
-        if !scenario.classes.is_empty() && !are_chances {
-            self.problem("classes", format!("the chances add up to {sum}"), "chances are not negative and add up to 1");
-        }
-        if scenario.classes.len() > 256 {
-            self.problem("classes", "more than 256 classes", "give fewer");
-        }
-        if let Some(until) = scenario.until {
-            self.time("until", until);
-        }
-    }
-
-    fn distribution(&mut self, key: &str, shape: &Distribution) {
-        let chances = |ps: &mut dyn Iterator<Item = f64>| {
-            let list: Vec<f64> = ps.collect();
-            (list.iter().sum::<f64>() - 1.0).abs() < 1e-6 && list.iter().all(|p| *p >= 0.0)
-        };
-        match shape {
-            Distribution::Exp { mean } => self.time(&format!("{key}.mean"), *mean),
-            Distribution::Det { value } => self.time(&format!("{key}.value"), *value),
-            Distribution::Uniform { lo, hi } => {
-                self.time(&format!("{key}.lo"), *lo);
-                self.time(&format!("{key}.hi"), *hi);
-                if lo > hi {
-                    self.problem(key, format!("{lo} .. {hi} is no interval"), "give lo <= hi");
-                }
-            }
-            Distribution::Erlang { k, mean } => {
-                self.time(&format!("{key}.mean"), *mean);
-                if *k == 0 || *k > 10_000 {
-                    self.problem(format!("{key}.k"), format!("{k} stages"), "give 1 to 10000");
-                }
-            }
-            Distribution::Hyperexp { parts } => {
-                for part in parts {
-                    self.time(&format!("{key}.parts"), part.mean);
-                }
-                if !chances(&mut parts.iter().map(|part| part.p)) {
-                    self.problem(format!("{key}.parts"), "the chances do not add up to 1", "let them");
-                }
-            }
-            Distribution::Mixture { parts } => {
-                for part in parts {
-                    self.time(&format!("{key}.parts"), part.value);
-                }
-                if !chances(&mut parts.iter().map(|part| part.p)) {
-                    self.problem(format!("{key}.parts"), "the chances do not add up to 1", "let them");
-                }
-            }
-            Distribution::Pareto { shape, scale, max } => {
-                self.time(&format!("{key}.scale"), *scale);
-                if !(*shape > 0.0 && shape.is_finite()) {
-                    self.problem(format!("{key}.shape"), format!("{shape} is no exponent"), "give a number above 0");
-                }
-                if let Some(max) = max {
-                    self.time(&format!("{key}.max"), *max);
-                }
-            }
-        }
+    /// The task with an id.
+    fn task(&self, id: u32) -> Option<&'a Task> {
+        let after = self.tasks.partition_point(|task| task.id <= id);
+        let task = *self.tasks[..after].last()?;
+        (id - task.id < task.count).then_some(task)
     }
 
     fn tasks(&mut self) {
         let scenario = self.scenario;
         let mut total = 0_u64;
+        self.ids();
         let mut sets = std::collections::HashSet::new();
         let mut kinds = std::collections::HashSet::new();
         for (number, task) in scenario.tasks.iter().enumerate() {
@@ -407,16 +240,6 @@ impl<'a> Checker<'a> {
             if task.id.checked_add(task.count).is_none() {
                 self.problem(format!("{key}.id"), "ids beyond 2^32", "give smaller ids");
                 continue;
-            }
-            for id in task.id..task.id + task.count {
-                if self.tasks.insert(id, task).is_some() {
-                    self.problem(
-                        format!("{key}.id"),
-                        format!("there is a task {id} already"),
-                        "give each task an id of its own",
-                    );
-                    break;
-                }
             }
             self.time(&format!("{key}.arrival"), task.arrival);
             if task.count == 0 {
@@ -482,7 +305,7 @@ impl<'a> Checker<'a> {
             self.problem("runtime.gil2", "a check interval of no time", "give both numbers above 0");
         }
         for (number, group) in runtime.processes.iter().flatten().enumerate() {
-            if let Some(task) = group.iter().find(|task| !self.tasks.contains_key(task)) {
+            if let Some(task) = group.iter().find(|task| self.task(**task).is_none()) {
                 let key = format!("runtime.processes[{number}]");
                 self.problem(key, format!("there is no task {task}"), "name ids of tasks");
             }

@@ -1,8 +1,8 @@
 //! The engine: builds a run from a scenario, runs it, and hands over what came out.
 //!
 //! - [`tasks`]: the tasks as columns; [`compile`]: their programs.
-//! - [`world`], [`steps`]: what tasks do, and what they wait for ([`sync`], [`gil`], [`pool`]).
-//! - [`cores`]: who runs where ([`placement`], [`smt`], [`cache`]); [`sharing`]: the same for fluid policies.
+//! - [`world`], [`steps`], [`effects`]: what tasks do, and what they wait for ([`sync`], [`gil`], [`pool`]).
+//! - [`cores`], [`dispatch`], [`rounds`]: who runs where ([`placement`], [`smt`], [`cache`]); [`sharing`]: the same for fluid policies.
 
 mod arrivals;
 mod build;
@@ -10,11 +10,14 @@ mod cache;
 mod compile;
 mod cores;
 mod deadlock;
+mod dispatch;
+mod effects;
 mod finish;
 mod gil;
 mod interrupt;
 mod placement;
 mod pool;
+mod rounds;
 mod sharing;
 mod smt;
 mod stats;

@@ -2,8 +2,9 @@
 //!
 //! A wheel (Varghese and Lauck, 1987) has levels of 1024 slots; a slot of level n is 1024^n sub-ticks wide, and a timer waits in the
 //! slot of the highest digit in which its time differs from the present. The textbook moves timers down level by level to single
-//! ticks. Here a slot with few timers is sorted at once into a short list, the *front*, from which they are taken: at nanosecond
-//! resolution that is one move instead of several. Only crowded slots are spread over the level below.
+//! ticks. Here a slot with one timer, or a narrow one with few, is sorted at once into a short list, the *front*, from which they are
+//! taken: at nanosecond resolution that is one move instead of several. Only when a timer is taken does the present move on: a
+//! lone timer far away does not draw all that are set after it into the front.
 //!
 //! Slots are lists of blocks of entries, not of tasks: appending touches the last block alone, emptying reads in sequence, and
 //! no event allocates once the blocks are there. Timers of one instant come out in the order they went in.
@@ -51,9 +52,11 @@ struct Slot {
     first: u32,
     last: u32,
     count: u32,
+    /// The earliest time in it.
+    min: u64,
 }
 
-const EMPTY: Slot = Slot { first: NO_BLOCK, last: NO_BLOCK, count: 0 };
+const EMPTY: Slot = Slot { first: NO_BLOCK, last: NO_BLOCK, count: 0, min: NEVER };
 
 /// All timers of tasks.
 #[derive(Debug)]
@@ -128,9 +131,6 @@ impl TimerWheel {
         self.next = self.next.min(entry.time);
         if entry.time > self.covered {
             self.append(entry);
-            if self.len == 1 {
-                self.refill();
-            }
         } else if self.late.is_empty() && self.front.len() - self.taken < FRONT {
             if self.taken >= FRONT {
                 self.front.drain(..self.taken);
@@ -151,13 +151,12 @@ impl TimerWheel {
         if self.len == 0 {
             return None;
         }
-        self.len -= 1;
-        let entry = if self.late.is_empty() { self.pop_front() } else { self.pop_either() };
         if self.taken == self.front.len() && self.late.is_empty() {
             self.refill();
-        } else {
-            self.next = self.first_time();
         }
+        self.len -= 1;
+        let entry = if self.late.is_empty() { self.pop_front() } else { self.pop_either() };
+        self.next = self.first_time();
         Some(entry)
     }
 
@@ -179,9 +178,22 @@ impl TimerWheel {
 
     #[inline]
     fn first_time(&self) -> u64 {
-        let front = self.front.get(self.taken).map_or(NEVER, |entry| entry.time);
-        let late = self.late.peek().map_or(NEVER, |Reverse((time, ..))| *time);
-        front.min(late)
+        if let Some(entry) = self.front.get(self.taken) {
+            let late = self.late.peek().map_or(NEVER, |Reverse((time, ..))| *time);
+            return entry.time.min(late);
+        }
+        if let Some(Reverse((time, ..))) = self.late.peek() {
+            return *time;
+        }
+        if self.levels == 0 { NEVER } else { self.slots[self.first_slot()].min }
+    }
+
+    /// The first slot that has timers; there has to be one.
+    #[inline]
+    fn first_slot(&self) -> usize {
+        let level = self.levels.trailing_zeros() as usize;
+        let word = self.words[level].trailing_zeros() as usize;
+        level * SLOTS + word * 64 + self.occupied[level][word].trailing_zeros() as usize
     }
 
     #[inline]
@@ -193,8 +205,10 @@ impl TimerWheel {
         self.words[level] |= 1 << (digit / 64);
         self.levels |= 1 << level;
         let index = level * SLOTS + digit;
-        self.slots[index].count += 1;
-        let last = self.slots[index].last;
+        let slot = &mut self.slots[index];
+        slot.count += 1;
+        slot.min = slot.min.min(entry.time);
+        let last = slot.last;
         if last != NO_BLOCK {
             let block = &mut self.blocks[last as usize];
             if (block.used as usize) < BLOCK {
@@ -230,14 +244,10 @@ impl TimerWheel {
     fn refill(&mut self) {
         self.front.clear();
         self.taken = 0;
-        while self.front.is_empty() {
-            if self.levels == 0 {
-                self.next = NEVER;
-                return;
-            }
-            let level = self.levels.trailing_zeros() as usize;
-            let word = self.words[level].trailing_zeros() as usize;
-            let digit = word * 64 + self.occupied[level][word].trailing_zeros() as usize;
+        while self.front.is_empty() && self.levels != 0 {
+            let index = self.first_slot();
+            let (level, digit) = (index / SLOTS, index % SLOTS);
+            let word = digit / 64;
             self.occupied[level][word] &= self.occupied[level][word] - 1;
             if self.occupied[level][word] == 0 {
                 self.words[level] &= self.words[level] - 1;
@@ -245,14 +255,13 @@ impl TimerWheel {
                     self.levels &= self.levels - 1;
                 }
             }
-            let slot = std::mem::replace(&mut self.slots[level * SLOTS + digit], EMPTY);
-            if level == 0 || slot.count as usize <= SORTED_AT_ONCE {
+            let slot = std::mem::replace(&mut self.slots[index], EMPTY);
+            if level == 0 || slot.count == 1 || (level == 1 && slot.count as usize <= SORTED_AT_ONCE) {
                 self.take_slot(slot, level);
             } else {
                 self.spread_slot(slot, level, digit);
             }
         }
-        self.next = self.front[0].time;
     }
 
     fn take_slot(&mut self, slot: Slot, level: usize) {
@@ -267,7 +276,7 @@ impl TimerWheel {
         if level > 0 && self.front.len() > 1 {
             self.sorter.sort(&mut self.front);
         }
-        // Not the slot's end: a lone timer far away shall not draw all that are set later into the front.
+        // Not the slot's end: what is set later and lies behind these can still go to slots.
         self.covered = self.front[self.front.len() - 1].time;
     }
 

@@ -41,7 +41,7 @@ impl Checker<'_> {
                     self.time(&format!("{key}.await.cpu"), *cpu);
                     self.time(&format!("{key}.await.io"), *io);
                 }
-                Step::Spawn(task) => match self.tasks.get(task) {
+                Step::Spawn(task) => match self.task(*task) {
                     Some(known) if known.spawned => {}
                     Some(_) => self.problem(
                         format!("{key}.spawn"),
@@ -69,7 +69,7 @@ impl Checker<'_> {
     }
 
     fn exists(&mut self, key: &str, task: u32) {
-        if !self.tasks.contains_key(&task) {
+        if self.task(task).is_none() {
             self.missing(key, task);
         }
     }

@@ -222,15 +222,18 @@ impl Build<'_> {
     /// Adds the listed tasks; gives those that come by themselves.
     fn list_tasks(&mut self) -> Vec<TaskId> {
         let (scenario, scale) = (self.scenario, self.scale);
-        let mut places = HashMap::new();
+        // Places of tasks by id: the first of each kind.
+        let mut places = Vec::new();
         let mut place = 0;
         for task in &scenario.tasks {
-            for copy in 0..task.count {
-                places.insert(task.id + copy, place);
-                place += 1;
-            }
+            places.push((task.id, place));
+            place += task.count;
         }
-        let index = |id: u32| places.get(&id).copied().unwrap_or(0);
+        places.sort_unstable();
+        let index = |id: u32| {
+            let after = places.partition_point(|(first, _)| *first <= id);
+            places[..after].last().map_or(0, |(first, place)| place + (id - first))
+        };
         let mut order = Vec::new();
         for task in &scenario.tasks {
             let (program, slots) = self.programs.add(&task.program, scale, &index);

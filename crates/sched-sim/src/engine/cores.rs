@@ -8,7 +8,7 @@ use super::interrupt::Watch;
 use super::placement::{Placer, Thieves};
 use super::smt::Siblings;
 use super::steps::Next;
-use super::tasks::{GO, NO_CORE, NONE, State, TaskId, WOKEN, WORKER};
+use super::tasks::{GO, NONE, State, TaskId, WORKER};
 use super::world::World;
 use crate::core_tree::CoreTree;
 use crate::outcome::StopReason;
@@ -20,18 +20,18 @@ use crate::time::NEVER;
 #[derive(Debug, Clone)]
 pub(crate) struct Core {
     pub(crate) thread: TaskId,
-    last: TaskId,
+    pub(super) last: TaskId,
     /// Up to here its thread's time is accounted for. In the future while the core still switches.
-    since: u64,
-    slice_ends: u64,
+    pub(super) since: u64,
+    pub(super) slice_ends: u64,
     /// The thread has to be moved on when the switch is over.
-    starting: bool,
+    pub(super) starting: bool,
     /// When the run that the timeline shows next began, of which task, at which level.
-    shown_since: u64,
-    shown: TaskId,
-    level: Option<u32>,
+    pub(super) shown_since: u64,
+    pub(super) shown: TaskId,
+    pub(super) level: Option<u32>,
     /// When it was last left.
-    idle_since: u64,
+    pub(super) idle_since: u64,
     pub(crate) busy: u64,
     pub(crate) switching: u64,
 }
@@ -44,16 +44,16 @@ pub(crate) struct Cores<P, S> {
     pub(crate) sink: S,
     pub(crate) queues: Vec<P>,
     pub(crate) cores: Vec<Core>,
-    tree: CoreTree,
-    idle: Vec<u64>,
-    idle_count: usize,
-    ready_count: usize,
+    pub(super) tree: CoreTree,
+    pub(super) idle: Vec<u64>,
+    pub(super) idle_count: usize,
+    pub(super) ready_count: usize,
     /// Tasks that became ready in this instant, if that can cost somebody a core.
-    fresh: Vec<TaskId>,
+    pub(super) fresh: Vec<TaskId>,
     pub(crate) setup: Setup,
     pub(crate) switches: u64,
     pub(crate) migrations: u64,
-    next_boost: u64,
+    pub(super) next_boost: u64,
 }
 
 /// What of the scenario the cores need.
@@ -74,11 +74,13 @@ pub(crate) struct Setup {
     pub(crate) watch: Watch,
 }
 
+/// What a policy is told.
 macro_rules! context {
     ($self:ident) => {
         &Context { now: $self.world.now, tasks: &$self.world.tasks }
     };
 }
+pub(super) use context;
 
 impl<P: Policy, S: Sink> Cores<P, S> {
     pub(crate) fn new(world: World, setup: Setup, queues: Vec<P>, cores: usize, sink: S) -> Self {
@@ -152,7 +154,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     }
 
     #[inline]
-    fn next_time(&self) -> u64 {
+    pub(super) fn next_time(&self) -> u64 {
         let mut next = self.tree.next_time().min(self.world.next_time());
         // What is due only at certain times matters only while there is something to do.
         if next != NEVER {
@@ -165,7 +167,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     }
 
     /// Accounts for what runs at the end.
-    fn stop_clock(&mut self, now: u64) {
+    pub(super) fn stop_clock(&mut self, now: u64) {
         self.world.now = now;
         for core in 0..self.cores.len() {
             if self.cores[core].thread != NONE {
@@ -176,7 +178,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     }
 
     /// All events of this instant.
-    fn instant(&mut self) {
+    pub(super) fn instant(&mut self) {
         let now = self.world.now;
         loop {
             if self.setup.ends_first {
@@ -203,14 +205,14 @@ impl<P: Policy, S: Sink> Cores<P, S> {
 
     /// Ends of quanta, bursts and switches.
     #[inline]
-    fn ends(&mut self) {
+    pub(super) fn ends(&mut self) {
         while self.tree.next_time() <= self.world.now {
             let core = self.tree.next_core();
             self.core_event(core);
         }
     }
 
-    fn core_event(&mut self, core: usize) {
+    pub(super) fn core_event(&mut self, core: usize) {
         let thread = self.cores[core].thread;
         if self.cores[core].starting {
             self.cores[core].starting = false;
@@ -228,7 +230,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
 
     /// Accounts for a core's time up to now.
     #[inline]
-    fn account(&mut self, core: usize) {
+    pub(super) fn account(&mut self, core: usize) {
         let now = self.world.now;
         let state = &mut self.cores[core];
         if now <= state.since {
@@ -260,7 +262,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
 
     /// Puts what ran since the last time on the timeline.
     #[inline]
-    fn show(&mut self, core: usize) {
+    pub(super) fn show(&mut self, core: usize) {
         let state = &mut self.cores[core];
         if state.shown != NONE && state.shown_since <= self.world.now && !state.starting {
             let run = Run {
@@ -276,7 +278,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     }
 
     /// The thread's burst is done, or it could not compute before: on to its next step.
-    fn move_on(&mut self, core: usize) {
+    pub(super) fn move_on(&mut self, core: usize) {
         let thread = self.cores[core].thread;
         self.world.here = core as u16;
         self.world.tasks.hot[thread as usize].flags &= !GO;
@@ -285,7 +287,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     }
 
     /// What became of a thread that was moved on.
-    fn settle(&mut self, core: usize, next: Next) {
+    pub(super) fn settle(&mut self, core: usize, next: Next) {
         let thread = self.cores[core].thread;
         let queue = self.setup.placer.queue(core);
         if next == Next::Run {
@@ -312,7 +314,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         }
     }
 
-    fn slice_over(&mut self, core: usize) {
+    pub(super) fn slice_over(&mut self, core: usize) {
         let thread = self.cores[core].thread;
         let queue = self.setup.placer.queue(core);
         let interrupt = self.world.cost(self.world.charges.tick_interrupt);
@@ -342,7 +344,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
 
     /// Sets a core's timer to whatever comes first, the end of the burst or of the slice.
     #[inline]
-    fn set_timer(&mut self, core: usize) {
+    pub(super) fn set_timer(&mut self, core: usize) {
         let state = &self.cores[core];
         let thread = state.thread;
         let mut time = self.world.tasks.hot[thread as usize].remaining;
@@ -359,7 +361,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     }
 
     /// Takes the thread from its core.
-    fn vacate(&mut self, core: usize) {
+    pub(super) fn vacate(&mut self, core: usize) {
         self.leave_core(core);
         self.idle[core / 64] |= 1 << (core % 64);
         self.idle_count += 1;
@@ -370,7 +372,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     }
 
     #[inline]
-    fn leave_core(&mut self, core: usize) {
+    pub(super) fn leave_core(&mut self, core: usize) {
         self.show(core);
         let state = &mut self.cores[core];
         let shown = state.shown;
@@ -384,7 +386,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     }
 
     /// A thread that had a core goes into a queue.
-    fn put_back(&mut self, core: usize, thread: TaskId, why: Why) {
+    pub(super) fn put_back(&mut self, core: usize, thread: TaskId, why: Why) {
         self.world.tasks.hot[thread as usize].state = State::Ready;
         let queue = self.setup.placer.queue(core);
         self.ready_count += 1;
@@ -393,7 +395,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
 
     /// Puts what became ready into queues, and deals with interruptions.
     #[inline]
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         while !self.world.ready.is_empty() {
             let mut ready = std::mem::take(&mut self.world.ready);
             for (thread, why) in ready.drain(..) {
@@ -409,7 +411,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         }
     }
 
-    fn enqueue(&mut self, thread: TaskId, why: Why) {
+    pub(super) fn enqueue(&mut self, thread: TaskId, why: Why) {
         let queue = if self.queues.len() == 1 {
             0
         } else {
@@ -426,7 +428,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         }
     }
 
-    fn interrupt(&mut self) {
+    pub(super) fn interrupt(&mut self) {
         for thread in std::mem::take(&mut self.world.removed) {
             if self.queues.iter_mut().any(|queue| queue.remove(thread)) {
                 self.ready_count -= 1;
@@ -444,253 +446,5 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             self.settle(core, next);
         }
         self.flush();
-    }
-
-    /// Gives free cores to ready threads, and then cores of others to those who are more entitled.
-    fn dispatch(&mut self) {
-        self.fill_cores();
-        if P::PREEMPTIVE {
-            let mut fresh = std::mem::take(&mut self.fresh);
-            for thread in fresh.drain(..) {
-                if self.world.tasks.hot[thread as usize].state != State::Ready {
-                    continue;
-                }
-                if let Some(core) = self.victim_of(thread) {
-                    let victim = self.cores[core].thread;
-                    self.vacate(core);
-                    self.put_back(core, victim, Why::Preempted);
-                    self.fill_cores();
-                }
-            }
-            if self.fresh.is_empty() {
-                self.fresh = fresh;
-            }
-        }
-    }
-
-    fn fill_cores(&mut self) {
-        while self.idle_count > 0 && self.ready_count > 0 {
-            let before = self.world.events;
-            if let Some(order) = self.setup.placer.order(self.world.now) {
-                for core in order {
-                    self.fill(core as usize);
-                }
-            } else {
-                for word in 0..self.idle.len() {
-                    let mut left = self.idle[word];
-                    while left != 0 && self.ready_count > 0 {
-                        let core = word * 64 + left.trailing_zeros() as usize;
-                        left &= left - 1;
-                        self.fill(core);
-                    }
-                }
-            }
-            if self.world.events == before || self.world.stop.is_some() {
-                break;
-            }
-        }
-    }
-
-    /// Looks for a thread for one core.
-    #[inline]
-    fn fill(&mut self, core: usize) {
-        while self.cores[core].thread == NONE {
-            let queue = self.setup.placer.queue(core);
-            let context = context!(self);
-            let mut picked = if self.queues[queue].is_empty() {
-                None
-            } else if self.setup.any_affinity {
-                self.queues[queue].pick(context, |task| context.tasks.allowed(task, core))
-            } else {
-                self.queues[queue].pick(context, |_| true)
-            };
-            if picked.is_none() && self.steals_when_idle() && self.steal_for(core) {
-                let context = context!(self);
-                picked = self.queues[queue].pick(context, |task| context.tasks.allowed(task, core));
-            }
-            let Some(thread) = picked else { return };
-            self.ready_count -= 1;
-            self.place(core, thread);
-            if self.world.stop.is_some() {
-                return;
-            }
-        }
-    }
-
-    /// Gives a core to a thread: what that costs, and how long it may run.
-    fn place(&mut self, core: usize, thread: TaskId) {
-        self.idle[core / 64] &= !(1 << (core % 64));
-        self.idle_count -= 1;
-        self.take_core(core, thread);
-    }
-
-    #[inline]
-    fn take_core(&mut self, core: usize, thread: TaskId) {
-        let now = self.world.now;
-        let was = self.cores[core].last;
-        let hot = &mut self.world.tasks.hot[thread as usize];
-        let (flags, from, waker) = (hot.flags, hot.last_core, hot.waker);
-        hot.state = State::Running;
-        hot.flags = flags & !WOKEN;
-        hot.last_core = core as u16;
-        let mut overhead = 0;
-        if was != thread && was != NONE {
-            self.switches += 1;
-            hot.switches += 1;
-            overhead += self.world.cost(self.world.charges.context_switch);
-        }
-        if from != core as u16 && from != NO_CORE {
-            overhead += self.migrate(core, from as usize, thread);
-        }
-        if flags & WOKEN != 0 {
-            let charges = &self.world.charges;
-            // Woken by whoever had this core until now: no interrupt from another core, and no idle state to leave.
-            let same = waker == core as u16 && self.cores[core].idle_since == now;
-            let charge = if same { charges.wakeup_same_core } else { charges.wakeup_cross_core };
-            overhead += self.world.cost(charge);
-        }
-        let starts = now + overhead;
-        let state = &mut self.cores[core];
-        state.thread = thread;
-        state.since = starts;
-        state.shown_since = starts;
-        state.switching += overhead;
-        state.starting = flags & GO == 0;
-        self.world.events += 1;
-        if self.world.events >= self.world.event_limit {
-            self.world.stop = Some(StopReason::EventLimit);
-        }
-        let queue = self.setup.placer.queue(core);
-        let at_start = Context { now: starts, tasks: &self.world.tasks };
-        let slice = self.queues[queue].slice(thread, &at_start);
-        self.cores[core].slice_ends = starts.saturating_add(slice);
-        self.cores[core].level = self.queues[queue].level(thread);
-        let shown = self.world.shown(thread);
-        self.cores[core].shown = shown;
-        self.sink.event(Event::Dispatch, starts, core, self.world.tasks.traits[shown as usize].id);
-        if self.setup.siblings.is_some() {
-            self.siblings_changed(core);
-        }
-        if flags & GO != 0 {
-            self.enter(core);
-            self.set_timer(core);
-        } else if overhead > 0 {
-            self.tree.set(core, starts);
-        } else {
-            self.cores[core].starting = false;
-            self.enter(core);
-            self.move_on(core);
-        }
-    }
-
-    /// A thread begins to run (again).
-    #[inline]
-    fn enter(&mut self, core: usize) {
-        let state = &self.cores[core];
-        let (thread, since) = (state.thread, state.since);
-        self.world.note_first_run(thread, since);
-        if let Some(caches) = &mut self.setup.caches {
-            caches.enter(core, thread);
-        }
-    }
-
-    fn migrate(&mut self, core: usize, from: usize, thread: TaskId) -> u64 {
-        self.migrations += 1;
-        self.world.tasks.life[thread as usize].migrations += 1;
-        if self.setup.llc[core] == self.setup.llc[from] { 0 } else { self.world.cost(self.world.charges.migration) }
-    }
-
-    /// The core whose thread has the least right to it against a ready one.
-    fn victim_of(&mut self, ready: TaskId) -> Option<usize> {
-        let queue_of = |this: &Self, core: usize| this.setup.placer.queue(core);
-        let home = self.setup.placer.home(ready, &self.world.tasks);
-        let mut worst: Option<usize> = None;
-        for core in 0..self.cores.len() {
-            let running = self.cores[core].thread;
-            if running == NONE || queue_of(self, core) != home || !self.world.tasks.allowed(ready, core) {
-                continue;
-            }
-            self.account(core);
-            if self.world.tasks.hot[running as usize].remaining == 0 && !self.cores[core].starting {
-                continue; // its burst ends in this instant
-            }
-            let queue = &self.queues[home];
-            if queue.preempts(ready, running, context!(self))
-                && worst.is_none_or(|worst| queue.preempts(self.cores[worst].thread, running, context!(self)))
-            {
-                worst = Some(core);
-            }
-        }
-        worst
-    }
-
-    /// Lifts all tasks (mlfq): those that run go to the front of their levels first.
-    fn boost(&mut self) {
-        for core in 0..self.cores.len() {
-            let thread = self.cores[core].thread;
-            if thread != NONE {
-                self.account(core);
-                self.vacate(core);
-                self.put_back(core, thread, Why::Preempted);
-            }
-        }
-        self.world.events += 1;
-        for queue in 0..self.queues.len() {
-            self.queues[queue].boost(context!(self));
-        }
-        self.next_boost = self.setup.boost_every.map_or(NEVER, |every| self.next_boost.saturating_add(every));
-    }
-
-    fn siblings_changed(&mut self, core: usize) {
-        let Some(siblings) = &self.setup.siblings else { return };
-        for other in siblings.group(core) {
-            if self.cores[other].thread != NONE {
-                self.account(other);
-            }
-        }
-        let Some(siblings) = &mut self.setup.siblings else { return };
-        let kind = |thread: TaskId| (thread != NONE).then(|| self.world.tasks.traits[thread as usize].kind);
-        siblings.update(core, |core| kind(self.cores[core].thread));
-        for other in siblings.group(core) {
-            if other != core && self.cores[other].thread != NONE && !self.cores[other].starting {
-                self.set_timer(other);
-            }
-        }
-    }
-
-    fn steals_when_idle(&self) -> bool {
-        self.setup.thieves.as_ref().is_some_and(Thieves::whenever_idle)
-    }
-
-    /// The time for stealing has come: every core with an empty queue tries, from core 0 on whatever the order of dispatching.
-    fn steal_round(&mut self) {
-        let now = self.world.now;
-        for core in 0..self.cores.len() {
-            if self.queues[core].is_empty() {
-                self.steal_for(core);
-            }
-        }
-        self.world.events += 1;
-        if let Some(thieves) = &mut self.setup.thieves {
-            thieves.wait_for_next(now);
-        }
-    }
-
-    /// One core tries to take work from another.
-    fn steal_for(&mut self, core: usize) -> bool {
-        let Setup { thieves: Some(thieves), placer, .. } = &mut self.setup else { return false };
-        let queues = &mut self.queues;
-        let Some(victim) = thieves.choose(core, queues.len(), |core| queues[core].len()) else { return false };
-        let context = context!(self);
-        let mut stolen = false;
-        for _ in 0..thieves.amount(queues[victim].len()) {
-            let taken = queues[victim].steal(context, |task| thieves.may_take(task, core, context.tasks));
-            let Some(task) = taken else { break };
-            queues[victim].leave(task, true, context);
-            queues[core].enqueue(task, Why::Moved, context);
-            placer.moved(task, core);
-            stolen = true;
-        }
-        stolen
     }
 }

@@ -5,9 +5,8 @@ use std::collections::HashMap;
 use hdrhistogram::Histogram;
 
 use super::compile::Op;
-use super::stats::WindowState;
 use super::sync::WaitsFor;
-use super::tasks::{GO, KILLED, NOGIL, NONE, STARTED, State, TaskId, WORKER};
+use super::tasks::{GO, KILLED, NOGIL, State, TaskId, WORKER};
 use super::world::{TIMER_IO, World};
 use crate::outcome::StopReason;
 use crate::policy::Why;
@@ -32,7 +31,7 @@ pub(crate) enum Next {
 #[derive(Debug, Default)]
 pub(crate) struct Marks {
     /// Since when, by mark and task.
-    running: HashMap<(u32, TaskId), u64>,
+    pub(super) running: HashMap<(u32, TaskId), u64>,
     pub(crate) histograms: Vec<Option<Histogram<u64>>>,
 }
 
@@ -292,7 +291,7 @@ impl World {
     }
 
     /// Waits for a timer.
-    fn sleep(&mut self, task: TaskId, time: u64, parks: bool) -> Next {
+    pub(super) fn sleep(&mut self, task: TaskId, time: u64, parks: bool) -> Next {
         let cost = self.cost(self.charges.mode_switch);
         let life = &mut self.tasks.life[task as usize];
         life.debt += cost;
@@ -322,136 +321,5 @@ impl World {
             return Next::Parked;
         }
         Next::Blocked
-    }
-
-    pub(crate) fn unlock(&mut self, lock: u32, task: TaskId) {
-        match self.sync.unlock(lock, task) {
-            Some(NONE) => self.release_holding(Held::Lock(lock)),
-            Some(next) => {
-                self.release_holding(Held::Lock(lock));
-                self.hold(Held::Lock(lock), next);
-                self.wake(next, Why::Woken);
-            }
-            None => {
-                let lock = self.programs.locks.list[lock as usize].clone();
-                self.stop = Some(StopReason::NotTheHolder { task: self.tasks.traits[task as usize].id, lock });
-            }
-        }
-    }
-
-    fn spawn(&mut self, parent: TaskId, child: TaskId) {
-        if self.tasks.hot[child as usize].state != State::Absent
-            || self.tasks.life[child as usize].arrival != crate::time::NEVER
-        {
-            self.stop = Some(StopReason::SpawnedTwice { task: self.tasks.traits[child as usize].id });
-            return;
-        }
-        let charge = if self.pools.has_any() { self.charges.task_create } else { self.charges.thread_create };
-        let cost = self.cost(charge);
-        self.tasks.life[parent as usize].debt += cost;
-        self.tasks.life[child as usize].arrival = self.now;
-        self.live += 1;
-        self.start(child);
-    }
-
-    /// A round of a closed system is over: counts it, and begins the I/O.
-    fn end_round(&mut self, task: TaskId, thread: TaskId) -> Next {
-        let began = self.tasks.life[task as usize].service;
-        let Some(closed) = &mut self.closed else { return Next::Blocked };
-        closed.rounds += 1;
-        let window = &mut self.stats.window;
-        if closed.rounds > closed.warmup {
-            self.stats.residence += u128::from(self.now - began);
-            self.stats.ended += 1;
-            window.ended += u64::from(window.state == WindowState::Open);
-        }
-        if closed.rounds == closed.warmup {
-            window.state = WindowState::Opening;
-        }
-        if closed.rounds >= closed.count {
-            window.state = WindowState::Closing;
-            self.stop = Some(StopReason::Finished);
-        }
-        let time = closed.io.draw(&mut self.io_random);
-        self.tasks.hot[task as usize].pc = self.tasks.traits[task as usize].program;
-        let _ = thread;
-        self.sleep(task, time, false)
-    }
-
-    /// Ends a task from outside, wherever it is. What it holds stays held.
-    fn kill(&mut self, victim: TaskId) {
-        let place = victim as usize;
-        self.tasks.hot[place].flags |= KILLED;
-        match self.tasks.hot[place].state {
-            State::Running if !self.pools.has_any() => self.pokes.push(victim),
-            State::Ready if self.tasks.hot[place].flags & WORKER == 0 => self.removed.push(victim),
-            // Gone, not here yet, or on a worker: looked at with its next step.
-            State::Absent | State::Done | State::Running | State::Ready => {}
-            State::Asleep | State::Waiting => {
-                let waits_for = std::mem::replace(&mut self.waits_for[place], WaitsFor::Nothing);
-                self.sync.forget(victim, waits_for);
-                self.forget_gil_waiter(victim);
-                self.clear_timer(victim);
-                let carrier = self.pools.carrier(victim);
-                if carrier != NONE && self.pools.has_any() {
-                    // Its worker is blocked with it, and finds out as soon as it runs.
-                    self.tasks.hot[place].state = State::Running;
-                    self.make_ready(carrier, Why::Woken);
-                } else {
-                    self.pools.forget(victim);
-                    self.end(victim);
-                }
-            }
-        }
-    }
-
-    fn mark(&mut self, mark: u32, task: TaskId) {
-        let Some(before) = self.marks.running.remove(&(mark, task)) else {
-            self.marks.running.insert((mark, task), self.now);
-            return;
-        };
-        let histograms = &mut self.marks.histograms;
-        if histograms.len() <= mark as usize {
-            histograms.resize(mark as usize + 1, None);
-        }
-        if histograms[mark as usize].is_none() {
-            histograms[mark as usize] = super::stats::new_histogram();
-        }
-        if let Some(histogram) = &mut histograms[mark as usize] {
-            let _ = histogram.record(self.now - before); // it grows: nothing is too large
-        }
-    }
-
-    pub(crate) fn hold(&mut self, what: Held, task: TaskId) {
-        let now = self.now;
-        if let Some(holders) = &mut self.holders {
-            holders.push(Holding { what, task, from: now, to: crate::time::NEVER });
-        }
-    }
-
-    pub(crate) fn release_holding(&mut self, what: Held) {
-        let now = self.now;
-        if let Some(holders) = &mut self.holders {
-            // What is open is near the end.
-            if let Some(open) = holders.iter_mut().rev().find(|holding| holding.what == what) {
-                open.to = now;
-            }
-        }
-    }
-
-    /// The task that a thread works for at the moment: itself, or what is mounted on the worker.
-    #[inline]
-    pub(crate) fn shown(&self, thread: TaskId) -> TaskId {
-        if self.tasks.hot[thread as usize].flags & WORKER == 0 { thread } else { self.pools.current(thread) }
-    }
-
-    /// Notes that a task is on a core for the first time.
-    #[inline]
-    pub(crate) fn note_first_run(&mut self, task: TaskId, at: u64) {
-        let hot = &mut self.tasks.hot[task as usize];
-        if hot.flags & STARTED == 0 {
-            hot.flags |= STARTED;
-            self.tasks.life[task as usize].first_run = at;
-        }
     }
 }

@@ -10,6 +10,8 @@
 //! | `tick`, `ms` | 2^20 | 1.7 x 10^13 units |
 //! | `us` | 2^10 | 570 years |
 //! | `ns` | 1, or 2^8 where something is random or shared | 580 or 2 years |
+//!
+//! A scenario with longer times gets coarser ones, down to what its numbers need to be exact.
 
 use crate::scenario::TimeUnit;
 
@@ -27,8 +29,15 @@ pub struct TimeScale {
 
 impl TimeScale {
     /// The scale for a unit and the numbers that have to be exact. `computed` says that times come up which nobody gave.
+    ///
+    /// If one of the numbers is very large, what is not needed for exactness is given up for it.
     pub fn new(unit: TimeUnit, exact: impl IntoIterator<Item = f64>, computed: bool) -> Self {
-        let decimals = exact.into_iter().map(decimals).max().unwrap_or(0);
+        let (mut fraction, mut largest) = (0, 1.0_f64);
+        for number in exact {
+            fraction = fraction.max(decimals(number));
+            largest = largest.max(number);
+        }
+        let decimals = fraction;
         // 10^d = 2^d x 5^d: the power of two is there anyway.
         let five = 5_u64.pow(decimals);
         let twos = match unit {
@@ -39,7 +48,10 @@ impl TimeScale {
             TimeUnit::Ns => 0,
         };
         // A power of five coarsens nothing: it comes on top, less the bits it brings.
-        let spare = twos.max(decimals).saturating_sub(five.ilog2()).max(decimals);
+        let mut spare = twos.max(decimals).saturating_sub(five.ilog2()).max(decimals);
+        while spare > decimals && largest * (five << spare) as f64 > LATEST as f64 {
+            spare -= 1;
+        }
         Self { per_unit: five << spare }
     }
 
@@ -98,6 +110,13 @@ mod tests {
         assert_eq!(TimeScale::new(TimeUnit::ServiceMean, [], true).per_unit(), 1 << 32);
         assert_eq!(TimeScale::new(TimeUnit::Ns, [5.0], false).per_unit(), 1);
         assert!(TimeScale::new(TimeUnit::Tick, [0.001], false).per_unit() >= 1 << 20);
+    }
+
+    #[test]
+    fn long_times_make_sub_ticks_coarser() {
+        let scale = TimeScale::new(TimeUnit::Ms, [1e15, 0.5], false);
+        assert_eq!(scale.ticks(1e15), scale.per_unit() * 1_000_000_000_000_000);
+        assert_eq!(scale.ticks(0.5) * 2, scale.per_unit());
     }
 
     #[test]

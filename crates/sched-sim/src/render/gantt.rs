@@ -1,6 +1,6 @@
 //! An outcome as a picture: who ran where and when, with a time axis and a legend.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 
 use crate::outcome::Outcome;
@@ -40,6 +40,7 @@ fn write_gantt(svg: &mut String, outcome: &Outcome) -> std::fmt::Result {
         lanes.entry((1, holder.what.clone())).or_default().push((holder.start, holder.len, holder.task));
     }
     let tasks = shown_tasks(outcome);
+    let labels = Labels::new(outcome);
     let legend_rows = tasks.len().min(LEGEND).div_ceil(6);
     let depth = outcome.queue_depth.as_deref().filter(|depth| !depth.is_empty());
     let bottom = 40.0 + LANE * lanes.len() as f64;
@@ -67,7 +68,7 @@ fn write_gantt(svg: &mut String, outcome: &Outcome) -> std::fmt::Result {
         writeln!(svg, r##"<rect x="{LEFT}" y="{y}" width="{WIDTH}" height="{}" fill="#f2f2f2"/>"##, LANE - 6.0)?;
         for (start, length, task) in boxes {
             let (left, width) = (x(*start), (x(start + length) - x(*start)).max(NARROWEST));
-            let (fill, label) = (colour(*task), label(outcome, *task));
+            let (fill, label) = (colour(*task), labels.of(*task));
             write!(svg, r#"<rect x="{left:.2}" y="{y}" width="{width:.2}" height="{}" fill="{fill}">"#, LANE - 6.0)?;
             writeln!(svg, "<title>{} from {start} for {length}</title></rect>", escape(&label))?;
             if width > 7.0 * label.chars().count() as f64 {
@@ -99,7 +100,7 @@ fn write_gantt(svg: &mut String, outcome: &Outcome) -> std::fmt::Result {
         y += plot;
     }
     write_axis(svg, outcome, y, end)?;
-    write_legend(svg, outcome, &tasks, y + 44.0)?;
+    write_legend(svg, &labels, &tasks, y + 44.0)?;
     writeln!(svg, "</svg>")
 }
 
@@ -122,11 +123,11 @@ fn write_axis(svg: &mut String, outcome: &Outcome, y: f64, end: f64) -> std::fmt
     writeln!(svg, r#"<text x="{}" y="{}" text-anchor="end">time [{unit}]</text>"#, LEFT - 8.0, y + 18.0)
 }
 
-fn write_legend(svg: &mut String, outcome: &Outcome, tasks: &[u32], y: f64) -> std::fmt::Result {
+fn write_legend(svg: &mut String, labels: &Labels, tasks: &[u32], y: f64) -> std::fmt::Result {
     for (number, task) in tasks.iter().take(LEGEND).enumerate() {
         let (x, y) = (LEFT + (number % 6) as f64 * 165.0, y + (number / 6) as f64 * 20.0);
         writeln!(svg, r#"<rect x="{x}" y="{}" width="12" height="12" fill="{}"/>"#, y - 10.0, colour(*task))?;
-        writeln!(svg, r#"<text x="{}" y="{y}">{}</text>"#, x + 18.0, escape(&label(outcome, *task)))?;
+        writeln!(svg, r#"<text x="{}" y="{y}">{}</text>"#, x + 18.0, escape(&labels.of(*task)))?;
     }
     if tasks.len() > LEGEND {
         writeln!(svg, r#"<text x="{}" y="{}">... and {} more</text>"#, LEFT - 90.0, y, tasks.len() - LEGEND)?;
@@ -142,10 +143,22 @@ fn shown_tasks(outcome: &Outcome) -> Vec<u32> {
     tasks
 }
 
-fn label(outcome: &Outcome, task: u32) -> String {
-    match outcome.task(task).and_then(|task| task.name.clone()) {
-        Some(name) => name,
-        None => format!("task {task}"),
+/// What tasks are called: their names, with the id where several have one name.
+struct Labels(HashMap<u32, String>);
+
+impl Labels {
+    fn new(outcome: &Outcome) -> Self {
+        let mut uses: HashMap<&str, u32> = HashMap::new();
+        let named = || outcome.tasks.iter().filter_map(|task| Some((task.id, task.name.as_deref()?)));
+        for (_, name) in named() {
+            *uses.entry(name).or_default() += 1;
+        }
+        let label = |id: u32, name: &str| if uses[name] > 1 { format!("{name} {id}") } else { name.to_owned() };
+        Self(named().map(|(id, name)| (id, label(id, name))).collect())
+    }
+
+    fn of(&self, task: u32) -> String {
+        self.0.get(&task).cloned().unwrap_or_else(|| format!("task {task}"))
     }
 }
 

@@ -27,6 +27,10 @@ fn main() {
             simulate(&scenario, &options).map_or(0, |outcome| outcome.counters.events)
         });
     }
+    let scenario = round_robin(64, 100_000, 200);
+    report("the same with the digest, 64 cores, 100000 tasks", &mut || {
+        simulate(&scenario, &RunOptions::default()).map_or(0, |outcome| outcome.counters.events)
+    });
     for timers in [64, 1_000, 100_000, 1_000_000] {
         report(&format!("timer wheel alone, {timers} timers, ns"), &mut || hold(timers, 5_000_000));
     }

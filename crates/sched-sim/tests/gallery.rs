@@ -83,3 +83,22 @@ fn requests_are_served_by_threads_pools_and_loops() {
         assert!((2_100.0..3_500.0).contains(&median), "{name}: {median} us");
     }
 }
+
+#[test]
+fn digests_are_the_same_in_every_build() {
+    // If one changes, so has what is simulated: say so where users can read it.
+    for (name, digest) in [
+        ("cores-64", "0617af98dc922223"),
+        ("requests-thread-pool", "c2df745ae592038e"),
+        ("gil-old-io-and-hog", "58c710a662e3f4de"),
+        ("mlfq-boost", "3d7a54b2347ab7df"),
+    ] {
+        assert_eq!(run(name).digest.as_deref(), Some(digest), "{name}");
+    }
+    // Many at once, on several threads, are as each alone.
+    let alone = run("requests-thread-pool");
+    let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(|| run("requests-thread-pool"))).collect();
+    for thread in threads {
+        assert_eq!(thread.join().unwrap(), alone);
+    }
+}

@@ -49,6 +49,8 @@ struct Block {
 
 #[derive(Debug, Clone, Copy)]
 struct Slot {
+    /// The first timer; the others are in blocks. Most slots have but one.
+    head: Entry,
     first: u32,
     last: u32,
     count: u32,
@@ -56,7 +58,8 @@ struct Slot {
     min: u64,
 }
 
-const EMPTY: Slot = Slot { first: NO_BLOCK, last: NO_BLOCK, count: 0, min: NEVER };
+const EMPTY: Slot =
+    Slot { head: Entry { time: 0, task: 0, tag: 0 }, first: NO_BLOCK, last: NO_BLOCK, count: 0, min: NEVER };
 
 /// All timers of tasks.
 #[derive(Debug)]
@@ -151,11 +154,14 @@ impl TimerWheel {
         if self.len == 0 {
             return None;
         }
-        if self.taken == self.front.len() && self.late.is_empty() {
-            self.refill();
-        }
         self.len -= 1;
-        let entry = if self.late.is_empty() { self.pop_front() } else { self.pop_either() };
+        let entry = if !self.late.is_empty() {
+            self.pop_either()
+        } else if self.taken < self.front.len() {
+            self.pop_front()
+        } else {
+            self.pop_slot()
+        };
         self.next = self.first_time();
         Some(entry)
     }
@@ -208,6 +214,10 @@ impl TimerWheel {
         let slot = &mut self.slots[index];
         slot.count += 1;
         slot.min = slot.min.min(entry.time);
+        if slot.count == 1 {
+            slot.head = entry;
+            return;
+        }
         let last = slot.last;
         if last != NO_BLOCK {
             let block = &mut self.blocks[last as usize];
@@ -240,11 +250,11 @@ impl TimerWheel {
         index
     }
 
-    /// Fills the empty front from the first slot that has timers.
-    fn refill(&mut self) {
+    /// Takes the earliest timer from the first slot that has any, and fills the front with what else was in it.
+    fn pop_slot(&mut self) -> Entry {
         self.front.clear();
         self.taken = 0;
-        while self.front.is_empty() && self.levels != 0 {
+        loop {
             let index = self.first_slot();
             let (level, digit) = (index / SLOTS, index % SLOTS);
             let word = digit / 64;
@@ -255,11 +265,24 @@ impl TimerWheel {
                     self.levels &= self.levels - 1;
                 }
             }
-            let slot = std::mem::replace(&mut self.slots[index], EMPTY);
-            if level == 0 || slot.count == 1 || (level == 1 && slot.count as usize <= SORTED_AT_ONCE) {
+            let slot = self.slots[index];
+            self.slots[index].count = 0;
+            self.slots[index].min = NEVER;
+            self.slots[index].first = NO_BLOCK;
+            self.slots[index].last = NO_BLOCK;
+            if slot.count == 1 {
+                self.covered = slot.head.time;
+                return slot.head;
+            }
+            self.front.push(slot.head);
+            if level == 0 || (level == 1 && slot.count as usize <= SORTED_AT_ONCE) {
                 self.take_slot(slot, level);
             } else {
+                self.front.clear();
                 self.spread_slot(slot, level, digit);
+            }
+            if !self.front.is_empty() {
+                return self.pop_front();
             }
         }
     }
@@ -285,6 +308,11 @@ impl TimerWheel {
         let above = if shift + DIGIT >= 64 { 0 } else { (self.covered >> (shift + DIGIT)) << (shift + DIGIT) };
         // The slot's first instant: what is due then goes to the front, the rest differs from it in a lower digit.
         self.covered = above | ((digit as u64) << shift);
+        if slot.head.time == self.covered {
+            self.front.push(slot.head);
+        } else {
+            self.append(slot.head);
+        }
         let mut index = slot.first;
         while index != NO_BLOCK {
             let (entries, used) = (self.blocks[index as usize].entries, self.blocks[index as usize].used as usize);

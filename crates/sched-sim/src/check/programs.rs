@@ -1,0 +1,80 @@
+//! What is wrong with programs: names, tasks that do not exist, loops that are too deep.
+
+use super::Checker;
+use crate::scenario::{CpuTime, Step};
+
+/// Loops and `nogil` sections may be so deep.
+const DEPTH: usize = 32;
+/// Loops of one program.
+const LOOPS: usize = 60_000;
+
+impl Checker<'_> {
+    pub(super) fn programs(&mut self) {
+        for (number, task) in self.scenario.tasks.iter().enumerate() {
+            let mut loops = 0;
+            self.steps(&format!("tasks[{number}].program"), &task.program, false, 0, &mut loops);
+        }
+        if let Some(program) = self.scenario.generator.as_ref().and_then(|generator| generator.program.as_ref()) {
+            self.steps("generator.program", program, true, 0, &mut 0);
+        }
+    }
+
+    fn steps(&mut self, key: &str, steps: &[Step], generated: bool, depth: usize, loops: &mut usize) {
+        if depth > DEPTH {
+            self.problem(key, "sections nested too deep", format!("nest at most {DEPTH}"));
+            return;
+        }
+        for (number, step) in steps.iter().enumerate() {
+            let key = format!("{key}[{number}]");
+            match step {
+                Step::Cpu(CpuTime::Fixed(time)) => self.time(&format!("{key}.cpu"), *time),
+                Step::Cpu(CpuTime::Service(_)) if !generated => {
+                    self.problem(
+                        format!("{key}.cpu"),
+                        "only a generator's program has a service time",
+                        "give a number",
+                    );
+                }
+                Step::Io(time) => self.time(&format!("{key}.io"), *time),
+                Step::Sleep(time) => self.time(&format!("{key}.sleep"), *time),
+                Step::Await { cpu, io } => {
+                    self.time(&format!("{key}.await.cpu"), *cpu);
+                    self.time(&format!("{key}.await.io"), *io);
+                }
+                Step::Spawn(task) => match self.task(*task) {
+                    Some(known) if known.spawned => {}
+                    Some(_) => self.problem(
+                        format!("{key}.spawn"),
+                        format!("task {task} comes by itself"),
+                        "mark it: spawned = true",
+                    ),
+                    None => self.missing(&format!("{key}.spawn"), *task),
+                },
+                Step::Join(task) => self.exists(&format!("{key}.join"), *task),
+                Step::Kill(task) => self.exists(&format!("{key}.kill"), *task),
+                Step::Nogil(steps) => {
+                    self.steps(&format!("{key}.nogil"), steps, generated, depth + 1, loops);
+                }
+                Step::Repeat(_, steps) => {
+                    *loops += 1;
+                    if *loops > LOOPS {
+                        self.problem(&key, "too many loops in one program", format!("use at most {LOOPS}"));
+                        return;
+                    }
+                    self.steps(&format!("{key}.repeat[1]"), steps, generated, depth + 1, loops);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn exists(&mut self, key: &str, task: u32) {
+        if self.task(task).is_none() {
+            self.missing(key, task);
+        }
+    }
+
+    fn missing(&mut self, key: &str, task: u32) {
+        self.problem(key, format!("there is no task {task}"), "name the id of a task");
+    }
+}

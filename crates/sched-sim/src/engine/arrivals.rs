@@ -1,0 +1,162 @@
+//! Where tasks come from: a list in order of arrival, or a generator that makes each when its time has come.
+
+use super::tasks::{KILLED, State, TaskId, Traits};
+use super::world::World;
+use crate::policy::Why;
+use crate::random::{Random, Sampler};
+use crate::scenario::RuntimeKind;
+use crate::time::NEVER;
+
+/// Where tasks come from.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// Tasks in order of arrival.
+    Listed { order: Vec<TaskId>, arrivals: Vec<u64>, taken: usize },
+    /// Tasks that are made on arrival.
+    Generated(Box<Generated>),
+}
+
+/// A generator at work.
+#[derive(Debug)]
+pub(crate) struct Generated {
+    pub(crate) next: u64,
+    pub(crate) left: u64,
+    pub(crate) made: u32,
+    /// Between arrivals; without it they are periodic.
+    pub(crate) gaps: Sampler,
+    pub(crate) gap_random: Random,
+    pub(crate) service: Sampler,
+    pub(crate) service_random: Random,
+    /// Running sums of chances, and priorities.
+    pub(crate) classes: Vec<(f64, u32)>,
+    pub(crate) class_random: Random,
+    pub(crate) program: u32,
+    /// Loop counters of each task.
+    pub(crate) loops: u32,
+    /// Give the places of ended tasks to new ones?
+    pub(crate) recycle: bool,
+}
+
+impl Source {
+    #[inline]
+    pub(crate) fn next_time(&self) -> u64 {
+        match self {
+            Self::Listed { arrivals, taken, .. } => arrivals.get(*taken).copied().unwrap_or(NEVER),
+            Self::Generated(generated) => generated.next,
+        }
+    }
+
+    /// Do new tasks get the places of ended ones? Not if each shall be in the result.
+    #[inline]
+    pub(crate) fn gives_places_back(&self) -> bool {
+        matches!(self, Self::Generated(generated) if generated.recycle)
+    }
+
+    /// Are tasks generated, so that their statistics are taken when they end?
+    #[inline]
+    pub(crate) fn is_generated(&self) -> bool {
+        matches!(self, Self::Generated(_))
+    }
+}
+
+impl World {
+    /// The next task arrives.
+    pub(crate) fn arrive(&mut self) {
+        match &mut self.source {
+            Source::Listed { order, taken, .. } => {
+                let task = order[*taken];
+                *taken += 1;
+                if self.tasks.hot[task as usize].flags & KILLED != 0 {
+                    self.end(task);
+                } else {
+                    self.start(task);
+                }
+            }
+            Source::Generated(_) => self.generate(),
+        }
+    }
+
+    /// A task is there, and wants to run.
+    pub(crate) fn start(&mut self, task: TaskId) {
+        self.stats.arrivals += 1;
+        match self.runtime {
+            RuntimeKind::ThreadPool | RuntimeKind::ProcessPool | RuntimeKind::EventLoop | RuntimeKind::MN => {
+                if self.pools.is_full(self.work_queue(task)) {
+                    self.stats.drops += 1;
+                    self.drop_task(task);
+                    return;
+                }
+                self.queue_for_worker(task);
+            }
+            RuntimeKind::ThreadPerRequest => {
+                let cost = self.cost(self.charges.thread_create);
+                self.tasks.life[task as usize].debt += cost;
+                self.make_ready(task, Why::Arrived);
+            }
+            _ => self.make_ready(task, Why::Arrived),
+        }
+    }
+
+    /// A task that found no room.
+    fn drop_task(&mut self, task: TaskId) {
+        self.live -= 1;
+        self.tasks.hot[task as usize].state = State::Done;
+        if self.source.is_generated() {
+            self.stats.window.change(self.now, false);
+        }
+        if self.source.gives_places_back() {
+            self.tasks.recycle(task);
+        }
+    }
+
+    fn generate(&mut self) {
+        let now = self.now;
+        let Source::Generated(generated) = &mut self.source else { return };
+        let number = generated.made;
+        let window = &mut self.stats.window;
+        if number == self.stats.warmup {
+            window.state = super::stats::WindowState::Opening;
+        } else if generated.left == 1 {
+            window.state = super::stats::WindowState::Closing;
+        }
+        generated.made = generated.made.wrapping_add(1);
+        generated.left -= 1;
+        generated.next = if generated.left == 0 {
+            NEVER
+        } else {
+            now.saturating_add(generated.gaps.draw(&mut generated.gap_random))
+        };
+        // Drawn also for those who are dropped: the others' times do not depend on who gets in.
+        let service = generated.service.draw(&mut generated.service_random);
+        let mut class = 0;
+        if generated.classes.len() > 1 {
+            let at = generated.class_random.unit();
+            class = generated.classes.partition_point(|(sum, _)| *sum < at).min(generated.classes.len() - 1);
+        }
+        let priority = generated.classes.get(class).map_or(0, |(_, priority)| *priority);
+        let traits =
+            Traits { id: number, program: generated.program, priority, class: class as u8, ..Traits::default() };
+        if self.live >= self.most_in_system {
+            self.stats.arrivals += 1;
+            self.stats.drops += 1;
+            return;
+        }
+        if self.live >= self.task_limit {
+            self.stop = Some(crate::outcome::StopReason::TaskLimit);
+            return;
+        }
+        let loops = generated.loops;
+        let task = self.tasks.add(traits, now);
+        self.tasks.traits[task as usize].loops = task * loops;
+        if self.loops.len() < ((task + 1) * loops) as usize {
+            self.loops.resize(((task + 1) * loops) as usize, 0);
+        }
+        if self.waits_for.len() < self.tasks.len() {
+            self.waits_for.push(super::sync::WaitsFor::Nothing);
+        }
+        self.tasks.life[task as usize].service = service;
+        self.live += 1;
+        self.stats.window.change(now, true);
+        self.start(task);
+    }
+}

@@ -1,0 +1,142 @@
+//! What steps do to others: unlocking, spawning, killing; and what they leave behind for the result.
+
+use super::stats::WindowState;
+use super::steps::{Held, Holding, Next};
+use super::sync::WaitsFor;
+use super::tasks::{KILLED, NONE, STARTED, State, TaskId, WORKER};
+use super::world::World;
+use crate::outcome::StopReason;
+use crate::policy::Why;
+
+impl World {
+    pub(crate) fn unlock(&mut self, lock: u32, task: TaskId) {
+        match self.sync.unlock(lock, task) {
+            Some(NONE) => self.release_holding(Held::Lock(lock)),
+            Some(next) => {
+                self.release_holding(Held::Lock(lock));
+                self.hold(Held::Lock(lock), next);
+                self.wake(next, Why::Woken);
+            }
+            None => {
+                let lock = self.programs.locks.list[lock as usize].clone();
+                self.stop = Some(StopReason::NotTheHolder { task: self.tasks.traits[task as usize].id, lock });
+            }
+        }
+    }
+
+    pub(super) fn spawn(&mut self, parent: TaskId, child: TaskId) {
+        if self.tasks.hot[child as usize].state != State::Absent
+            || self.tasks.life[child as usize].arrival != crate::time::NEVER
+        {
+            self.stop = Some(StopReason::SpawnedTwice { task: self.tasks.traits[child as usize].id });
+            return;
+        }
+        let charge = if self.pools.has_any() { self.charges.task_create } else { self.charges.thread_create };
+        let cost = self.cost(charge);
+        self.tasks.life[parent as usize].debt += cost;
+        self.tasks.life[child as usize].arrival = self.now;
+        self.live += 1;
+        self.start(child);
+    }
+
+    /// A round of a closed system is over: counts it, and begins the I/O.
+    pub(super) fn end_round(&mut self, task: TaskId, thread: TaskId) -> Next {
+        let began = self.tasks.life[task as usize].service;
+        let Some(closed) = &mut self.closed else { return Next::Blocked };
+        closed.rounds += 1;
+        let window = &mut self.stats.window;
+        if closed.rounds > closed.warmup {
+            self.stats.residence += u128::from(self.now - began);
+            self.stats.ended += 1;
+            window.ended += u64::from(window.state == WindowState::Open);
+        }
+        if closed.rounds == closed.warmup {
+            window.state = WindowState::Opening;
+        }
+        if closed.rounds >= closed.count {
+            window.state = WindowState::Closing;
+            self.stop = Some(StopReason::Finished);
+        }
+        let time = closed.io.draw(&mut self.io_random);
+        self.tasks.hot[task as usize].pc = self.tasks.traits[task as usize].program;
+        let _ = thread;
+        self.sleep(task, time, false)
+    }
+
+    /// Ends a task from outside, wherever it is. What it holds stays held.
+    pub(super) fn kill(&mut self, victim: TaskId) {
+        let place = victim as usize;
+        self.tasks.hot[place].flags |= KILLED;
+        match self.tasks.hot[place].state {
+            State::Running if !self.pools.has_any() => self.pokes.push(victim),
+            State::Ready if self.tasks.hot[place].flags & WORKER == 0 => self.removed.push(victim),
+            // Gone, not here yet, or on a worker: looked at with its next step.
+            State::Absent | State::Done | State::Running | State::Ready => {}
+            State::Asleep | State::Waiting => {
+                let waits_for = std::mem::replace(&mut self.waits_for[place], WaitsFor::Nothing);
+                self.sync.forget(victim, waits_for);
+                self.forget_gil_waiter(victim);
+                self.clear_timer(victim);
+                let carrier = self.pools.carrier(victim);
+                if carrier != NONE && self.pools.has_any() {
+                    // Its worker is blocked with it, and finds out as soon as it runs.
+                    self.tasks.hot[place].state = State::Running;
+                    self.make_ready(carrier, Why::Woken);
+                } else {
+                    self.pools.forget(victim);
+                    self.end(victim);
+                }
+            }
+        }
+    }
+
+    pub(super) fn mark(&mut self, mark: u32, task: TaskId) {
+        let Some(before) = self.marks.running.remove(&(mark, task)) else {
+            self.marks.running.insert((mark, task), self.now);
+            return;
+        };
+        let histograms = &mut self.marks.histograms;
+        if histograms.len() <= mark as usize {
+            histograms.resize(mark as usize + 1, None);
+        }
+        if histograms[mark as usize].is_none() {
+            histograms[mark as usize] = super::stats::new_histogram();
+        }
+        if let Some(histogram) = &mut histograms[mark as usize] {
+            let _ = histogram.record(self.now - before); // it grows: nothing is too large
+        }
+    }
+
+    pub(crate) fn hold(&mut self, what: Held, task: TaskId) {
+        let now = self.now;
+        if let Some(holders) = &mut self.holders {
+            holders.push(Holding { what, task, from: now, to: crate::time::NEVER });
+        }
+    }
+
+    pub(crate) fn release_holding(&mut self, what: Held) {
+        let now = self.now;
+        if let Some(holders) = &mut self.holders {
+            // What is open is near the end.
+            if let Some(open) = holders.iter_mut().rev().find(|holding| holding.what == what) {
+                open.to = now;
+            }
+        }
+    }
+
+    /// The task that a thread works for at the moment: itself, or what is mounted on the worker.
+    #[inline]
+    pub(crate) fn shown(&self, thread: TaskId) -> TaskId {
+        if self.tasks.hot[thread as usize].flags & WORKER == 0 { thread } else { self.pools.current(thread) }
+    }
+
+    /// Notes that a task is on a core for the first time.
+    #[inline]
+    pub(crate) fn note_first_run(&mut self, task: TaskId, at: u64) {
+        let hot = &mut self.tasks.hot[task as usize];
+        if hot.flags & STARTED == 0 {
+            hot.flags |= STARTED;
+            self.tasks.life[task as usize].first_run = at;
+        }
+    }
+}

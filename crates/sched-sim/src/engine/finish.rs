@@ -1,0 +1,393 @@
+//! From a run that has ended to its outcome.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+
+use super::cores::Cores;
+use super::sharing::Sharing;
+use super::stats::WindowState;
+use super::steps::Held;
+use super::tasks::{State, TaskId, WORKER};
+use super::world::World;
+use crate::outcome::{
+    Aggregate, CoreOutcome, Counters, Depth, Holder, Means, Outcome, Quantiles, ResultSchema, Segment, StopReason,
+    TaskOutcome,
+};
+use crate::policy::fluid::Fluid;
+use crate::policy::{Draws, Policy};
+use crate::record::{Recorder, Run, Sink};
+use crate::scenario::{PolicyKind, Record, Scenario};
+use crate::time::NEVER;
+
+/// Listed tasks up to which everything is recorded if the scenario does not say what.
+const RECORDED_BY_DEFAULT: u64 = 10_000;
+
+/// What the result shall contain.
+#[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // one for each word of the contract
+pub(crate) struct Kept {
+    pub(crate) per_task: bool,
+    pub(crate) dispatches: bool,
+    pub(crate) run_segments: bool,
+    pub(crate) queue_depth: bool,
+    pub(crate) holders: bool,
+    pub(crate) response: bool,
+    pub(crate) wait: bool,
+}
+
+/// What a scenario's `record` asks for, or what it means if it is not there.
+pub(crate) fn kept(scenario: &Scenario) -> Kept {
+    if let Some(record) = &scenario.record {
+        let asks = |what: Record| record.contains(&what);
+        return Kept {
+            per_task: asks(Record::PerTask),
+            dispatches: asks(Record::Dispatches),
+            run_segments: asks(Record::RunSegments),
+            queue_depth: asks(Record::QueueDepth),
+            holders: asks(Record::Holders),
+            response: asks(Record::ResponseHistogram),
+            wait: asks(Record::WaitHistogram),
+        };
+    }
+    let tasks: u64 = scenario.tasks.iter().map(|task| u64::from(task.count)).sum();
+    let few = tasks > 0 && tasks <= RECORDED_BY_DEFAULT;
+    Kept {
+        per_task: tasks > 0,
+        dispatches: few,
+        run_segments: few,
+        queue_depth: few,
+        holders: few,
+        response: true,
+        wait: true,
+    }
+}
+
+/// The outcome of a run on cores.
+pub(crate) fn of_cores<P: Policy, S: Sink>(scenario: &Scenario, run: &mut Cores<P, S>, stopped: StopReason) -> Outcome {
+    let end = finish_time(&run.world, &stopped);
+    let caches = &run.setup.caches;
+    let cores = run.cores.iter().enumerate().map(|(number, core)| {
+        let warm = caches.as_ref().map_or(0, |caches| caches.warm_time(number));
+        CoreOutcome {
+            cpu: number as u32,
+            utilization_pct: 100.0 * ratio(core.busy, end),
+            warm_pct: 100.0 * ratio(warm, end),
+            switch_time: run.world.units(core.switching),
+        }
+    });
+    let cores = cores.collect();
+    let busy = run.cores.iter().map(|core| u128::from(core.busy)).sum();
+    let switching = run.cores.iter().map(|core| u128::from(core.switching)).sum();
+    let mut outcome = outcome(scenario, &mut run.world, stopped, end, busy, switching);
+    outcome.cores = cores;
+    outcome.counters.switches = run.switches;
+    outcome.counters.migrations = run.migrations;
+    outcome.aggregates.insert("switches".into(), Aggregate::One(run.switches as f64));
+    let draws = run.queues.iter_mut().find_map(Policy::draws);
+    if let Some(Draws { winners, live_tickets, exhausted }) = draws {
+        let id = |task: &TaskId| run.world.tasks.traits[*task as usize].id;
+        outcome.winners = Some(winners.iter().map(id).collect());
+        outcome.live_tickets = Some(live_tickets);
+        if exhausted {
+            outcome.stopped = StopReason::DrawsExhausted;
+        }
+    }
+    outcome
+}
+
+/// The outcome of a run of a fluid policy.
+pub(crate) fn of_sharing<F: Fluid, S: Sink>(
+    scenario: &Scenario,
+    run: &mut Sharing<F, S>,
+    stopped: StopReason,
+) -> Outcome {
+    let end = finish_time(&run.world, &stopped);
+    let cores = u64::from(scenario.machine.cores);
+    let mut outcome = outcome(scenario, &mut run.world, stopped, end, run.busy.into(), 0);
+    let share = 100.0 * ratio(run.busy / cores, end);
+    let core = |cpu| CoreOutcome { cpu, utilization_pct: share, warm_pct: 0.0, switch_time: 0.0 };
+    outcome.cores = (0..scenario.machine.cores).map(core).collect();
+    outcome
+}
+
+/// Adds what the recorder kept.
+pub(crate) fn timeline(outcome: &mut Outcome, recorder: &mut Recorder, scenario: &Scenario, digest: bool) {
+    recorder.close();
+    let keep = kept(scenario);
+    let scale = super::build::scale(scenario);
+    let ids = Ids::new(scenario);
+    let segment = |run: &Run| Segment {
+        cpu: run.core,
+        start: scale.units(run.from),
+        len: scale.units(run.to - run.from),
+        task: ids.id(run.task),
+        level: run.level,
+    };
+    outcome.truncated = recorder.truncated;
+    if scenario.policy.kind != PolicyKind::Ps && scenario.policy.kind != PolicyKind::Las {
+        outcome.dispatches = keep.dispatches.then(|| recorder.dispatches.iter().map(segment).collect());
+        outcome.run_segments = keep.run_segments.then(|| recorder.segments.iter().map(segment).collect());
+    }
+    let depth = |(time, ready): &(u64, u32)| Depth { time: scale.units(*time), ready: *ready };
+    outcome.queue_depth = keep.queue_depth.then(|| recorder.depths.iter().map(depth).collect());
+    outcome.digest = digest.then(|| format!("{:016x}", recorder.digest));
+}
+
+/// The scenario's ids by place.
+struct Ids(Vec<u32>);
+
+impl Ids {
+    fn new(scenario: &Scenario) -> Self {
+        Self(scenario.tasks.iter().flat_map(|task| task.id..task.id + task.count).collect())
+    }
+
+    /// Workers have no id of the scenario: they count on from the tasks.
+    fn id(&self, task: TaskId) -> u32 {
+        self.0.get(task as usize).copied().unwrap_or(task)
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// When the last task ended, if all did; otherwise when the run ended.
+fn finish_time(world: &World, stopped: &StopReason) -> u64 {
+    if *stopped != StopReason::Finished || world.closed.is_some() || world.source.is_generated() {
+        return world.now;
+    }
+    world.tasks.life.iter().map(|life| life.finish).filter(|finish| *finish != NEVER).max().unwrap_or(world.now)
+}
+
+fn outcome(
+    scenario: &Scenario,
+    world: &mut World,
+    stopped: StopReason,
+    end: u64,
+    busy: u128,
+    switching: u128,
+) -> Outcome {
+    let keep = kept(scenario);
+    let capacity = u128::from(end) * u128::from(scenario.machine.cores);
+    let late = overdue(world);
+    let tasks = if keep.per_task { task_outcomes(scenario, world) } else { Vec::new() };
+    let mut outcome = Outcome {
+        schema: ResultSchema::Version0,
+        time_unit: scenario.time_unit,
+        deadlock: (stopped == StopReason::Deadlock).then(|| super::deadlock::report(world)),
+        stopped,
+        finish_time: world.units(end),
+        idle_ticks: world.scale.units_wide(capacity.saturating_sub(busy + switching)),
+        mean: means(&tasks),
+        tasks,
+        dispatches: None,
+        run_segments: None,
+        truncated: false,
+        cores: Vec::new(),
+        histograms: histograms(world),
+        counters: Counters {
+            events: world.events,
+            switches: 0,
+            migrations: 0,
+            deadline_misses: late,
+            arrivals: world.stats.arrivals,
+            drops: world.stats.drops,
+            gil_switches: world.gils.switches(),
+            bytes: world.sync.bytes,
+        },
+        aggregates: BTreeMap::new(),
+        winners: None,
+        live_tickets: None,
+        queue_depth: None,
+        holders: None,
+        digest: None,
+    };
+    outcome.holders = holders(world);
+    let mut set = |name: &str, number: f64| {
+        if number.is_finite() {
+            outcome.aggregates.insert(name.into(), Aggregate::One(number));
+        }
+    };
+    let utilization = if capacity == 0 { 0.0 } else { busy as f64 / capacity as f64 };
+    if scenario.closed.is_some() || world.source.is_generated() {
+        window_aggregates(scenario, world, busy, &mut set);
+        closed_aggregates(scenario, world, &mut set);
+        open_aggregates(world, &mut set);
+    } else {
+        set("utilization", utilization);
+        set("throughput", ended(world) as f64 / world.units(end));
+        set("makespan_no_final_or_first_switch", world.units(end));
+        set("useful_fraction", utilization);
+    }
+    class_aggregates(world, &mut outcome.aggregates);
+    outcome
+}
+
+/// Averages over time, from the end of the warm-up to the last arrival or the run's end.
+fn window_aggregates(scenario: &Scenario, world: &mut World, busy: u128, set: &mut impl FnMut(&str, f64)) {
+    let window = &mut world.stats.window;
+    if window.state == WindowState::Open || window.state == WindowState::Closing {
+        window.state = WindowState::Closing;
+        window.turn(world.now, busy);
+    }
+    if window.state != WindowState::Closed || window.to == window.from {
+        return;
+    }
+    let time = window.to - window.from;
+    let used = (window.busy_to - window.busy_from) as f64;
+    set("utilization", used / (time as f64 * f64::from(scenario.machine.cores)));
+    set("throughput", window.ended as f64 / world.scale.units(time));
+    if scenario.closed.is_none() {
+        set("mean_in_system", window.mean_present());
+    }
+}
+
+fn ended(world: &World) -> u64 {
+    world.tasks.hot.iter().filter(|hot| hot.state == State::Done).count() as u64
+}
+
+fn closed_aggregates(scenario: &Scenario, world: &World, set: &mut impl FnMut(&str, f64)) {
+    let Some(closed) = &scenario.closed else { return };
+    set("mean_cpu_residence", world.scale.units_wide(world.stats.residence) / world.stats.ended as f64);
+    let cores = f64::from(scenario.machine.cores);
+    // From where on more tasks only wait longer: N* = c (1 + Z/D).
+    set("saturation_N", cores * (1.0 + closed.io.mean() / closed.cpu.mean()));
+}
+
+fn open_aggregates(world: &World, set: &mut impl FnMut(&str, f64)) {
+    if !world.source.is_generated() {
+        return;
+    }
+    let stats = &world.stats;
+    let ended = stats.ended as f64;
+    set("mean_response", world.scale.units_wide(stats.response) / ended);
+    set("mean_wait", world.scale.units_wide(stats.wait) / ended);
+    set("p_wait", stats.waited as f64 / ended);
+    set("p_drop", stats.drops as f64 / stats.arrivals as f64);
+    set("slowdown_every_size", stats.slowdown / stats.slowdowns as f64);
+    for (name, histogram) in [("response", &stats.response_histogram), ("wait", &stats.wait_histogram)] {
+        let Some(histogram) = histogram else { continue };
+        for (suffix, quantile) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)] {
+            set(&format!("{name}_{suffix}"), quantile_of(histogram, quantile, world));
+        }
+    }
+}
+
+fn class_aggregates(world: &World, aggregates: &mut BTreeMap<String, Aggregate>) {
+    let classes = &world.stats.classes;
+    if classes.is_empty() {
+        return;
+    }
+    let mean = |sum: u128, ended: u64| world.scale.units_wide(sum) / ended.max(1) as f64;
+    let response = classes.iter().map(|class| mean(class.response, class.ended)).collect();
+    let wait = classes.iter().map(|class| mean(class.wait, class.ended)).collect();
+    aggregates.insert("class_mean_response".into(), Aggregate::PerClass(response));
+    aggregates.insert("class_mean_wait".into(), Aggregate::PerClass(wait));
+}
+
+fn task_outcomes(scenario: &Scenario, world: &mut World) -> Vec<TaskOutcome> {
+    let ids = Ids::new(scenario);
+    let listed = scenario.tasks.iter().flat_map(|task| (0..task.count).map(move |_| Some(task)));
+    let generated = (ids.0.len()..world.tasks.len()).map(|_| None);
+    let mut outcomes = Vec::new();
+    for (place, task) in listed.chain(generated).enumerate() {
+        let hot = world.tasks.hot[place];
+        if hot.flags & WORKER != 0 || scenario.closed.is_some() {
+            continue;
+        }
+        let life = world.tasks.life[place];
+        let periodic = world.periodic.of(place as TaskId).cloned();
+        let arrival = match task {
+            Some(task) if periodic.is_some() => world.scale.ticks(task.arrival),
+            _ => life.arrival,
+        };
+        let active = (hot.state != State::Absent).then_some(life.arrival);
+        let now = world.now;
+        let units = |ticks: u64| world.scale.units(ticks);
+        let done = life.finish != NEVER;
+        let turnaround = done.then(|| life.finish.saturating_sub(arrival));
+        outcomes.push(TaskOutcome {
+            id: world.tasks.traits[place].id,
+            name: task.and_then(|task| task.name.clone()),
+            response: (life.first_run != NEVER).then(|| units(life.first_run.saturating_sub(arrival))),
+            turnaround: turnaround.map(units),
+            wait: turnaround.map(|turnaround| units(turnaround.saturating_sub(hot.cpu + life.io))),
+            finish: done.then(|| units(life.finish)),
+            cpu: units(hot.cpu),
+            io: units(life.io),
+            switches: hot.switches,
+            migrations: life.migrations,
+            jobs: periodic.as_ref().map(|periodic| periodic.jobs),
+            deadline_misses: periodic.as_ref().map(|periodic| periodic.misses + periodic.overdue(active, now)),
+            worst_turnaround: periodic.as_ref().map(|periodic| units(periodic.worst)),
+        });
+    }
+    outcomes
+}
+
+/// Jobs that were late, or are.
+fn overdue(world: &World) -> u64 {
+    let periodic = world.periodic.list.iter().map(|periodic| {
+        let place = periodic.task as usize;
+        let active = (world.tasks.hot[place].state != State::Absent).then_some(world.tasks.life[place].arrival);
+        periodic.misses + periodic.overdue(active, world.now)
+    });
+    let single = (0..world.tasks.len()).filter(|place| {
+        let (life, hot) = (&world.tasks.life[*place], &world.tasks.hot[*place]);
+        world.tasks.traits[*place].period == NEVER
+            && life.deadline != NEVER
+            && (if hot.state == State::Done { life.finish > life.deadline } else { world.now >= life.deadline })
+    });
+    periodic.sum::<u64>() + single.count() as u64
+}
+
+fn means(tasks: &[TaskOutcome]) -> Option<Means> {
+    let done: Vec<&TaskOutcome> = tasks.iter().filter(|task| task.turnaround.is_some()).collect();
+    let mean = |of: fn(&TaskOutcome) -> Option<f64>| {
+        done.iter().map(|task| of(task).unwrap_or(0.0)).sum::<f64>() / done.len() as f64
+    };
+    (!done.is_empty()).then(|| Means {
+        response: mean(|task| task.response),
+        turnaround: mean(|task| task.turnaround),
+        wait: mean(|task| task.wait),
+    })
+}
+
+fn quantile_of(histogram: &Histogram<u64>, quantile: f64, world: &World) -> f64 {
+    let value = histogram.value_at_quantile(quantile);
+    world.units(histogram.median_equivalent(value))
+}
+
+fn histograms(world: &World) -> BTreeMap<String, Quantiles> {
+    let stats = &world.stats;
+    let named = [("response", &stats.response_histogram), ("wait", &stats.wait_histogram)];
+    let marks = world.programs.marks.list.iter().zip(&world.marks.histograms);
+    let named = named.into_iter().map(|(name, histogram)| (name.to_owned(), histogram));
+    let all = named.chain(marks.map(|(name, histogram)| (format!("mark:{name}"), histogram)));
+    let quantiles = |histogram: &Histogram<u64>| Quantiles {
+        count: histogram.len(),
+        min: world.units(histogram.min()),
+        mean: histogram.mean() / world.scale.per_unit() as f64,
+        p50: quantile_of(histogram, 0.5, world),
+        p90: quantile_of(histogram, 0.9, world),
+        p99: quantile_of(histogram, 0.99, world),
+        p999: quantile_of(histogram, 0.999, world),
+        max: world.units(histogram.max()),
+    };
+    all.filter_map(|(name, histogram)| Some((name, quantiles(histogram.as_ref()?)))).collect()
+}
+
+fn holders(world: &World) -> Option<Vec<Holder>> {
+    let holders = world.holders.as_ref()?;
+    let list = holders.iter().map(|holding| Holder {
+        what: match holding.what {
+            Held::Lock(lock) => format!("lock {}", world.programs.locks.list[lock as usize]),
+            Held::Gil(gil) => format!("gil {gil}"),
+        },
+        task: world.tasks.traits[holding.task as usize].id,
+        start: world.units(holding.from),
+        len: world.units(holding.to.min(world.now) - holding.from),
+    });
+    Some(list.collect())
+}

@@ -1,0 +1,119 @@
+//! The run of a fluid policy (`ps`, `las`): tasks share the cores, so there are no dispatches and no queues.
+
+use super::interrupt::Watch;
+use super::steps::Next;
+use super::tasks::{GO, State, TaskId};
+use super::world::World;
+use crate::outcome::StopReason;
+use crate::policy::fluid::Fluid;
+use crate::record::{Event, Sink};
+use crate::time::NEVER;
+
+/// A run of a fluid policy.
+#[derive(Debug)]
+pub(crate) struct Sharing<F, S> {
+    pub(crate) world: World,
+    pub(crate) sink: S,
+    policy: F,
+    until: u64,
+    watch: Watch,
+    /// Core time used.
+    pub(crate) busy: u64,
+}
+
+impl<F: Fluid, S: Sink> Sharing<F, S> {
+    pub(crate) fn new(world: World, policy: F, until: u64, watch: Watch, sink: S) -> Self {
+        Self { world, sink, policy, until, watch, busy: 0 }
+    }
+
+    /// Runs until all is done, nothing can happen, or a limit is reached.
+    pub(crate) fn run(&mut self) -> StopReason {
+        loop {
+            let now = self.policy.next().min(self.world.next_time());
+            if now == NEVER || now > self.until {
+                let over = if self.until == NEVER { self.world.now } else { self.until };
+                self.busy += self.policy.advance(over);
+                self.world.now = over;
+                if self.until != NEVER {
+                    return StopReason::Until;
+                }
+                return if self.world.live == 0 { StopReason::Finished } else { StopReason::Deadlock };
+            }
+            self.world.now = now;
+            self.busy += self.policy.advance(now);
+            if self.world.next_time() <= now {
+                self.world.fire();
+                self.flush();
+            }
+            while let Some(task) = self.policy.take_done() {
+                self.sink.event(Event::Leave, now, 0, self.world.tasks.traits[task as usize].id);
+                let hot = &mut self.world.tasks.hot[task as usize];
+                hot.cpu += hot.remaining;
+                hot.remaining = 0;
+                hot.flags &= !GO;
+                self.move_on(task);
+                self.flush();
+            }
+            self.sink.depth(now, self.policy.len());
+            if self.world.stats.window.is_turning() {
+                self.world.stats.window.turn(now, self.busy.into());
+            }
+            if self.world.is_over() {
+                return self.world.stop.take().unwrap_or(StopReason::Finished);
+            }
+            if let Some(reason) = self.watch.look(&self.world) {
+                return reason;
+            }
+        }
+    }
+
+    fn move_on(&mut self, task: TaskId) {
+        loop {
+            match self.world.advance(task) {
+                Next::Run => {
+                    self.enter(task);
+                    return;
+                }
+                // There is nobody to offer the core to: all have it.
+                Next::Yielded => {}
+                Next::Blocked | Next::Ended | Next::Parked => return,
+            }
+            if self.world.stop.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn enter(&mut self, task: TaskId) {
+        let hot = &mut self.world.tasks.hot[task as usize];
+        hot.state = State::Running;
+        let (work, attained) = (hot.remaining, hot.cpu);
+        self.world.note_first_run(task, self.world.now);
+        self.world.events += 1;
+        self.policy.enter(task, work, attained);
+    }
+
+    fn flush(&mut self) {
+        loop {
+            let mut ready = std::mem::take(&mut self.world.ready);
+            if ready.is_empty() {
+                self.world.ready = ready;
+                break;
+            }
+            for (task, _) in ready.drain(..) {
+                self.sink.event(Event::Arrive, self.world.now, 0, self.world.tasks.traits[task as usize].id);
+                if self.world.tasks.hot[task as usize].flags & GO == 0 { self.move_on(task) } else { self.enter(task) }
+            }
+            if self.world.ready.is_empty() {
+                self.world.ready = ready;
+                break;
+            }
+        }
+        let pokes = std::mem::take(&mut self.world.pokes).into_iter().chain(std::mem::take(&mut self.world.removed));
+        for task in pokes.collect::<Vec<_>>() {
+            if self.policy.remove(task) {
+                self.world.end(task);
+            }
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! Moving a task through its program: each operation until one takes time, or waits.
+
+use std::collections::HashMap;
+
+use hdrhistogram::Histogram;
+
+use super::compile::Op;
+use super::sync::WaitsFor;
+use super::tasks::{GO, KILLED, NOGIL, State, TaskId, WORKER};
+use super::world::{TIMER_IO, World};
+use crate::outcome::StopReason;
+use crate::policy::Why;
+use crate::scenario::RuntimeKind;
+
+/// What became of a thread that was moved on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// It computes: `remaining` is set.
+    Run,
+    /// It waits and needs no core.
+    Blocked,
+    /// It offers its core to others.
+    Yielded,
+    /// It has ended.
+    Ended,
+    /// A task left its worker, which can take another. Never seen outside pools.
+    Parked,
+}
+
+/// Stopwatches.
+#[derive(Debug, Default)]
+pub(crate) struct Marks {
+    /// Since when, by mark and task.
+    pub(super) running: HashMap<(u32, TaskId), u64>,
+    pub(crate) histograms: Vec<Option<Histogram<u64>>>,
+}
+
+/// Who held a lock or a GIL, and when.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holding {
+    pub(crate) what: Held,
+    pub(crate) task: TaskId,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+}
+
+/// What was held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Held {
+    Lock(u32),
+    Gil(u32),
+}
+
+/// So many operations without time are a program that goes round and round.
+const TIMELESS: u32 = 10_000_000;
+
+impl World {
+    /// Looks at what a ready thread will do, without doing it: policies want to know how long its next burst is.
+    pub(crate) fn prepare(&mut self, task: TaskId) {
+        if self.gils.has_any() {
+            // It has to take the GIL first, on a core.
+            self.tasks.hot[task as usize].remaining = match self.programs.ops[self.tasks.hot[task as usize].pc as usize]
+            {
+                Op::Cpu(time) => time,
+                Op::CpuService => self.tasks.life[task as usize].service,
+                _ => 0,
+            };
+            return;
+        }
+        let place = task as usize;
+        let burst = match self.programs.ops[self.tasks.hot[place].pc as usize] {
+            Op::Cpu(time) => time,
+            Op::CpuService => self.tasks.life[place].service,
+            Op::CpuClosed => {
+                self.tasks.life[place].service = self.now;
+                let Some(closed) = &mut self.closed else { return };
+                closed.cpu.draw(&mut closed.cpu_random)
+            }
+            // Nothing left to do after its I/O: it needs no core for that.
+            Op::End if self.tasks.life[place].debt == 0 => {
+                self.end(task);
+                return;
+            }
+            _ => {
+                self.tasks.hot[place].remaining = 0;
+                return;
+            }
+        };
+        let debt = std::mem::take(&mut self.tasks.life[place].debt);
+        let hot = &mut self.tasks.hot[place];
+        hot.pc += 1;
+        hot.flags |= GO;
+        hot.remaining = burst + debt;
+    }
+
+    /// Moves a thread on that has a core and nothing loaded to compute.
+    pub(crate) fn advance(&mut self, thread: TaskId) -> Next {
+        if self.tasks.hot[thread as usize].flags & WORKER != 0 {
+            return self.advance_worker(thread);
+        }
+        if self.gils.has_any()
+            && let Some(next) = self.resume_with_gil(thread)
+        {
+            return next;
+        }
+        match self.step(thread, thread) {
+            Next::Parked => Next::Blocked,
+            next => next,
+        }
+    }
+
+    /// Runs a task's operations on a thread until one takes time.
+    pub(crate) fn step(&mut self, task: TaskId, thread: TaskId) -> Next {
+        let place = task as usize;
+        if self.tasks.hot[place].flags & KILLED != 0 {
+            return self.finish(task);
+        }
+        for _ in 0..TIMELESS {
+            let op = self.programs.ops[self.tasks.hot[place].pc as usize];
+            self.tasks.hot[place].pc += 1;
+            let next = match op {
+                Op::Cpu(time) => Some(self.compute(task, thread, time)),
+                Op::CpuService => Some(self.compute(task, thread, self.tasks.life[place].service)),
+                Op::CpuClosed => {
+                    self.tasks.life[place].service = self.now;
+                    let time = self.closed.as_mut().map_or(0, |closed| closed.cpu.draw(&mut closed.cpu_random));
+                    Some(self.compute(task, thread, time))
+                }
+                Op::IoClosed => Some(self.end_round(task, thread)),
+                Op::Io(time) | Op::Sleep(time) => Some(self.sleep(task, time, matches!(self.runtime, RuntimeKind::MN))),
+                Op::Await(time) => {
+                    Some(self.sleep(task, time, matches!(self.runtime, RuntimeKind::MN | RuntimeKind::EventLoop)))
+                }
+                Op::Yield => Some(Next::Yielded),
+                Op::End => Some(self.finish(task)),
+                Op::NogilBegin => {
+                    self.tasks.hot[place].flags |= NOGIL;
+                    self.release_gil(task);
+                    None
+                }
+                Op::NogilEnd => {
+                    self.tasks.hot[place].flags &= !NOGIL;
+                    None
+                }
+                Op::RepeatBegin { slot, times, end } => {
+                    let counter = self.tasks.traits[place].loops as usize + slot as usize;
+                    self.loops[counter] = times;
+                    if times == 0 {
+                        self.tasks.hot[place].pc = end;
+                    }
+                    None
+                }
+                Op::RepeatEnd { slot, begin } => {
+                    let counter = self.tasks.traits[place].loops as usize + slot as usize;
+                    self.loops[counter] -= 1;
+                    if self.loops[counter] > 0 {
+                        self.tasks.hot[place].pc = begin;
+                    }
+                    None
+                }
+                Op::Mark(mark) => {
+                    self.mark(mark, task);
+                    None
+                }
+                _ => self.synchronise(op, task),
+            };
+            match next {
+                None if self.stop.is_some() => return Next::Blocked,
+                None => {}
+                Some(next) => return next,
+            }
+        }
+        let id = self.tasks.traits[place].id;
+        self.stop = Some(StopReason::Livelock { task: id });
+        Next::Blocked
+    }
+
+    /// Locks and their like. `None`: go on.
+    fn synchronise(&mut self, op: Op, task: TaskId) -> Option<Next> {
+        match op {
+            Op::Lock(lock) => {
+                if self.sync.lock(lock, task) {
+                    let cost = self.cost(self.charges.lock_uncontended);
+                    self.tasks.life[task as usize].debt += cost;
+                    self.hold(Held::Lock(lock), task);
+                    return None;
+                }
+                Some(self.wait_for(task, WaitsFor::Lock(lock)))
+            }
+            Op::Unlock(lock) => {
+                self.unlock(lock, task);
+                None
+            }
+            Op::SemWait(n) if self.sync.sem_wait(n, task) => None,
+            Op::SemWait(n) => Some(self.wait_for(task, WaitsFor::Semaphore(n))),
+            Op::SemPost(n) => {
+                if let Some(woken) = self.sync.sem_post(n) {
+                    self.wake(woken, Why::Woken);
+                }
+                None
+            }
+            Op::Wait { condition, lock } => {
+                self.unlock(lock, task);
+                self.sync.conditions[condition as usize].waiting.push_back((task, lock));
+                Some(self.wait_for(task, WaitsFor::Condition(condition)))
+            }
+            Op::Notify { condition, all } => {
+                while let Some((woken, lock)) = self.sync.conditions[condition as usize].waiting.pop_front() {
+                    // It needs the lock again before it can go on.
+                    if self.sync.lock(lock, woken) {
+                        self.hold(Held::Lock(lock), woken);
+                        self.wake(woken, Why::Woken);
+                    } else {
+                        self.waits_for[woken as usize] = WaitsFor::Lock(lock);
+                    }
+                    if !all {
+                        break;
+                    }
+                }
+                None
+            }
+            Op::Send { channel, bytes } => match self.sync.send(channel, bytes, task) {
+                Ok(woken) => {
+                    if let Some(woken) = woken {
+                        self.wake(woken, Why::Woken);
+                    }
+                    None
+                }
+                Err(()) => Some(self.wait_for(task, WaitsFor::Room(channel))),
+            },
+            Op::Recv(channel) => match self.sync.recv(channel, task) {
+                Ok(sender) => {
+                    if let Some(sender) = sender {
+                        self.wake(sender, Why::Woken);
+                    }
+                    None
+                }
+                Err(()) => Some(self.wait_for(task, WaitsFor::Message(channel))),
+            },
+            Op::Spawn(child) => {
+                self.spawn(task, child);
+                None
+            }
+            Op::Join(other) => {
+                if self.tasks.hot[other as usize].state == State::Done {
+                    let cost = self.cost(self.charges.thread_join);
+                    self.tasks.life[task as usize].debt += cost;
+                    return None;
+                }
+                self.sync.joiners.push((task, other));
+                Some(self.wait_for(task, WaitsFor::End(other)))
+            }
+            Op::Kill(victim) if victim == task => Some(self.finish(task)),
+            Op::Kill(victim) => {
+                self.kill(victim);
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn compute(&mut self, task: TaskId, thread: TaskId, time: u64) -> Next {
+        let debt = std::mem::take(&mut self.tasks.life[task as usize].debt);
+        let debt = debt + if task == thread { 0 } else { std::mem::take(&mut self.tasks.life[thread as usize].debt) };
+        if self.gils.has_any() && self.tasks.hot[task as usize].flags & NOGIL == 0 {
+            return self.compute_with_gil(task, time + debt);
+        }
+        let hot = &mut self.tasks.hot[thread as usize];
+        hot.remaining = time + debt;
+        hot.flags |= GO;
+        Next::Run
+    }
+
+    /// The task's steps are done; it may have costs to pay yet.
+    fn finish(&mut self, task: TaskId) -> Next {
+        let killed = self.tasks.hot[task as usize].flags & KILLED != 0;
+        let debt = self.tasks.life[task as usize].debt;
+        if debt > 0 && !killed && !self.pools.has_any() && !self.gils.has_any() {
+            self.tasks.hot[task as usize].pc -= 1;
+            return self.compute(task, task, 0);
+        }
+        self.tasks.hot[task as usize].flags &= !GO;
+        self.release_gil(task);
+        self.end(task);
+        if self.waits_for_release(task) { Next::Blocked } else { Next::Ended }
+    }
+
+    /// A periodic task does not end: it blocks until its next release, which may have made it ready already.
+    fn waits_for_release(&mut self, task: TaskId) -> bool {
+        self.periodic.of(task).is_some()
+    }
+
+    /// Waits for a timer.
+    pub(super) fn sleep(&mut self, task: TaskId, time: u64, parks: bool) -> Next {
+        let cost = self.cost(self.charges.mode_switch);
+        let life = &mut self.tasks.life[task as usize];
+        life.debt += cost;
+        life.io += time;
+        let until = self.now.saturating_add(time);
+        self.release_gil(task);
+        self.set_timer(task, until, TIMER_IO);
+        self.block(task, State::Asleep, parks)
+    }
+
+    /// Waits for another task.
+    fn wait_for(&mut self, task: TaskId, what: WaitsFor) -> Next {
+        let cost = self.cost(self.charges.mode_switch);
+        self.tasks.life[task as usize].debt += cost;
+        self.waits_for[task as usize] = what;
+        self.release_gil(task);
+        self.block(task, State::Waiting, matches!(self.runtime, RuntimeKind::MN | RuntimeKind::EventLoop))
+    }
+
+    fn block(&mut self, task: TaskId, state: State, parks: bool) -> Next {
+        let hot = &mut self.tasks.hot[task as usize];
+        hot.state = state;
+        hot.flags &= !GO;
+        self.events += 1;
+        if parks {
+            self.pools.unmount(task);
+            return Next::Parked;
+        }
+        Next::Blocked
+    }
+}

@@ -1,0 +1,286 @@
+//! Everything of a run but the cores and the policy: tasks, programs, timers, what they wait for, and the sums.
+//!
+//! The world moves a task through its program ([`super::steps`]) and says what became of it; which ready task gets which core is the business
+//! of [`super::cores`] and [`super::fluid`], who take what became ready from [`World::ready`].
+
+use super::arrivals::Source;
+use super::compile::Programs;
+use super::gil::Gils;
+use super::pool::Pools;
+use super::stats::{PeriodicTasks, Stats};
+use super::sync::{Sync, WaitsFor};
+use super::tasks::{GO, NO_CORE, NONE, State, TaskId, Tasks, WOKEN, WORKER};
+use crate::outcome::StopReason;
+use crate::policy::Why;
+use crate::random::{Charge, Random, Sampler};
+use crate::scenario::RuntimeKind;
+use crate::time::{NEVER, TimeScale};
+use crate::timer_wheel::{Entry, TimerWheel};
+
+/// What a timer means: the low bits of an entry's tag; the others are the number of the task's timer.
+pub(crate) const TIMER_IO: u32 = 0;
+pub(crate) const TIMER_GIL: u32 = 1;
+pub(crate) const TIMER_RELEASE: u32 = 2;
+const TIMER_BITS: u32 = 2;
+
+/// What things cost.
+#[derive(Debug)]
+pub(crate) struct Charges {
+    pub(crate) context_switch: Charge,
+    pub(crate) migration: Charge,
+    pub(crate) mode_switch: Charge,
+    pub(crate) wakeup_same_core: Charge,
+    pub(crate) wakeup_cross_core: Charge,
+    pub(crate) thread_create: Charge,
+    pub(crate) thread_join: Charge,
+    pub(crate) process_create: Charge,
+    pub(crate) task_create: Charge,
+    pub(crate) task_switch: Charge,
+    pub(crate) tick_interrupt: Charge,
+    pub(crate) lock_uncontended: Charge,
+    pub(crate) gil_handoff: Charge,
+}
+
+/// All but cores and policy.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) scale: TimeScale,
+    pub(crate) tasks: Tasks,
+    pub(crate) waits_for: Vec<WaitsFor>,
+    pub(crate) programs: Programs,
+    pub(crate) loops: Vec<u32>,
+    pub(crate) wheel: TimerWheel,
+    pub(crate) source: Source,
+    /// What became ready and is not in a run queue yet, in order.
+    pub(crate) ready: Vec<(TaskId, Why)>,
+    /// Running threads that have to look up from what they do: a request for the GIL, a kill.
+    pub(crate) pokes: Vec<TaskId>,
+    /// Ready threads that have to leave their run queue: they were killed.
+    pub(crate) removed: Vec<TaskId>,
+    pub(crate) sync: Sync,
+    pub(crate) runtime: RuntimeKind,
+    pub(crate) gils: Gils,
+    pub(crate) pools: Pools,
+    pub(crate) charges: Charges,
+    pub(crate) cost_random: Random,
+    pub(crate) io_random: Random,
+    pub(crate) closed: Option<ClosedLoop>,
+    pub(crate) stats: Stats,
+    pub(crate) periodic: PeriodicTasks,
+    /// Listed tasks that have not ended; generated ones that are in the system.
+    pub(crate) live: u64,
+    pub(crate) most_in_system: u64,
+    pub(crate) events: u64,
+    pub(crate) event_limit: u64,
+    pub(crate) task_limit: u64,
+    /// Why the run has to end.
+    pub(crate) stop: Option<StopReason>,
+    /// The core on which what happens now happens.
+    pub(crate) here: u16,
+    pub(crate) marks: super::steps::Marks,
+    pub(crate) holders: Option<Vec<super::steps::Holding>>,
+}
+
+/// A closed system's distributions and how far it has come.
+#[derive(Debug)]
+pub(crate) struct ClosedLoop {
+    pub(crate) cpu: Sampler,
+    pub(crate) io: Sampler,
+    pub(crate) cpu_random: Random,
+    /// Bursts until the run ends, those that are warm-up, and those that are done.
+    pub(crate) count: u64,
+    pub(crate) warmup: u64,
+    pub(crate) rounds: u64,
+}
+
+impl World {
+    /// The next time at which something happens outside the cores.
+    #[inline]
+    pub(crate) fn next_time(&self) -> u64 {
+        self.wheel.next_time().min(self.source.next_time())
+    }
+
+    /// Lets all arrivals and timers of this instant happen.
+    pub(crate) fn fire(&mut self) {
+        self.here = NO_CORE;
+        while self.source.next_time() <= self.now {
+            self.arrive();
+        }
+        while self.wheel.next_time() <= self.now {
+            let Some(entry) = self.wheel.pop() else { break };
+            self.fire_timer(entry);
+        }
+    }
+
+    #[inline]
+    fn fire_timer(&mut self, entry: Entry) {
+        let task = entry.task;
+        let kind = entry.tag & ((1 << TIMER_BITS) - 1);
+        if kind == TIMER_RELEASE {
+            self.release(task);
+            return;
+        }
+        let life = &self.tasks.life[task as usize];
+        if entry.tag >> TIMER_BITS != life.timer & (u32::MAX >> TIMER_BITS) {
+            return;
+        }
+        if kind == TIMER_GIL {
+            self.gil_timeout(task);
+        } else {
+            self.wake(task, Why::IoDone);
+        }
+    }
+
+    /// Sets the task's timer; an earlier one of it is void.
+    #[inline]
+    pub(crate) fn set_timer(&mut self, task: TaskId, time: u64, kind: u32) {
+        let life = &mut self.tasks.life[task as usize];
+        if kind != TIMER_RELEASE {
+            life.timer = life.timer.wrapping_add(1);
+        }
+        let tag = (life.timer << TIMER_BITS) | kind;
+        self.wheel.insert(Entry { time, task, tag });
+    }
+
+    /// Makes the task's timer void.
+    pub(crate) fn clear_timer(&mut self, task: TaskId) {
+        self.tasks.life[task as usize].timer = self.tasks.life[task as usize].timer.wrapping_add(1);
+    }
+
+    /// A task has what it waited for.
+    #[inline]
+    pub(crate) fn wake(&mut self, task: TaskId, why: Why) {
+        self.waits_for[task as usize] = WaitsFor::Nothing;
+        if self.pools.has_any() && self.tasks.hot[task as usize].flags & WORKER == 0 {
+            let worker = self.pools.carrier(task);
+            if worker == NONE {
+                self.queue_for_worker(task);
+            } else {
+                self.tasks.hot[task as usize].state = State::Running;
+                self.make_ready(worker, why);
+            }
+            return;
+        }
+        self.make_ready(task, why);
+    }
+
+    /// A thread can go on as soon as it gets a core.
+    #[inline]
+    pub(crate) fn make_ready(&mut self, thread: TaskId, why: Why) {
+        let here = self.here;
+        let hot = &mut self.tasks.hot[thread as usize];
+        hot.state = State::Ready;
+        if why != Why::Arrived {
+            hot.flags |= WOKEN;
+            hot.waker = here;
+        }
+        self.events += 1;
+        if hot.flags & (GO | WORKER) == 0 {
+            self.prepare(thread);
+            if self.tasks.hot[thread as usize].state == State::Done {
+                return;
+            }
+        }
+        self.ready.push((thread, why));
+    }
+
+    /// A cost of this moment.
+    #[inline]
+    pub(crate) fn cost(&mut self, charge: Charge) -> u64 {
+        if let Charge::Fixed(ticks) = charge { ticks } else { charge.draw(&mut self.cost_random) }
+    }
+
+    /// The task has ended (or its job, if it is periodic).
+    pub(crate) fn end(&mut self, task: TaskId) {
+        let now = self.now;
+        if self.periodic.of(task).is_some() {
+            self.end_job(task);
+            return;
+        }
+        let place = task as usize;
+        self.tasks.hot[place].state = State::Done;
+        self.tasks.life[place].finish = now;
+        self.live -= 1;
+        self.events += 1;
+        if self.gils.has_any() {
+            self.free_forced(task);
+        }
+        if self.source.is_generated() {
+            self.stats.end(task, &self.tasks, now);
+            if self.source.gives_places_back() {
+                self.tasks.recycle(task);
+            }
+            return;
+        }
+        if !self.sync.joiners.is_empty() {
+            let (done, rest) = self.sync.joiners.iter().partition(|(_, target)| *target == task);
+            self.sync.joiners = rest;
+            let done: Vec<(TaskId, TaskId)> = done;
+            for (joiner, _) in done {
+                let cost = self.cost(self.charges.thread_join);
+                self.tasks.life[joiner as usize].debt += cost;
+                self.wake(joiner, Why::Woken);
+            }
+        }
+    }
+
+    /// The time to name in results.
+    pub(crate) fn units(&self, ticks: u64) -> f64 {
+        self.scale.units(ticks)
+    }
+
+    /// A job's release: it begins, or waits until the one before is done.
+    fn release(&mut self, task: TaskId) {
+        let now = self.now;
+        let period = self.tasks.traits[task as usize].period;
+        let idle = self.tasks.hot[task as usize].state == State::Absent;
+        let Some(periodic) = self.periodic.of(task) else { return };
+        periodic.next_release = now.saturating_add(period);
+        let (next, deadline) = (periodic.next_release, periodic.deadline);
+        if !idle {
+            periodic.pending.push_back(now);
+        }
+        self.set_timer(task, next, TIMER_RELEASE);
+        if idle {
+            self.begin_job(task, now, deadline);
+        }
+    }
+
+    pub(crate) fn begin_job(&mut self, task: TaskId, release: u64, deadline: u64) {
+        let place = task as usize;
+        self.tasks.life[place].arrival = release;
+        self.tasks.life[place].deadline = release.saturating_add(deadline);
+        let program = self.tasks.traits[place].program;
+        let hot = &mut self.tasks.hot[place];
+        hot.pc = program;
+        hot.flags &= !GO;
+        self.make_ready(task, Why::Arrived);
+    }
+
+    fn end_job(&mut self, task: TaskId) {
+        let now = self.now;
+        let life = self.tasks.life[task as usize];
+        self.tasks.hot[task as usize].state = State::Absent;
+        self.events += 1;
+        let Some(periodic) = self.periodic.of(task) else { return };
+        let took = now - life.arrival;
+        periodic.jobs += 1;
+        periodic.misses += u64::from(now > life.deadline);
+        periodic.worst = periodic.worst.max(took);
+        let first = periodic.first.is_none();
+        periodic.first.get_or_insert(took);
+        let (next, deadline) = (periodic.pending.pop_front(), periodic.deadline);
+        if first {
+            self.tasks.life[task as usize].finish = now;
+        }
+        if let Some(release) = next {
+            self.begin_job(task, release, deadline);
+        }
+    }
+
+    /// Nothing more can happen.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stop.is_some() || (self.live == 0 && self.source.next_time() == NEVER)
+    }
+}

@@ -1,0 +1,58 @@
+//! A queue ordered by a key, and by arrival among equal keys: what sjf, srpt, priority, rm and edf have in common.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::{Context, TaskId};
+
+/// (key, arrival, task): the least comes first.
+type Entry<K> = Reverse<(K, u64, TaskId)>;
+
+/// Ready tasks by key.
+#[derive(Debug)]
+pub(crate) struct Keyed<K: Ord = u64> {
+    heap: BinaryHeap<Entry<K>>,
+    /// Tasks that were passed over; empty between calls.
+    passed: Vec<Entry<K>>,
+}
+
+impl<K: Ord> Default for Keyed<K> {
+    fn default() -> Self {
+        Self { heap: BinaryHeap::new(), passed: Vec::new() }
+    }
+}
+
+impl<K: Ord> Keyed<K> {
+    /// Ties go by arrival, and then by place (the order of the scenario): the contract's `arrival-then-id`.
+    #[inline]
+    pub(crate) fn push(&mut self, key: K, task: TaskId, context: &Context<'_>) {
+        self.heap.push(Reverse((key, context.tasks.arrival(task), task)));
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self, mut allowed: impl FnMut(TaskId) -> bool) -> Option<TaskId> {
+        loop {
+            let Some(entry) = self.heap.pop() else {
+                self.heap.extend(self.passed.drain(..));
+                return None;
+            };
+            let task = entry.0.2;
+            if allowed(task) {
+                self.heap.extend(self.passed.drain(..));
+                return Some(task);
+            }
+            self.passed.push(entry);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    pub(crate) fn remove(&mut self, task: TaskId) -> bool {
+        let before = self.heap.len();
+        self.heap.retain(|entry| entry.0.2 != task);
+        self.heap.len() < before
+    }
+}

@@ -1,0 +1,325 @@
+//! What holds for every scenario: nobody is on two cores, no work is lost or made up, no core idles beside a task that could use it, and nothing
+//! that is thrown at the reader or the simulator makes it panic or hang.
+#![allow(clippy::float_cmp, reason = "times come out exactly")]
+
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use sched_sim::outcome::{Outcome, StopReason};
+use sched_sim::scenario::read::{Format, text};
+use sched_sim::scenario::{Level, Limits, Queues, Steal};
+use sched_sim::{PolicyKind, RunOptions, RuntimeKind, Scenario, Step, Task, simulate};
+use serde_json::{Value, json};
+
+/// The same cases in every run; `SCHED_SIM_TEST_SEED` gives others.
+fn config(cases: u32) -> ProptestConfig {
+    let seed = std::env::var("SCHED_SIM_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
+    ProptestConfig { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(seed), ..ProptestConfig::default() }
+}
+
+const POLICIES: [PolicyKind; 13] = [
+    PolicyKind::Fifo,
+    PolicyKind::Sjf,
+    PolicyKind::Srpt,
+    PolicyKind::Rr,
+    PolicyKind::Priority,
+    PolicyKind::Mlfq,
+    PolicyKind::Lottery,
+    PolicyKind::Stride,
+    PolicyKind::Cfs,
+    PolicyKind::Eevdf,
+    PolicyKind::Rm,
+    PolicyKind::Edf,
+    PolicyKind::WorkStealing,
+];
+
+fn with_policy(cores: u32, kind: PolicyKind) -> Scenario {
+    let mut scenario = Scenario::new(cores, kind).quantum(7.0);
+    scenario.policy.levels = [3.0, 5.0, 9.0].map(|quantum| Level { quantum, allotment: 2 }).into();
+    scenario.policy.boost_every = Some(50.0);
+    scenario
+}
+
+prop_compose! {
+    fn task(id: u32)(
+        arrival in 0..60_u32,
+        bursts in prop::collection::vec((0..30_u32, 0..20_u32), 1..5),
+        nice in -5_i8..6,
+        tickets in 1..50_u32,
+        priority in 0..4_u32,
+    ) -> Task {
+        let program: Vec<Step> = bursts
+            .into_iter()
+            .flat_map(|(cpu, io)| [Step::cpu(f64::from(cpu)), Step::Io(f64::from(io))])
+            .collect();
+        Task { tickets, ..Task::new(id, program).arrives(f64::from(arrival)).nice(nice).priority(priority) }
+    }
+}
+
+fn tasks() -> impl Strategy<Value = Vec<Task>> {
+    (1..9_u32).prop_flat_map(|count| (0..count).map(task).collect::<Vec<_>>())
+}
+
+fn run(scenario: &Scenario) -> Outcome {
+    simulate(scenario, &RunOptions::default()).unwrap()
+}
+
+fn computing(program: &[Step]) -> f64 {
+    let of = |step: &Step| match step {
+        Step::Cpu(sched_sim::scenario::CpuTime::Fixed(time)) => *time,
+        _ => 0.0,
+    };
+    program.iter().map(of).sum()
+}
+
+fn check_timeline(scenario: &Scenario, outcome: &Outcome) {
+    let runs = outcome.run_segments.as_ref().unwrap();
+    for (number, one) in runs.iter().enumerate() {
+        assert!(one.len > 0.0 && one.start >= 0.0);
+        for other in &runs[number + 1..] {
+            let apart = one.start + one.len <= other.start + 1e-9 || other.start + other.len <= one.start + 1e-9;
+            assert!(apart || (one.cpu != other.cpu && one.task != other.task), "{one:?} and {other:?}");
+        }
+    }
+    for task in &scenario.tasks {
+        let ran: f64 = runs.iter().filter(|run| run.task == task.id).map(|run| run.len).sum();
+        assert!((ran - computing(&task.program)).abs() < 1e-6, "task {} ran for {ran}", task.id);
+    }
+}
+
+/// No core is idle while a task waits for one.
+fn check_work_conserving(scenario: &Scenario, outcome: &Outcome) {
+    let runs = outcome.run_segments.as_ref().unwrap();
+    let busy = |time: f64| runs.iter().filter(|run| run.start <= time && time < run.start + run.len).count();
+    let mut changes: Vec<f64> = runs.iter().flat_map(|run| [run.start, run.start + run.len]).collect();
+    changes.sort_by(f64::total_cmp);
+    changes.dedup();
+    let depth = outcome.queue_depth.as_ref().unwrap();
+    for pair in changes.windows(2) {
+        let middle = f64::midpoint(pair[0], pair[1]);
+        let ready = depth.iter().take_while(|depth| depth.time <= middle).last().map_or(0, |depth| depth.ready);
+        let idle = scenario.machine.cores as usize - busy(middle);
+        assert!(idle == 0 || ready == 0, "at {middle}: {idle} idle cores, {ready} ready tasks");
+    }
+}
+
+proptest! {
+    #![proptest_config(config(48))]
+
+    #[test]
+    fn the_timeline_is_possible(tasks in tasks(), cores in 1..5_u32) {
+        for kind in POLICIES {
+            let mut scenario = with_policy(cores, kind);
+            scenario.tasks.clone_from(&tasks);
+            let outcome = run(&scenario);
+            prop_assert_eq!(&outcome.stopped, &StopReason::Finished, "{:?}", kind);
+            check_timeline(&scenario, &outcome);
+            check_work_conserving(&scenario, &outcome);
+            // The same again is the same again.
+            prop_assert_eq!(run(&scenario).digest, outcome.digest);
+        }
+    }
+
+    #[test]
+    fn queues_per_core_with_stealing_leave_no_core_idle(tasks in tasks(), cores in 1..5_u32) {
+        for kind in [PolicyKind::Fifo, PolicyKind::Rr, PolicyKind::Eevdf, PolicyKind::Stride, PolicyKind::Mlfq] {
+            let mut scenario = with_policy(cores, kind);
+            scenario.tasks.clone_from(&tasks);
+            scenario.policy.queues = Some(Queues::PerCore);
+            scenario.policy.steal = Some(Steal {
+                every: None,
+                from: sched_sim::scenario::StealFrom::Busiest,
+                take: sched_sim::scenario::StealTake::Half,
+                pinned: sched_sim::scenario::Pinned::IfAllowed,
+            });
+            let outcome = run(&scenario);
+            prop_assert_eq!(&outcome.stopped, &StopReason::Finished, "{:?}", kind);
+            check_timeline(&scenario, &outcome);
+            check_work_conserving(&scenario, &outcome);
+        }
+    }
+
+    #[test]
+    fn sharing_policies_lose_no_work(tasks in tasks(), cores in 1..5_u32) {
+        let work: f64 = tasks.iter().map(|task| computing(&task.program)).sum();
+        for kind in [PolicyKind::Ps, PolicyKind::Las] {
+            let mut scenario = with_policy(cores, kind);
+            scenario.tasks.clone_from(&tasks);
+            let outcome = run(&scenario);
+            prop_assert_eq!(&outcome.stopped, &StopReason::Finished);
+            let used = f64::from(cores) * outcome.finish_time - outcome.idle_ticks;
+            prop_assert!((used - work).abs() < 0.001 * (1.0 + work), "{:?}: {} of {}", kind, used, work);
+        }
+    }
+
+    #[test]
+    fn runtimes_end_what_they_begin(tasks in tasks(), cores in 1..4_u32, policy in 0..13_usize) {
+        for kind in [RuntimeKind::Gil2, RuntimeKind::Gil3, RuntimeKind::EventLoop, RuntimeKind::ThreadPool, RuntimeKind::MN] {
+            let mut scenario = with_policy(cores, POLICIES[policy]).runtime(kind);
+            scenario.tasks.clone_from(&tasks);
+            scenario.costs.wakeup_cross_core = 0.5.into();
+            scenario.costs.context_switch = 0.25.into();
+            scenario.runtime.gil2.ns_per_tick = 20_000.0;
+            scenario.limits.events = 1_000_000;
+            let outcome = run(&scenario);
+            prop_assert_eq!(&outcome.stopped, &StopReason::Finished, "{:?} on {:?}", kind, POLICIES[policy]);
+            let work: f64 = tasks.iter().map(|task| computing(&task.program)).sum();
+            let ran: f64 = outcome.tasks.iter().map(|task| task.cpu).sum();
+            prop_assert!(ran >= work - 1e-6, "{:?}: {} of {}", kind, ran, work);
+        }
+    }
+}
+
+/// A JSON value that is near a scenario, or not.
+#[allow(clippy::too_many_lines, reason = "a list")]
+fn anything() -> impl Strategy<Value = Value> {
+    let number = prop_oneof![
+        (-3..40_i32).prop_map(|n| json!(n)),
+        prop::num::f64::ANY.prop_map(|n| json!(n)),
+        Just(json!(1e300)),
+        Just(json!(0.1)),
+        Just(json!(u64::MAX)),
+        Just(Value::Null),
+        Just(json!("m")),
+        Just(json!([]))
+    ];
+    let step_key = prop::sample::select(vec![
+        "cpu",
+        "io",
+        "sleep",
+        "lock",
+        "unlock",
+        "sem_wait",
+        "sem_post",
+        "wait",
+        "notify",
+        "notify_all",
+        "send",
+        "recv",
+        "spawn",
+        "join",
+        "yield",
+        "kill",
+        "mark",
+    ]);
+    let step = (step_key, number.clone(), prop::bool::weighted(0.95)).prop_map(|(key, value, sane)| {
+        let value = match (sane, key) {
+            (
+                true,
+                "lock" | "unlock" | "sem_wait" | "sem_post" | "notify" | "notify_all" | "send" | "recv" | "mark",
+            ) => json!("m"),
+            (true, "wait") => return json!({ "wait": "c", "lock": "m" }),
+            (true, "spawn" | "join" | "kill") => json!(1),
+            (true, "yield") => json!(true),
+            (true, _) => json!(2.5),
+            _ => value,
+        };
+        json!({ key: value })
+    });
+    let program = prop::collection::vec(step, 0..6).prop_flat_map(|steps| {
+        (0..4_u32).prop_map(move |shape| match shape {
+            0 => json!([{ "repeat": [3, steps] }]),
+            1 => json!([{ "nogil": steps }, { "cpu": 1 }]),
+            _ => json!(steps),
+        })
+    });
+    let policies = [
+        "fifo",
+        "sjf",
+        "srpt",
+        "las",
+        "ps",
+        "rr",
+        "priority",
+        "mlfq",
+        "lottery",
+        "stride",
+        "cfs",
+        "eevdf",
+        "rm",
+        "edf",
+        "work_stealing",
+        "nonsense",
+    ];
+    let runtimes = [
+        "native",
+        "gil2",
+        "gil3",
+        "free_threaded",
+        "event_loop",
+        "thread_pool",
+        "process_pool",
+        "thread_per_request",
+        "m_n",
+    ];
+    let parts = (
+        prop::sample::select(policies.to_vec()),
+        prop::sample::select(runtimes.to_vec()),
+        prop::collection::vec(program, 1..5),
+        prop::collection::vec((prop::sample::select(KEYS.to_vec()), number), 0..3),
+        1..4_u32,
+    );
+    parts.prop_map(|(policy, runtime, programs, changes, cores)| {
+        let tasks: Vec<Value> = (0..)
+            .zip(programs)
+            .map(|(id, program)| json!({ "id": id, "spawned": id == 1, "program": program }))
+            .collect();
+        let mut scenario = json!({
+            "schema": "sched-scenario/0", "machine": { "cores": cores },
+            "policy": { "kind": policy, "quantum": 1, "levels": [{ "quantum": 1 }] },
+            "runtime": { "kind": runtime }, "tasks": tasks, "limits": { "events": 20000, "tasks": 1000 },
+        });
+        for (key, value) in changes {
+            if let Some(place) = scenario.pointer_mut(key) {
+                *place = value;
+            } else if let Some((parent, name)) = key.rsplit_once('/')
+                && let Some(Value::Object(parent)) = scenario.pointer_mut(parent)
+            {
+                parent.insert(name.into(), value);
+            }
+        }
+        scenario
+    })
+}
+
+/// Places to put nonsense.
+const KEYS: [&str; 22] = [
+    "/time_unit",
+    "/until",
+    "/seed",
+    "/machine/cores",
+    "/machine/smt",
+    "/policy/quantum",
+    "/policy/levels/0/quantum",
+    "/policy/boost_every",
+    "/policy/tick",
+    "/policy/base_slice",
+    "/policy/queues",
+    "/policy/steal",
+    "/costs",
+    "/runtime/workers",
+    "/runtime/queue_limit",
+    "/tasks/0/arrival",
+    "/tasks/0/affinity",
+    "/tasks/0/period",
+    "/tasks/0/deadline",
+    "/tasks/0/count",
+    "/tasks/0/id",
+    "/tasks/0/nice",
+];
+
+proptest! {
+    #![proptest_config(config(3000))]
+
+    #[test]
+    fn nonsense_gets_an_error_and_the_rest_an_end(scenario in anything()) {
+        if let Ok(scenario) = text(&scenario.to_string(), Format::Json) {
+            let outcome = simulate(&scenario, &RunOptions::default()).unwrap();
+            prop_assert!(outcome.counters.events <= Limits::default().events);
+        }
+    }
+
+    #[test]
+    fn the_readers_stand_any_text(input in "\\PC{0,80}", toml in prop::bool::ANY) {
+        let _ = text(&input, if toml { Format::Toml } else { Format::Json });
+    }
+}

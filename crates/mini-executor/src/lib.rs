@@ -31,6 +31,7 @@
 //! | calls that block | [`spawn_blocking`] |
 //! | children that borrow, and end with their scope | [`group`](group()), [`send_group`] |
 //! | channels and locks, for tasks of any runtime | [`sync`] |
+//! | what is spawned to see the context variables of who spawned it | feature `ctxvar` |
 //! | what every task waits for | [`LocalExecutor::dump`], [`Runtime::dump`]; [`set_deadlock_hook`] |
 //! | tests that hold in every order of turns, and repeat what they find | [`explore`], [`Runtime::deterministic`] |
 //!

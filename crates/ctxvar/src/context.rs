@@ -134,7 +134,7 @@ fn heir(parent: &Snapshot) -> Snapshot {
         }
     }
     if !has_forks {
-        child.is_plain();
+        child.clear_selective();
     }
     child
 }

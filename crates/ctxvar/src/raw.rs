@@ -517,7 +517,7 @@ impl Snapshot {
     }
 
     /// Nothing is kept from children any more, nor forked: it needn't be looked at again.
-    pub(crate) fn is_plain(&mut self) {
+    pub(crate) fn clear_selective(&mut self) {
         if self.is_unique() {
             // SAFETY: ours alone.
             unsafe { (*self.block()).head.is_selective = false };

@@ -99,43 +99,42 @@ fn sleepers_scenario(tasks: u32, rounds: u32) -> Scenario {
     scenario
 }
 
-/// The same with the standard library's heap, to compare with.
-fn hold_heap(timers: u32, events: u64) -> u64 {
-    let mut heap = BinaryHeap::new();
+/// Delays of about a millisecond, the same in every run (xorshift, Marsaglia 2003).
+fn delays() -> impl FnMut() -> u64 {
     let mut state = 88_172_645_463_325_252_u64;
-    let mut delay = || {
+    move || {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         1 + (state >> 44)
-    };
-    for task in 0..timers {
-        heap.push(Reverse((delay(), task)));
     }
-    for _ in 0..events {
-        if let Some(Reverse((time, task))) = heap.pop() {
-            heap.push(Reverse((time + delay(), task)));
-        }
-    }
-    events
 }
 
-/// So many timers that set themselves again, with delays of about a millisecond.
+/// So many timers that set themselves again.
 fn hold(timers: u32, events: u64) -> u64 {
     let mut wheel = TimerWheel::new();
-    let mut state = 88_172_645_463_325_252_u64;
-    let mut delay = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        1 + (state >> 44)
-    };
+    let mut delay = delays();
     for task in 0..timers {
         wheel.insert(Entry { time: delay(), task, tag: 0 });
     }
     for _ in 0..events {
         if let Some(entry) = wheel.pop() {
             wheel.insert(Entry { time: entry.time + delay(), ..entry });
+        }
+    }
+    events
+}
+
+/// The same with the standard library's heap, to compare with.
+fn hold_heap(timers: u32, events: u64) -> u64 {
+    let mut heap = BinaryHeap::new();
+    let mut delay = delays();
+    for task in 0..timers {
+        heap.push(Reverse((delay(), task)));
+    }
+    for _ in 0..events {
+        if let Some(Reverse((time, task))) = heap.pop() {
+            heap.push(Reverse((time + delay(), task)));
         }
     }
     events

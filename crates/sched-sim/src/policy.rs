@@ -19,7 +19,7 @@ pub mod edf;
 pub mod eevdf;
 pub mod fifo;
 pub mod fluid;
-mod keyed;
+pub mod keyed;
 pub mod las;
 pub mod lottery;
 pub mod mlfq;

@@ -2,43 +2,19 @@
 //!
 //! On one core it meets all deadlines whenever any policy could. Tasks without a deadline come last.
 
-use super::keyed::Keyed;
-use super::{Context, Options, Policy, TaskId, Why};
+use super::keyed::{MostUrgent, Urgency};
+use super::{Context, TaskId};
 
 /// Ready tasks by deadline.
+pub type EarliestDeadline = MostUrgent<Deadline>;
+
+/// By a task's deadline.
 #[derive(Debug)]
-pub struct EarliestDeadline {
-    queue: Keyed,
-}
+pub struct Deadline;
 
-impl Policy for EarliestDeadline {
-    const PREEMPTIVE: bool = true;
-
-    fn new(_: &Options<'_>) -> Self {
-        Self { queue: Keyed::default() }
-    }
-
+impl Urgency for Deadline {
     #[inline]
-    fn enqueue(&mut self, task: TaskId, _: Why, context: &Context<'_>) {
-        self.queue.push(context.tasks.deadline(task), task, context);
-    }
-
-    #[inline]
-    fn pick(&mut self, _: &Context<'_>, allowed: impl FnMut(TaskId) -> bool) -> Option<TaskId> {
-        self.queue.pop(allowed)
-    }
-
-    #[inline]
-    fn len(&self) -> usize {
-        self.queue.len()
-    }
-
-    #[inline]
-    fn preempts(&self, ready: TaskId, running: TaskId, context: &Context<'_>) -> bool {
-        context.tasks.deadline(ready) < context.tasks.deadline(running)
-    }
-
-    fn remove(&mut self, task: TaskId) -> bool {
-        self.queue.remove(task)
+    fn of(task: TaskId, context: &Context<'_>) -> u64 {
+        context.tasks.deadline(task)
     }
 }

@@ -1,9 +1,12 @@
-//! A queue ordered by a key, and by arrival among equal keys: what sjf, srpt, priority, rm and edf have in common.
+//! A queue ordered by a key, and by arrival among equal keys: what sjf, srpt, priority, rm and edf have in common. And the policy
+//! that is no more than such a queue: srpt, rm and edf, which differ in the key.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fmt;
+use std::marker::PhantomData;
 
-use super::{Context, TaskId};
+use super::{Context, Options, Policy, TaskId, Why};
 
 /// (key, arrival, task): the least comes first.
 type Entry<K> = Reverse<(K, u64, TaskId)>;
@@ -54,5 +57,50 @@ impl<K: Ord> Keyed<K> {
         let before = self.heap.len();
         self.heap.retain(|entry| entry.0.2 != task);
         self.heap.len() < before
+    }
+}
+
+/// How urgent a task is.
+pub trait Urgency: fmt::Debug {
+    /// The smaller, the more urgent.
+    fn of(task: TaskId, context: &Context<'_>) -> u64;
+}
+
+/// Whoever is most urgent has the core at every moment.
+#[derive(Debug)]
+pub struct MostUrgent<U> {
+    queue: Keyed,
+    by: PhantomData<U>,
+}
+
+impl<U: Urgency> Policy for MostUrgent<U> {
+    const PREEMPTIVE: bool = true;
+
+    fn new(_: &Options<'_>) -> Self {
+        Self { queue: Keyed::default(), by: PhantomData }
+    }
+
+    #[inline]
+    fn enqueue(&mut self, task: TaskId, _: Why, context: &Context<'_>) {
+        self.queue.push(U::of(task, context), task, context);
+    }
+
+    #[inline]
+    fn pick(&mut self, _: &Context<'_>, allowed: impl FnMut(TaskId) -> bool) -> Option<TaskId> {
+        self.queue.pop(allowed)
+    }
+
+    #[inline]
+    fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    #[inline]
+    fn preempts(&self, ready: TaskId, running: TaskId, context: &Context<'_>) -> bool {
+        U::of(ready, context) < U::of(running, context)
+    }
+
+    fn remove(&mut self, task: TaskId) -> bool {
+        self.queue.remove(task)
     }
 }

@@ -387,19 +387,19 @@ fn layout(len: u32) -> Layout {
     Layout::new::<Block>().extend(slots).expect("a small block").0.pad_to_align()
 }
 
+/// A block that owns nothing and has one reference.
 #[inline]
-fn allocate(block: Block) -> NonNull<Head> {
-    let layout = layout(block.head.len);
-    if let Some(place) = THREAD.with(|thread| thread.take_spare(block.head.len)) {
-        // SAFETY: a block's memory, for as many slots, that nobody uses.
-        unsafe { place.write(block) };
-        return place.cast();
-    }
-    // SAFETY: the layout isn't empty.
-    let Some(place) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
-    let place = place.cast::<Block>();
-    // SAFETY: fresh memory of that layout.
-    unsafe { place.write(block) };
+fn allocate(head: Head) -> NonNull<Head> {
+    // SAFETY: it stays here.
+    let spare = unsafe { Thread::here() }.take_spare(head.len);
+    let place = spare.unwrap_or_else(|| {
+        let layout = layout(head.len);
+        // SAFETY: the layout isn't empty.
+        let Some(place) = NonNull::new(unsafe { alloc(layout) }) else { handle_alloc_error(layout) };
+        place.cast()
+    });
+    // SAFETY: a block's memory, for as many slots, that nobody uses. Made here, it is written once, where it is to be.
+    unsafe { place.write(Block::new(head)) };
     place.cast()
 }
 
@@ -531,6 +531,7 @@ impl Snapshot {
     }
 
     /// Puts a value in the place of another, or of none. `self` is in order before destructors run: those of what is returned.
+    #[inline]
     pub(crate) fn replace(&mut self, id: u32, new: Option<Value>, is_selective: bool) -> Replaced {
         if new.is_none() && self.find(id).is_none() {
             return Replaced::new(None, None);
@@ -580,6 +581,7 @@ impl Snapshot {
     }
 
     /// Makes the block one of our own, with a slot for the variable if it is to have one.
+    #[inline]
     fn make_room(&mut self, id: u32) {
         let Head { len: old_len, .. } = *self.head();
         let is_unique = self.is_unique();
@@ -589,7 +591,7 @@ impl Snapshot {
         }
         let head = Head { len, ..*self.head() };
         let name = self.name();
-        let new = allocate(Block::new(head));
+        let new = allocate(head);
         // SAFETY: fresh, ours alone, with room for at least as many slots. Our reference to the old block becomes the parent's; or
         // all that it has moves over, and its memory goes back with nothing in it.
         unsafe {
@@ -635,9 +637,11 @@ impl Snapshot {
                 if (*old).owned.len > 1 {
                     // A block between it and its own parent. Nobody looks into that one.
                     let head = Head { has_far: false, ..*parent.head() };
-                    let between = allocate(Block { parent: (*old).parent, owned: (*old).owned, ..Block::new(head) });
+                    let between = allocate(head);
                     ptr::copy_nonoverlapping(slots(parent.at()), slots(between), head.len as usize);
-                    (*between.cast::<Block>().as_ptr()).owned.put(id, false);
+                    let its = &mut *between.cast::<Block>().as_ptr();
+                    (its.parent, its.owned) = ((*old).parent, (*old).owned);
+                    its.owned.put(id, false);
                     (*old).owned = Slots::NONE;
                     (*old).owned.put(id, true);
                     (*old).parent = between.as_ptr();

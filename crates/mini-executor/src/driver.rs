@@ -43,6 +43,16 @@ pub(crate) struct Driver {
 
 const NEVER: u64 = u64::MAX;
 
+/// What tasks may have to be interrupted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demand {
+    Nothing,
+    /// Timers or descriptors.
+    Time,
+    /// A deterministic runtime decides after each task.
+    Seed,
+}
+
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Driver>>> = const { RefCell::new(None) };
     /// The address of that one, which every wait asks for: a load, where a look at the other takes a dozen instructions.
@@ -106,11 +116,14 @@ impl Driver {
         Self::current_address() == self.address()
     }
 
-    /// Whether this thread has a driver, and that has anything that tasks may have to be interrupted for. One with virtual time has.
+    /// What this thread's driver may have to interrupt tasks for.
     #[inline]
-    pub(crate) fn is_current_watching() -> bool {
-        CURRENT
-            .with_borrow(|current| current.as_ref().is_some_and(|current| current.is_virtual || current.is_watching()))
+    pub(crate) fn demand() -> Demand {
+        CURRENT.with_borrow(|current| match current {
+            Some(current) if current.is_virtual => Demand::Seed,
+            Some(current) if current.is_watching() => Demand::Time,
+            _ => Demand::Nothing,
+        })
     }
 
     /// Makes it this thread's driver; the former one is to be put back.
@@ -292,11 +305,7 @@ impl Driver {
     /// Whether the thread is to leave serving to a worker that is awake, and will come to it when it has nothing else to do. A thread that is
     /// none would have to rouse a worker for nearly all it serves: two switches of threads a time, where a worker goes on by itself.
     fn leaves_it_to_workers(&self, sleeper: &Sleeper) -> bool {
-        let Some(steward) = &self.steward else { return false };
-        if !sleeper.is_guest() {
-            steward.has_found_time();
-            return false;
-        }
+        let Some(steward) = self.steward.as_ref().filter(|_| sleeper.is_guest()) else { return false };
         // With the one in a worker's falling asleep: either it sees what this thread waits for, or is seen asleep here.
         fence(Ordering::SeqCst);
         self.hub().is_some_and(Hub::is_anyone_awake) && !steward.wants_guests()
@@ -310,7 +319,7 @@ impl Driver {
         if self.leaves_it_to_workers(sleeper) {
             return sleeper.park(None);
         }
-        // Another thread serves, and will wake what this one waits for.
+        // Another thread serves, and will wake what this one waits for. Or it has the turn and is about to find out that there is nothing.
         let Some(mut held) = self.take_turn() else { return sleeper.park(None) };
         // Only now: who arms a timer that is due earlier, and finds the turn held, notifies. Had it come between the two, nobody would.
         let (next, has_precise) = {
@@ -322,6 +331,14 @@ impl Driver {
         let reactor = if is_needed { self.reactor().ok() } else { self.reactor.get() };
         let Some(reactor) = reactor.filter(|reactor| is_needed || reactor.is_watching()) else {
             drop(held);
+            // With the one in the falling asleep of whoever armed a timer or registered a descriptor since: it finds the turn free, or what it
+            // waits for is seen here.
+            if self.is_shared() {
+                fence(Ordering::SeqCst);
+                if self.is_watching() {
+                    return;
+                }
+            }
             match remaining {
                 Some((due, now)) if due <= now => {}
                 remaining => sleeper.park(remaining.map(|(due, now)| Duration::from_nanos(due - now))),
@@ -364,14 +381,16 @@ mod tests {
     fn a_guest_leaves_serving_to_workers_that_are_awake_unless_they_have_no_time() {
         let (driver, hub) = (Arc::new(Driver::shared()), Hub::claim());
         driver.set_hub(hub);
-        let (worker, guest) = (Sleeper::new(driver.clone()), Sleeper::of_guest(driver.clone()));
+        let (worker, guest) = (Arc::new(Sleeper::new(driver.clone())), Sleeper::of_guest(driver.clone()));
         assert!(!driver.leaves_it_to_workers(&guest), "there is none");
         hub.running.fetch_add(1, Ordering::Relaxed);
         assert!(driver.leaves_it_to_workers(&guest));
+        assert!(!driver.leaves_it_to_workers(&worker));
         driver.steward().unwrap().call_guests();
         assert!(!driver.leaves_it_to_workers(&guest), "the steward has seen that nobody serves");
-        assert!(!driver.leaves_it_to_workers(&worker));
-        assert!(driver.leaves_it_to_workers(&guest), "a worker has come to rest since");
+        std::task::Wake::wake_by_ref(&worker);
+        worker.rest();
+        assert!(driver.leaves_it_to_workers(&guest), "a worker has come to serve since");
         hub.running.fetch_sub(1, Ordering::Relaxed);
         hub.release();
     }

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::net::sockopt;
 
 use crate::awaits;
 use crate::driver::Driver;
@@ -39,6 +40,8 @@ use crate::reactor::{Interest, Report, Source};
 pub struct Async<T: AsFd> {
     /// `None` only while it is being taken apart.
     io: Option<T>,
+    /// Whether that is a TCP connection.
+    is_tcp: bool,
     source: Arc<Source>,
     /// Where it is registered. Not before it has to wait for the first time.
     place: Mutex<Option<Place>>,
@@ -71,7 +74,8 @@ impl<T: AsFd> Async<T> {
         if !flags.contains(OFlags::NONBLOCK) {
             fcntl_setfl(&io, flags | OFlags::NONBLOCK)?;
         }
-        Ok(Self { io: Some(io), source: Arc::new(Source::new()), place: Mutex::new(None) })
+        let is_tcp = sockopt::socket_protocol(&io).is_ok_and(|protocol| protocol == Some(rustix::net::ipproto::TCP));
+        Ok(Self { io: Some(io), is_tcp, source: Arc::new(Source::new()), place: Mutex::new(None) })
     }
 
     /// What is inside.
@@ -199,8 +203,9 @@ impl<T: AsFd> Async<T> {
         }
     }
 
-    /// A transfer that moved less than it was given room for has emptied, or filled, the kernel's buffer: the next attempt would
-    /// find nothing, and is spared.
+    /// A TCP transfer that moved less than it was given room for has emptied, or filled, the kernel's buffer: the next attempt would
+    /// find nothing, and is spared, unless there is an end to be found. Elsewhere there may be more all the same: terminals give a line at a
+    /// time, pipes packets if they were asked to, local sockets what lies before descriptors that were sent.
     fn transfer<'a>(
         &'a self,
         interest: Interest,
@@ -211,7 +216,7 @@ impl<T: AsFd> Async<T> {
     ) -> Poll<io::Result<usize>> {
         self.attempt(interest, place, context, |io, seen| {
             let count = operation(io)?;
-            if 0 < count && count < room {
+            if 0 < count && count < room && self.is_tcp && !seen.is_of_end() {
                 self.source.is_not_ready(interest, seen);
             }
             Ok(count)

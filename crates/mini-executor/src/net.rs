@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::path::Path;
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with, sockopt};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, getpeername, socket_with, sockopt};
 
 use crate::io::Async;
 use crate::reactor::Interest;
@@ -227,7 +227,12 @@ impl<T: std::os::fd::AsFd> Async<T> {
                 if std::mem::take(&mut is_first) {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
-                Ok(sockopt::socket_error(socket)?)
+                let failed = sockopt::socket_error(socket)?;
+                // Writable is also what nobody knows anything of yet: a socket whose task has gone to another thread.
+                match getpeername(socket) {
+                    Err(Errno::NOTCONN) if failed.is_ok() => Err(io::ErrorKind::WouldBlock.into()),
+                    _ => Ok(failed),
+                }
             })
             .await?;
         outcome?;

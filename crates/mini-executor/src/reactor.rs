@@ -8,7 +8,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, 
 
 /// Events that one look at epoll brings.
 const EVENTS: usize = 256;
-/// Keys that are no source's.
+/// Names that are no source's.
 const NOTIFY: u64 = u64::MAX;
 const TIMER: u64 = u64::MAX - 1;
 
@@ -43,12 +43,34 @@ pub(crate) struct Reactor {
     watched: AtomicUsize,
 }
 
-/// Registered sources by their keys. A key may be given anew while an event of its former source is on the way: the new one is
-/// then thought ready when it is not, which costs it one attempt.
+/// Registered sources by their keys. A key is given anew while an event of its former source may still be on the way: the events that
+/// are for a source are those that bear its entry's generation.
 #[derive(Debug, Default)]
 struct Sources {
-    list: Vec<Option<Arc<Source>>>,
+    list: Vec<Entry>,
     free: Vec<usize>,
+}
+
+#[derive(Debug, Default)]
+struct Entry {
+    /// How many sources had the key before.
+    generation: u32,
+    source: Option<Arc<Source>>,
+}
+
+impl Sources {
+    /// What events of the source with that key bear: its generation in the upper half, and the key, of which there are fewer than 2^31,
+    /// as there are descriptors.
+    fn name(&self, key: usize) -> u64 {
+        u64::from(self.list[key].generation) << 32 | key as u64
+    }
+
+    /// The source that an event is for, if it is still there.
+    fn get(&self, name: u64) -> Option<&Source> {
+        let key = name as u32 as usize;
+        let entry = self.list.get(key)?;
+        entry.source.as_deref().filter(|_| self.name(key) == name)
+    }
 }
 
 /// What is needed while waiting, kept from wait to wait.
@@ -95,23 +117,20 @@ impl Reactor {
     /// Registers a descriptor; its events go to `source` from now on. The key to deregister it by.
     pub(crate) fn register(&self, descriptor: BorrowedFd<'_>, source: &Arc<Source>) -> io::Result<usize> {
         let mut sources = self.sources();
-        let key = sources.free.pop().unwrap_or(sources.list.len());
+        let key = sources.free.pop().unwrap_or_else(|| {
+            sources.list.push(Entry::default());
+            sources.list.len() - 1
+        });
         let interest = {
             use epoll::EventFlags as Flags;
             Flags::IN | Flags::OUT | Flags::RDHUP | Flags::PRI | Flags::ET
         };
-        if let Err(error) = epoll::add(&self.epoll, descriptor, epoll::EventData::new_u64(key as u64), interest) {
-            if key < sources.list.len() {
-                sources.free.push(key);
-            }
+        let data = epoll::EventData::new_u64(sources.name(key));
+        if let Err(error) = epoll::add(&self.epoll, descriptor, data, interest) {
+            sources.free.push(key);
             return Err(error.into());
         }
-        let entry = Some(source.clone());
-        if key < sources.list.len() {
-            sources.list[key] = entry;
-        } else {
-            sources.list.push(entry);
-        }
+        sources.list[key].source = Some(source.clone());
         self.watched.fetch_add(1, Relaxed);
         Ok(key)
     }
@@ -121,7 +140,9 @@ impl Reactor {
         // It may be closed already, and then the kernel has forgotten it by itself.
         let _ = epoll::delete(&self.epoll, descriptor);
         let mut sources = self.sources();
-        let forgotten = sources.list[key].take();
+        let entry = &mut sources.list[key];
+        let forgotten = entry.source.take();
+        entry.generation = entry.generation.wrapping_add(1);
         sources.free.push(key);
         self.watched.fetch_sub(1, Relaxed);
         drop(sources);
@@ -169,10 +190,10 @@ impl Reactor {
         }
         let sources = self.sources();
         for event in events {
-            let key = event.data.u64();
-            if key == TIMER {
+            let name = event.data.u64();
+            if name == TIMER {
                 turn.timer_due = 0;
-            } else if let Some(Some(source)) = sources.list.get(key as usize) {
+            } else if let Some(source) = sources.get(name) {
                 source.is_reported(event.flags, wakers);
             }
         }
@@ -193,18 +214,18 @@ fn timespec(nanos: u64) -> Timespec {
 #[derive(Debug)]
 pub(crate) struct Source {
     /// The latest report of each interest: [`REPORT`] more than the one before it, and [`ENDED`] from some time on.
-    reported: [AtomicU32; 2],
+    reported: [AtomicU64; 2],
     /// As of which report it was found not ready. If that is the latest, an attempt is not worth it.
-    exhausted: [AtomicU32; 2],
+    exhausted: [AtomicU64; 2],
     waiting: Mutex<[Waiting; 2]>,
     /// Which driver watches the descriptor: its address, 0 for none yet.
     watcher: AtomicUsize,
 }
 
-/// The other side has closed, or there is an error: an operation will not be made to wait any more, so it stays ready.
-const ENDED: u32 = 1;
-/// One report.
-const REPORT: u32 = 2;
+/// The other side has closed, or there is an error, which the next attempt has to find out even if the one before left nothing.
+const ENDED: u64 = 1;
+/// One report. As many as there can be: a number that came back would be taken for one that nothing came after.
+const REPORT: u64 = 2;
 
 /// Who waits for an interest: mostly one task.
 #[derive(Debug, Default)]
@@ -216,7 +237,7 @@ struct Waiting {
 impl Source {
     pub(crate) fn new() -> Self {
         // Both are worth an attempt, to begin with.
-        let reported = [const { AtomicU32::new(REPORT) }; 2];
+        let reported = [const { AtomicU64::new(REPORT) }; 2];
         Self { reported, exhausted: Default::default(), waiting: Mutex::default(), watcher: AtomicUsize::new(0) }
     }
 
@@ -235,8 +256,7 @@ impl Source {
     pub(crate) fn ready(&self, interest: Interest) -> Option<Report> {
         let which = interest as usize;
         let reported = self.reported[which].load(Acquire);
-        let is_ready = reported & ENDED != 0 || reported != self.exhausted[which].load(Relaxed);
-        is_ready.then_some(Report(reported))
+        (reported != self.exhausted[which].load(Relaxed)).then_some(Report(reported))
     }
 
     /// An attempt found that the interest is not ready any more. What has been reported since stands.
@@ -295,7 +315,14 @@ impl Source {
 
 /// The number of a report: what was seen then may have changed by a later one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Report(u32);
+pub(crate) struct Report(u64);
+
+impl Report {
+    /// Whether there is an end to be found once there is nothing else.
+    pub(crate) fn is_of_end(self) -> bool {
+        self.0 & ENDED != 0
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -328,11 +355,26 @@ mod tests {
         source.is_not_ready(Interest::Read, seen_later);
         drop(there);
         reactor.wait(&mut turn, Until::Ever, &mut wakers).unwrap();
-        let ended = source.ready(Interest::Read).unwrap();
-        source.is_not_ready(Interest::Read, ended);
-        assert!(source.ready(Interest::Read).is_some(), "an end stays readable");
+        assert!(source.ready(Interest::Read).unwrap().is_of_end());
         reactor.deregister(here.as_fd(), key);
         assert!(!reactor.is_watching());
+    }
+
+    #[test]
+    fn an_event_of_the_former_source_of_a_key_is_not_for_the_next() {
+        let reactor = Reactor::new().unwrap();
+        let (here, _there) = UnixStream::pair().unwrap();
+        let source = Arc::new(Source::new());
+        let key = reactor.register(here.as_fd(), &source).unwrap();
+        let name = reactor.sources().name(key);
+        assert!(reactor.sources().get(name).is_some());
+        reactor.deregister(here.as_fd(), key);
+        assert!(reactor.sources().get(name).is_none());
+        assert_eq!(reactor.register(here.as_fd(), &source).unwrap(), key);
+        let sources = reactor.sources();
+        assert!(sources.get(name).is_none(), "it was on the way when the source went");
+        assert!(sources.get(sources.name(key)).is_some());
+        assert!(sources.get(NOTIFY).is_none() && sources.get(TIMER).is_none());
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub use shutdown::{Report, Stuck, StuckIn};
 /// An executor with threads that run it, timers and sockets that they share, and a pool for calls that block.
 ///
 /// Timers and sockets are served by whichever worker has nothing else to do; if all that have woken are busy, a sleeping one
-/// is woken for them within about a millisecond. Dropping the runtime ends it without waiting for tasks: see
+/// is woken for them within milliseconds. Dropping the runtime ends it without waiting for tasks: see
 /// [`shutdown`](Self::shutdown) for an end that is told of.
 ///
 /// ```

@@ -82,6 +82,9 @@ impl Sleeper {
 
     /// After a poll that gave no result: serves what is due, and sleeps unless it was woken.
     pub(crate) fn rest(self: &Arc<Self>) {
+        if let Some(steward) = self.driver.steward().filter(|_| !self.is_guest) {
+            steward.has_found_time();
+        }
         // Wakes that follow upon one another, be they by the ends of calls, keep nobody else waiting.
         if self.take_wake() || (blocking::is_any_outstanding() && self.look_out()) {
             return self.driver.serve();

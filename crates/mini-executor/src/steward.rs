@@ -22,11 +22,13 @@ use crate::sleeper::Sleeper;
 /// that computes was late by 3.7 ms at most, in all (2026-11-21). Half of it would cost twice the wake-ups for as long as
 /// anybody is awake.
 const ROUND: Duration = Duration::from_millis(1);
-/// Where the driver was served so often in each round since the last look, no task has computed for long, and the next look may be later.
+/// Where the driver was served so often in each round since the last look, tasks mostly take turns, and the next look may be later.
 const BRISK: u64 = 8;
-/// So many rounds, at most. A look costs 13 to 16 us of CPU, which is what it takes the kernel to have a thread sleep and wake: an echo server
-/// on one core spent 1.7 % of its time there (2026-11-21). A task that begins to compute in such a server is found out after 5 ms, not 2.
-const MOST_ROUNDS: u32 = 4;
+/// By so many rounds, at most. A look costs 13 to 16 us of CPU, which is what it takes the kernel to have a thread sleep and wake: an echo
+/// server on one core spent 1.7 % of its time there (2026-11-21). A task that begins to compute just after a look is found out by the second
+/// one from then, for before the first there may have been turns enough: after 4 ms at most where it would be 2. Four rounds would be 8 ms,
+/// and a timer late by more than this runtime promises.
+const MOST_ROUNDS: u32 = 2;
 /// After so many rounds in which all were asleep, it sleeps, too. Not at once: who gets up with it asleep has to wake it, a system call, and in
 /// a busy server that would be at each event.
 const QUIET: u32 = 10;
@@ -66,7 +68,7 @@ impl Steward {
             rounds = next_rounds(rounds, served.wrapping_sub(served_before));
             // Nobody sits in epoll, and something is waited for. Somebody may have served since the last look all the same: threads that are
             // busy do so between two turns, and that is soon enough.
-            let is_alone = !driver.is_being_served() && driver.is_watching();
+            let is_alone = Self::is_left_alone(driver);
             if is_alone && served == served_before {
                 // Nobody for a whole round: the one who slept first is likely to be wanted last.
                 let sleeper = self.resting().first().cloned();
@@ -78,15 +80,21 @@ impl Steward {
                 std::thread::sleep(ROUND * rounds);
             } else {
                 self.asleep.store(true, Ordering::Relaxed);
-                // With the one in `rises`: who has got up sees the flag, or is seen here.
+                // With the one in `looks_up`: who has got up sees the flag, or is seen here. Who did neither has got up and lain down since
+                // the look above, and may have left alone what it served then.
                 fence(Ordering::SeqCst);
-                if !self.is_anyone_awake() {
+                if !self.is_anyone_awake() && !Self::is_left_alone(driver) {
                     std::thread::park();
                 }
                 self.asleep.store(false, Ordering::Relaxed);
                 quiet = 0;
             }
         }
+    }
+
+    /// Whether nobody serves though something is waited for.
+    fn is_left_alone(driver: &Driver) -> bool {
+        !driver.is_being_served() && driver.is_watching()
     }
 
     /// How often somebody got up, if nobody is awake now but so many, and nobody was woken.
@@ -101,7 +109,7 @@ impl Steward {
         self.wants_guests.store(true, Ordering::Relaxed);
     }
 
-    /// A worker has nothing to do but to serve.
+    /// A worker has come to serve, be it between two turns.
     pub(crate) fn has_found_time(&self) {
         // Looked at first: threads share it, and writing costs more.
         if self.wants_guests.load(Ordering::Relaxed) {
@@ -120,7 +128,8 @@ impl Steward {
     }
 
     fn is_anyone_awake(&self) -> bool {
-        self.awake.load(Ordering::Relaxed) > 0
+        // Who sees a thread lie down sees that it serves no more.
+        self.awake.load(Ordering::Acquire) > 0
     }
 
     /// A thread begins to work, be it after its sleep: the steward has to look again.
@@ -140,7 +149,7 @@ impl Steward {
 
     /// A thread ends its work, be it to sleep.
     pub(crate) fn rests(&self) {
-        self.awake.fetch_sub(1, Ordering::Relaxed);
+        self.awake.fetch_sub(1, Ordering::Release);
     }
 
     /// Ends the steward's sleep.
@@ -171,8 +180,7 @@ mod tests {
     fn it_looks_less_often_only_while_the_driver_is_served_all_the_time() {
         assert_eq!(next_rounds(1, BRISK - 1), 1);
         assert_eq!(next_rounds(1, BRISK), 2);
-        assert_eq!(next_rounds(2, 2 * BRISK), 4);
-        assert_eq!(next_rounds(4, 100 * BRISK), MOST_ROUNDS);
-        assert_eq!(next_rounds(4, 4 * BRISK - 1), 1);
+        assert_eq!(next_rounds(2, 100 * BRISK), MOST_ROUNDS);
+        assert_eq!(next_rounds(2, 2 * BRISK - 1), 1);
     }
 }

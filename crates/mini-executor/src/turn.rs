@@ -1,7 +1,7 @@
 //! Turns: how many tasks are polled until others are looked after, timers and sockets above all.
 
 use crate::clock;
-use crate::driver::Driver;
+use crate::driver::{Demand, Driver};
 
 /// Tasks in a turn: then come those that were queued for all, the future given to `run`, and whoever else is on the thread.
 const POLLS: u32 = 61;
@@ -35,7 +35,7 @@ impl Pace {
 /// One turn.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// When it has to end, if anybody waits for it.
+    /// When it has to end, if anybody is known to wait for it.
     end: Option<u64>,
     /// When the clock was last looked at.
     looked: u64,
@@ -47,20 +47,20 @@ pub(crate) struct Turn {
 impl Turn {
     #[inline]
     pub(crate) fn begin(pace: &mut Pace) -> Self {
-        if !Driver::is_current_watching() {
-            return Self { end: None, looked: 0, polls: 0, stop: POLLS };
-        }
-        Self::awaited(if Driver::is_current_virtual() { None } else { Some(clock::now()) }, pace)
-    }
-
-    /// One that somebody waits for. `now` is `None` where it is for one task, which is drawn.
-    #[inline]
-    fn awaited(now: Option<u64>, pace: &mut Pace) -> Self {
         if !std::mem::take(&mut pace.is_wide) {
             pace.gap = (2 * pace.gap).min(GAP);
         }
-        let end = now.map_or(DRAWN, |now| now + TURN_NS);
-        Self { end: Some(end), looked: now.unwrap_or(0), polls: 0, stop: pace.gap }
+        let mut turn = Self { end: None, looked: 0, polls: 0, stop: pace.gap };
+        match Driver::demand() {
+            Demand::Nothing => {}
+            Demand::Time => turn.is_awaited_from(clock::now()),
+            Demand::Seed => turn.end = Some(DRAWN),
+        }
+        turn
+    }
+
+    fn is_awaited_from(&mut self, now: u64) {
+        (self.end, self.looked) = (Some(now + TURN_NS), now);
     }
 
     /// Whether timers or sockets wait for its end.
@@ -87,9 +87,16 @@ impl Turn {
             return true;
         }
         self.stop = (self.polls + pace.gap).min(POLLS);
+        let Some(end) = self.end else {
+            // A task of this turn may have begun to wait, for the first timer, or for the next one.
+            if Driver::demand() != Demand::Nothing {
+                self.is_awaited_from(clock::now());
+            }
+            return false;
+        };
         let now = clock::now();
         let gap_ns = now.saturating_sub(std::mem::replace(&mut self.looked, now));
-        let is_over = self.end.is_some_and(|end| now > end);
+        let is_over = now > end;
         if is_over {
             pace.is_wide = 2 * gap_ns > GAP_NS;
             // As many polls as would have taken so long.
@@ -103,20 +110,33 @@ impl Turn {
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::task::Waker;
 
-    /// Polls until the turn is over; each takes `poll_ns` of a time that is this test's own.
+    /// Polls until the turn is over; each takes `poll_ns` of a time that is this test's own. A timer is awaited all the time.
     fn polls(pace: &mut Pace, poll_ns: impl Fn(u32) -> u64) -> u32 {
+        polls_armed_in(0, pace, poll_ns)
+    }
+
+    /// The same where that poll arms the timer, the first there is.
+    fn polls_armed_in(poll: u32, pace: &mut Pace, poll_ns: impl Fn(u32) -> u64) -> u32 {
+        let driver = Arc::new(Driver::new());
+        let outer = Driver::enter(Some(driver.clone()));
+        let arm_in = |number| (number == poll).then(|| driver.arm(u64::MAX - 1, false, Waker::noop()));
         let mut now = 1_000;
-        let mut turn = Turn::awaited(Some(now), pace);
         let former = clock::pretend(Some(now));
+        arm_in(0);
+        let mut turn = Turn::begin(pace);
         let count = (1..=POLLS)
             .find(|&number| {
+                arm_in(number);
                 now += poll_ns(number);
                 clock::pretend(Some(now));
                 turn.is_over(pace)
             })
             .unwrap();
         clock::pretend(former);
+        Driver::enter(outer);
         count
     }
 
@@ -161,6 +181,15 @@ mod tests {
             assert_eq!(polls(&mut pace, |_| 7 * MICROSECONDS), looked);
             assert_eq!(pace.gap, 7);
         }
+    }
+
+    #[test]
+    fn what_is_first_awaited_in_a_turn_does_not_wait_for_61_polls() {
+        let mut pace = Pace::new();
+        // The first look finds the timer, the second that its time is up.
+        assert_eq!(polls_armed_in(1, &mut pace, |_| LONG), 2 * GAP);
+        assert_eq!(polls_armed_in(1, &mut pace, |_| LONG), 2);
+        assert_eq!(polls_armed_in(0, &mut pace, |_| LONG), 1);
     }
 
     #[test]

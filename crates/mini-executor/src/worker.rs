@@ -24,7 +24,7 @@
 //! **What is left of the danger**: where all siblings sleep, and it was the only task that the poll woke, nobody searches. (A second
 //! wake, or a spawn, puts a task into the ring, for which a sibling is woken, who then finds the slot, too.) To close that gap somebody who
 //! is awake has to look at the clock. In a [`Runtime`](crate::Runtime) that is the [steward](crate::steward), who wakes a sibling after
-//! one or two milliseconds; workers of an [`Executor`](crate::Executor) on threads of your own have none, and the task waits.
+//! one to four milliseconds; workers of an [`Executor`](crate::Executor) on threads of your own have none, and the task waits.
 //!
 //! A task that is woken while it is polled, by yielding for instance, never goes into the slot, but behind all others.
 //!

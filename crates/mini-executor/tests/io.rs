@@ -1,14 +1,18 @@
 //! Sockets and pipes.
 
+use std::fs::File;
 use std::future::poll_fn;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use mini_executor::{Async, LocalExecutor, block_on, sleep, yield_now};
+use rustix::net::{AddressFamily, SocketType};
+use rustix::pipe::{PipeFlags, pipe_with};
 
 #[test]
 fn many_connections_are_echoed_at_once() -> io::Result<()> {
@@ -149,6 +153,78 @@ fn a_descriptor_moves_to_the_thread_that_awaits_it() -> io::Result<()> {
     std::thread::sleep(Duration::from_millis(10));
     here.write_all(b"m")?;
     assert_eq!(reading.join().unwrap()?, b'm');
+    Ok(())
+}
+
+/// Polls a future once, in a `block_on` of its own.
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    block_on(poll_fn(|context| Poll::Ready(Pin::new(&mut *future).poll(context))))
+}
+
+#[test]
+fn a_connection_that_is_being_made_stays_so_on_another_thread() -> io::Result<()> {
+    // Room for one that nobody accepts. The next one's first packet is dropped.
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    rustix::net::listen(&socket, 0)?;
+    let listener = TcpListener::from(socket);
+    let address = listener.local_addr()?;
+    let _first = TcpStream::connect(address)?;
+    let mut connecting = Box::pin(Async::<TcpStream>::connect(address));
+    assert!(poll_once(&mut connecting).is_pending());
+    let mut connecting = std::thread::spawn(move || {
+        assert!(poll_once(&mut connecting).is_pending(), "nobody has answered yet");
+        connecting
+    })
+    .join()
+    .unwrap();
+    assert!(poll_once(&mut connecting).is_pending());
+    Ok(())
+}
+
+#[test]
+fn an_error_that_was_told_is_no_news_the_next_time() -> io::Result<()> {
+    let nobody = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+    let socket = Async::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    socket.get_ref().connect(nobody)?;
+    socket.get_ref().send(b"?")?;
+    let mut buffer = [0; 8];
+    let refused = block_on(socket.read_with(|socket| socket.recv(&mut buffer))).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    // Before, it was tried again and again, for ever.
+    let mut attempts = 0;
+    let mut receiving = Box::pin(socket.read_with(|socket| {
+        attempts += 1;
+        assert!(attempts < 10);
+        socket.recv(&mut buffer)
+    }));
+    assert!(poll_once(&mut receiving).is_pending());
+    Ok(())
+}
+
+#[test]
+fn less_than_there_was_room_for_is_not_all_there_is_where_messages_stay_apart() -> io::Result<()> {
+    let (reader, writer) = pipe_with(PipeFlags::DIRECT | PipeFlags::CLOEXEC)?;
+    let mut reader = Async::new(File::from(reader))?;
+    let mut writer = File::from(writer);
+    let mut buffer = [0; 16];
+    let (mut first, mut second) = ([0; 16], [0; 16]);
+    block_on(async {
+        // Registered and waiting, so that there is one report for the two that come.
+        let mut reading = Box::pin(reader.read(&mut buffer));
+        poll_fn(|context| {
+            assert!(reading.as_mut().poll(context).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        drop(reading);
+        writer.write_all(b"one")?;
+        writer.write_all(b"two")?;
+        assert_eq!(reader.read(&mut first).await?, 3);
+        assert_eq!(reader.read(&mut second).await?, 3);
+        io::Result::Ok(())
+    })?;
+    assert_eq!((&first[..3], &second[..3]), (&b"one"[..], &b"two"[..]));
     Ok(())
 }
 

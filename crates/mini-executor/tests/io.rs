@@ -187,8 +187,10 @@ fn an_error_that_was_told_is_no_news_the_next_time() -> io::Result<()> {
     let nobody = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
     let socket = Async::new(UdpSocket::bind("127.0.0.1:0")?)?;
     socket.get_ref().connect(nobody)?;
-    socket.get_ref().send(b"?")?;
     let mut buffer = [0; 8];
+    // Watched from here on, so that the error is reported, and not just found.
+    assert!(poll_once(&mut Box::pin(socket.read_with(|socket| socket.recv(&mut buffer)))).is_pending());
+    socket.get_ref().send(b"?")?;
     let refused = block_on(socket.read_with(|socket| socket.recv(&mut buffer))).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     // Before, it was tried again and again, for ever.

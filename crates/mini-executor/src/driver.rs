@@ -304,10 +304,10 @@ impl Driver {
 
     /// Whether the thread is to leave serving to a worker that is awake, and will come to it when it has nothing else to do. A thread that is
     /// none would have to rouse a worker for nearly all it serves: two switches of threads a time, where a worker goes on by itself.
+    ///
+    /// To be asked after a fence: with the one in a worker's falling asleep, either it sees what this thread waits for, or is seen asleep here.
     fn leaves_it_to_workers(&self, sleeper: &Sleeper) -> bool {
         let Some(steward) = self.steward.as_ref().filter(|_| sleeper.is_guest()) else { return false };
-        // With the one in a worker's falling asleep: either it sees what this thread waits for, or is seen asleep here.
-        fence(Ordering::SeqCst);
         self.hub().is_some_and(Hub::is_anyone_awake) && !steward.wants_guests()
     }
 
@@ -316,6 +316,10 @@ impl Driver {
     /// # Panics
     /// When epoll fails, which it does only if somebody closed a descriptor that is this crate's.
     pub(crate) fn sleep(&self, sleeper: &Arc<Sleeper>) {
+        if self.is_shared() {
+            // After all that this thread has armed and registered, and before it looks at what others do.
+            fence(Ordering::SeqCst);
+        }
         if self.leaves_it_to_workers(sleeper) {
             return sleeper.park(None);
         }
@@ -331,9 +335,9 @@ impl Driver {
         let reactor = if is_needed { self.reactor().ok() } else { self.reactor.get() };
         let Some(reactor) = reactor.filter(|reactor| is_needed || reactor.is_watching()) else {
             drop(held);
-            // With the one in the falling asleep of whoever armed a timer or registered a descriptor since: it finds the turn free, or what it
-            // waits for is seen here.
-            if self.is_shared() {
+            // With the one above, of whoever has armed the first timer or registered the first descriptor since: it finds the turn free, or
+            // what it waits for is seen here.
+            if self.is_shared() && next.is_none() {
                 fence(Ordering::SeqCst);
                 if self.is_watching() {
                     return;

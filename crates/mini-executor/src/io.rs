@@ -11,7 +11,8 @@ use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
-use rustix::net::sockopt;
+use rustix::io::Errno;
+use rustix::net::{Shutdown, SocketType, ipproto, shutdown, sockopt};
 
 use crate::awaits;
 use crate::driver::Driver;
@@ -20,7 +21,7 @@ use crate::reactor::{Interest, Report, Source};
 /// Anything with a descriptor that epoll can wait for: sockets, pipes, not files. It reads and writes without holding the thread.
 ///
 /// It may be awaited on any thread in [`block_on`](crate::block_on), whose driver serves it from then on; by several tasks at once
-/// if they are on one thread.
+/// if they are on one thread. Where `T` reads and writes, it has to be the descriptor that does: not a buffer in between.
 ///
 /// ```
 /// use mini_executor::{Async, block_on};
@@ -74,7 +75,8 @@ impl<T: AsFd> Async<T> {
         if !flags.contains(OFlags::NONBLOCK) {
             fcntl_setfl(&io, flags | OFlags::NONBLOCK)?;
         }
-        let is_tcp = sockopt::socket_protocol(&io).is_ok_and(|protocol| protocol == Some(rustix::net::ipproto::TCP));
+        let is_tcp = sockopt::socket_protocol(&io).is_ok_and(|protocol| protocol == Some(ipproto::TCP))
+            && sockopt::socket_type(&io) == Ok(SocketType::STREAM);
         Ok(Self { io: Some(io), is_tcp, source: Arc::new(Source::new()), place: Mutex::new(None) })
     }
 
@@ -204,7 +206,7 @@ impl<T: AsFd> Async<T> {
     }
 
     /// A TCP transfer that moved less than it was given room for has emptied, or filled, the kernel's buffer: the next attempt would
-    /// find nothing, and is spared, unless there is an end to be found. Elsewhere there may be more all the same: terminals give a line at a
+    /// find nothing, and is spared, unless there is an end to be found, or urgent data. Elsewhere there may be more all the same: terminals give a line at a
     /// time, pipes packets if they were asked to, local sockets what lies before descriptors that were sent.
     fn transfer<'a>(
         &'a self,
@@ -216,7 +218,7 @@ impl<T: AsFd> Async<T> {
     ) -> Poll<io::Result<usize>> {
         self.attempt(interest, place, context, |io, seen| {
             let count = operation(io)?;
-            if 0 < count && count < room && self.is_tcp && !seen.is_of_end() {
+            if 0 < count && count < room && self.is_tcp && !seen.is_of_more() {
                 self.source.is_not_ready(interest, seen);
             }
             Ok(count)
@@ -241,17 +243,19 @@ impl<T: AsFd> Async<T> {
         if let Some(former) = &former {
             former.driver.reactor()?.deregister(descriptor, former.key);
         }
-        let key = driver.reactor()?.register(descriptor, &self.source)?;
-        self.source.set_watcher(driver.address());
-        *place = Some(Place { driver, key });
+        let registered = driver.reactor().and_then(|reactor| reactor.register(descriptor, &self.source));
+        let outcome = registered.map(|key| {
+            self.source.set_watcher(driver.address());
+            *place = Some(Place { driver, key });
+        });
         drop(place);
         if former.is_some() {
-            // Tasks that were served by the other driver look again, and find this one.
+            // Tasks that were served by the other driver look again, and find this one, or the error.
             let mut wakers = Vec::new();
             self.source.is_moved(&mut wakers);
             wakers.into_iter().for_each(std::task::Waker::wake);
         }
-        Ok(())
+        outcome
     }
 
     fn deregister(&mut self) {
@@ -265,7 +269,7 @@ impl<T: AsFd> Async<T> {
 }
 
 /// What comes when from the kernel is not the seed's to decide.
-fn refuse_in_virtual_time() -> io::Result<()> {
+pub(crate) fn refuse_in_virtual_time() -> io::Result<()> {
     if !Driver::is_current_virtual() {
         return Ok(());
     }
@@ -320,8 +324,14 @@ where
         Poll::Ready((&mut self.get_mut().get_ref()).flush())
     }
 
-    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_flush(context)
+    /// Ends the sending side of a connection: the other side then reads to the end, and may go on sending. What is no connection is flushed.
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let io = self.get_mut().get_ref();
+        (&mut &*io).flush()?;
+        Poll::Ready(match shutdown(io, Shutdown::Write) {
+            Ok(()) | Err(Errno::NOTSOCK | Errno::NOTCONN) => Ok(()),
+            Err(error) => Err(error.into()),
+        })
     }
 }
 

@@ -220,7 +220,8 @@ impl<'a> LocalExecutor<'a> {
     }
 
     /// Runs tasks until `future` has its result. Between them `future` itself is polled, and timers and
-    /// sockets are served: after every 61st task, or after 100 us, which are looked at after every 8th, and more often where tasks are slow.
+    /// sockets are served: after every 61st task, or after 100 us, which are looked at after every 8th (the 16th where nobody waited when the turn
+    /// began), and more often where tasks are slow.
     ///
     /// Tasks go on only as long as somebody polls this: those that are not done when `future` is wait for the next `run`, and lose nothing.
     ///

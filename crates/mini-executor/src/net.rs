@@ -11,7 +11,7 @@ use std::path::Path;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, getpeername, socket_with, sockopt};
 
-use crate::io::Async;
+use crate::io::{Async, refuse_in_virtual_time};
 use crate::reactor::Interest;
 
 impl Async<TcpListener> {
@@ -44,6 +44,7 @@ impl Async<TcpListener> {
     /// # }
     /// ```
     pub fn bind<A: ToSocketAddrs>(address: A) -> io::Result<Self> {
+        refuse_in_virtual_time()?;
         Self::new(TcpListener::bind(address)?)
     }
 
@@ -153,6 +154,7 @@ impl Async<UnixListener> {
     /// # }
     /// ```
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<Self> {
+        refuse_in_virtual_time()?;
         Self::new(UnixListener::bind(path)?)
     }
 
@@ -176,7 +178,8 @@ impl Async<UnixStream> {
     /// Connects to the listener at a path.
     ///
     /// # Errors
-    /// When the system refuses, or nobody listens there.
+    /// When the system refuses, or nobody listens there; [`io::ErrorKind::WouldBlock`] where as many wait for the listener already as it lets
+    /// wait.
     ///
     /// ```
     /// use mini_executor::{Async, block_on};
@@ -203,6 +206,8 @@ impl Async<UnixStream> {
 }
 
 fn socket(family: AddressFamily) -> io::Result<OwnedFd> {
+    // Before anything is sent.
+    refuse_in_virtual_time()?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     Ok(socket_with(family, SocketType::STREAM, flags, None)?)
 }

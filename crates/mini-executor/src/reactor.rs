@@ -164,7 +164,8 @@ impl Reactor {
     pub(crate) fn wait(&self, turn: &mut Turn, until: Until, wakers: &mut Vec<Waker>) -> io::Result<()> {
         let timeout = match until {
             Until::Now => Some(Timespec { tv_sec: 0, tv_nsec: 0 }),
-            Until::About(nanos) => Some(timespec(nanos)),
+            // Two weeks, of which the wait may well be the first: old kernels take milliseconds in 31 bits.
+            Until::About(nanos) => Some(timespec(nanos.min(1 << 50))),
             Until::Ever => None,
             Until::Exactly { now, due } => {
                 if turn.timer_due != due {
@@ -213,7 +214,7 @@ fn timespec(nanos: u64) -> Timespec {
 /// report's is made under the lock, and of two attempts that note something the one that comes too late costs another attempt.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// The latest report of each interest: [`REPORT`] more than the one before it, and [`ENDED`] from some time on.
+    /// The latest report of each interest: [`REPORT`] more than the one before it, and perhaps [`MORE`].
     reported: [AtomicU64; 2],
     /// As of which report it was found not ready. If that is the latest, an attempt is not worth it.
     exhausted: [AtomicU64; 2],
@@ -222,8 +223,9 @@ pub(crate) struct Source {
     watcher: AtomicUsize,
 }
 
-/// The other side has closed, or there is an error, which the next attempt has to find out even if the one before left nothing.
-const ENDED: u64 = 1;
+/// There may be more than the next attempt brings, be that less than it could: the other side has closed or there is an error, which are found
+/// only then; or there is urgent data, at which a read stops.
+const MORE: u64 = 1;
 /// One report. As many as there can be: a number that came back would be taken for one that nothing came after.
 const REPORT: u64 = 2;
 
@@ -290,13 +292,13 @@ impl Source {
     fn is_reported(&self, flags: epoll::EventFlags, wakers: &mut Vec<Waker>) {
         use epoll::EventFlags as Flags;
         let both = flags.intersects(Flags::HUP | Flags::ERR);
-        let ended = [both || flags.contains(Flags::RDHUP), both];
-        let ready = [ended[0] || flags.intersects(Flags::IN | Flags::PRI), ended[1] || flags.contains(Flags::OUT)];
+        let more = [both || flags.intersects(Flags::RDHUP | Flags::PRI), both];
+        let ready = [more[0] || flags.contains(Flags::IN), more[1] || flags.contains(Flags::OUT)];
         let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for (which, waiting) in all.iter_mut().enumerate() {
             if ready[which] {
                 let before = self.reported[which].load(Relaxed);
-                let report = before.wrapping_add(REPORT) | if ended[which] { ENDED } else { 0 };
+                let report = before.wrapping_add(REPORT) | if more[which] { MORE } else { 0 };
                 // What the reporter saw happen is seen by who attempts for its report.
                 self.reported[which].store(report, Release);
                 wakers.extend(waiting.first.take());
@@ -318,9 +320,9 @@ impl Source {
 pub(crate) struct Report(u64);
 
 impl Report {
-    /// Whether there is an end to be found once there is nothing else.
-    pub(crate) fn is_of_end(self) -> bool {
-        self.0 & ENDED != 0
+    /// Whether there may be more than the next attempt brings.
+    pub(crate) fn is_of_more(self) -> bool {
+        self.0 & MORE != 0
     }
 }
 
@@ -355,7 +357,7 @@ mod tests {
         source.is_not_ready(Interest::Read, seen_later);
         drop(there);
         reactor.wait(&mut turn, Until::Ever, &mut wakers).unwrap();
-        assert!(source.ready(Interest::Read).unwrap().is_of_end());
+        assert!(source.ready(Interest::Read).unwrap().is_of_more());
         reactor.deregister(here.as_fd(), key);
         assert!(!reactor.is_watching());
     }

@@ -24,7 +24,7 @@ use crate::sleeper::Sleeper;
 const ROUND: Duration = Duration::from_millis(1);
 /// Where the driver was served so often in each round since the last look, tasks mostly take turns, and the next look may be later.
 const BRISK: u64 = 8;
-/// By so many rounds, at most. A look costs 13 to 16 us of CPU, which is what it takes the kernel to have a thread sleep and wake: an echo
+/// After so many rounds, at most. A look costs 13 to 16 us of CPU, which is what it takes the kernel to have a thread sleep and wake: an echo
 /// server on one core spent 1.7 % of its time there (2026-11-21). A task that begins to compute just after a look is found out by the second
 /// one from then, for before the first there may have been turns enough: after 4 ms at most where it would be 2. Four rounds would be 8 ms,
 /// and a timer late by more than this runtime promises.

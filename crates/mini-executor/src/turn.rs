@@ -9,9 +9,8 @@ const POLLS: u32 = 61;
 const TURN_NS: u64 = 100_000;
 /// After so many polls the clock is looked at, which costs as much as two of the shortest.
 const GAP: u32 = 8;
-/// After so many it is looked whether anybody has begun to wait, where nobody did at the turn's begin. Every 8th time would be 5 % of a
-/// message through a channel.
-const IDLE_GAP: u32 = POLLS / 2 + 1;
+/// After so many it is looked whether anybody has begun to wait, where nobody did at the turn's begin.
+const IDLE_GAP: u32 = 2 * GAP;
 /// What the polls between two looks may take, so that a turn is late by no more.
 const GAP_NS: u64 = TURN_NS / 2;
 /// In place of a time: the turn is for one task, which is drawn. See [`deterministic`](crate::deterministic).
@@ -50,25 +49,23 @@ pub(crate) struct Turn {
 impl Turn {
     #[inline]
     pub(crate) fn begin(pace: &mut Pace) -> Self {
-        let demand = Driver::demand();
-        // Where polls are known to be long, a timer that the first of them arms is soon to be looked at.
-        if demand == Demand::Nothing && pace.gap == GAP {
-            return Self { end: None, looked: 0, polls: 0, stop: IDLE_GAP };
-        }
         if !std::mem::take(&mut pace.is_wide) {
             pace.gap = (2 * pace.gap).min(GAP);
         }
-        let mut turn = Self { end: None, looked: 0, polls: 0, stop: pace.gap };
-        match demand {
-            Demand::Nothing => {}
-            Demand::Time => turn.is_awaited_from(clock::now()),
-            Demand::Seed => turn.end = Some(DRAWN),
+        match Driver::demand() {
+            Demand::Nothing => Self { end: None, looked: 0, polls: 0, stop: Self::idle_gap(pace) },
+            Demand::Time => {
+                let now = clock::now();
+                Self { end: Some(now + TURN_NS), looked: now, polls: 0, stop: pace.gap }
+            }
+            Demand::Seed => Self { end: Some(DRAWN), looked: 0, polls: 0, stop: pace.gap },
         }
-        turn
     }
 
-    fn is_awaited_from(&mut self, now: u64) {
-        (self.end, self.looked) = (Some(now + TURN_NS), now);
+    /// Where polls are known to be long, a timer that the first of them arms is to be seen soon.
+    #[inline]
+    fn idle_gap(pace: &Pace) -> u32 {
+        if pace.gap < GAP { pace.gap } else { IDLE_GAP }
     }
 
     /// Whether timers or sockets wait for its end.
@@ -94,15 +91,12 @@ impl Turn {
         if self.polls == POLLS || self.is_drawn() {
             return true;
         }
-        // A task of this turn may have begun to wait, for the first timer, or for the next one.
-        let is_found = self.end.is_none() && Driver::demand() != Demand::Nothing;
-        let gap = if self.end.is_some() || is_found || pace.gap < GAP { pace.gap } else { IDLE_GAP };
-        self.stop = (self.polls + gap).min(POLLS);
-        if is_found {
-            self.is_awaited_from(clock::now());
-            return false;
-        }
-        let Some(end) = self.end else { return false };
+        let Some(end) = self.end else {
+            self.stop = (self.polls + Self::idle_gap(pace)).min(POLLS);
+            // A task of this turn has begun to wait, be it for the first timer or for the next one. The next turn has a time.
+            return Driver::demand() != Demand::Nothing;
+        };
+        self.stop = (self.polls + pace.gap).min(POLLS);
         let now = clock::now();
         let gap_ns = now.saturating_sub(std::mem::replace(&mut self.looked, now));
         let is_over = now > end;
@@ -195,10 +189,11 @@ mod tests {
     #[test]
     fn what_is_first_awaited_in_a_turn_does_not_wait_for_61_polls() {
         let mut pace = Pace::new();
-        // The first look finds the timer, the second that its time is up.
-        assert_eq!(polls_armed_in(1, &mut pace, |_| LONG), IDLE_GAP + GAP);
-        assert_eq!(polls_armed_in(1, &mut pace, |_| LONG), 2);
-        assert_eq!(polls_armed_in(0, &mut pace, |_| LONG), 1);
+        assert_eq!(polls_armed_in(1, &mut pace, |_| LONG), IDLE_GAP);
+        assert_eq!(polls_armed_in(0, &mut pace, |_| LONG), GAP);
+        // By now it is known that polls are long.
+        assert_eq!(polls_armed_in(1, &mut pace, |_| LONG), 1);
+        assert_eq!(polls_armed_in(0, &mut pace, |_| LONG), 2);
     }
 
     #[test]
@@ -206,5 +201,6 @@ mod tests {
         let mut pace = Pace::new();
         let mut turn = Turn::begin(&mut pace);
         assert_eq!((1..=POLLS).find(|_| turn.is_over(&mut pace)), Some(POLLS));
+        assert_eq!((turn.end, turn.looked), (None, 0));
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use mini_executor::{Async, LocalExecutor, block_on, sleep, yield_now};
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::{AddressFamily, SendFlags, SocketType};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 #[test]
@@ -184,8 +184,8 @@ fn a_connection_that_is_being_made_stays_so_on_another_thread() -> io::Result<()
 
 #[test]
 fn an_error_that_was_told_is_no_news_the_next_time() -> io::Result<()> {
-    let nobody = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
     let socket = Async::new(UdpSocket::bind("127.0.0.1:0")?)?;
+    let nobody = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
     socket.get_ref().connect(nobody)?;
     let mut buffer = [0; 8];
     // Watched from here on, so that the error is reported, and not just found.
@@ -202,6 +202,48 @@ fn an_error_that_was_told_is_no_news_the_next_time() -> io::Result<()> {
     }));
     assert!(poll_once(&mut receiving).is_pending());
     Ok(())
+}
+
+#[test]
+fn a_read_that_stops_at_urgent_data_is_not_all_there_is() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let there = TcpStream::connect(listener.local_addr()?)?;
+    let mut here = Async::new(listener.accept()?.0)?;
+    let mut buffer = [0; 16];
+    block_on(async {
+        // Watched, and then three parts at once: urgent is the last byte of the second.
+        assert!(poll_fn(|context| Poll::Ready(Pin::new(&mut here.read(&mut buffer)).poll(context))).await.is_pending());
+        for (part, flags) in [("abc", SendFlags::empty()), ("d", SendFlags::OOB), ("efg", SendFlags::empty())] {
+            rustix::net::send(&there, part.as_bytes(), flags)?;
+        }
+        let mut read = Vec::new();
+        while read.len() < 6 {
+            let count = here.read(&mut buffer).await?;
+            read.extend_from_slice(&buffer[..count]);
+        }
+        assert_eq!(read, b"abcefg");
+        io::Result::Ok(())
+    })
+}
+
+#[test]
+fn closing_ends_one_direction() -> io::Result<()> {
+    let (here, mut there) = UnixStream::pair()?;
+    let mut here = Async::new(here)?;
+    block_on(async {
+        here.write_all(b"all").await?;
+        here.close().await?;
+        let mut received = Vec::new();
+        there.read_to_end(&mut received)?;
+        assert_eq!(received, b"all");
+        there.write_all(b"answer")?;
+        drop(there);
+        let mut answer = String::new();
+        here.read_to_string(&mut answer).await?;
+        assert_eq!(answer, "answer");
+        // Nobody is there any more, and that is no error.
+        here.close().await
+    })
 }
 
 #[test]

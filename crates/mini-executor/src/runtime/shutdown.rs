@@ -1,5 +1,6 @@
 //! An orderly end, and what is told of it.
 
+use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::sync::atomic::Ordering;
@@ -14,7 +15,7 @@ use crate::watchdog::{self, Answer, Frame};
 
 /// How long the workers have to come to the end of a poll when the runtime ends.
 const LAST_POLLS: Duration = Duration::from_millis(100);
-/// For so long those that are stuck are asked what they are at. To make names of the first stack takes up to a second.
+/// For so long it is waited, in all, for what those that are stuck say they are at.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
 impl Runtime {
@@ -38,7 +39,8 @@ impl Runtime {
     /// # }
     /// ```
     /// It is asked for its stack, by a signal (see
-    /// [`watchdog`](crate::watchdog#what-it-may-change-in-a-program)); for many that takes up to two seconds more.
+    /// [`watchdog`](crate::watchdog#what-it-may-change-in-a-program)); for many that takes up to two seconds more, and the time that it takes to read the
+    /// program's symbols, which is up to a second in a debug build.
     pub fn shutdown(mut self, deadline: Duration) -> Report {
         let end = Instant::now().checked_add(deadline);
         let begun = self.shared.executor.len();
@@ -53,10 +55,14 @@ impl Runtime {
             std::thread::sleep(Duration::from_millis(1).min(deadline));
         }
         let cancelled = self.shared.executor.len();
-        let begin = Instant::now();
+        let waited = Cell::new(Duration::ZERO);
         let stuck = self.end(&|thread| {
-            let has_time = begin.elapsed() < LAST_ANSWERS;
-            has_time.then(|| watchdog::ask(thread)).flatten().unwrap_or_default()
+            if waited.get() >= LAST_ANSWERS {
+                return Answer::default();
+            }
+            let (answer, took) = watchdog::ask(thread);
+            waited.set(waited.get() + took);
+            answer.unwrap_or_default()
         });
         Report { finished: begun.saturating_sub(cancelled), cancelled, stuck }
     }

@@ -2,7 +2,9 @@
 
 use std::panic::Location;
 use std::thread::ThreadId;
+use std::time::{Duration, Instant};
 
+use super::signal::Captured;
 use super::watch::{self, Watch};
 use super::{Frame, reporter, sampler, signal};
 
@@ -21,8 +23,20 @@ pub(crate) fn register() {
     Watch::mine();
 }
 
-/// Asks a thread. `None` where it is not known or does not answer, or the watchdog is off.
-pub(crate) fn ask(thread: ThreadId) -> Option<Answer> {
+/// Asks a thread, and tells how long it was waited for. `None` where it is not known or does not answer, or the watchdog is off.
+pub(crate) fn ask(thread: ThreadId) -> (Option<Answer>, Duration) {
+    let begin = Instant::now();
+    let captured = capture(thread);
+    let waited = begin.elapsed();
+    let answer = captured.map(|captured| {
+        let is_task = captured.word.task().is_some();
+        let stack = reporter::frames(&captured);
+        Answer { name: captured.name, spawned: captured.spawned.filter(|_| is_task), stack }
+    });
+    (answer, waited)
+}
+
+fn capture(thread: ThreadId) -> Option<Captured> {
     if !sampler::is_on() {
         return None;
     }
@@ -30,11 +44,7 @@ pub(crate) fn ask(thread: ThreadId) -> Option<Answer> {
         // It does not end while this is held.
         let who = watch.who();
         if let Some(known) = who.as_ref().filter(|known| known.thread.id() == thread) {
-            let captured = signal::capture(watch, known).ok()?;
-            drop(who);
-            let is_task = captured.word.task().is_some();
-            let stack = reporter::frames(&captured);
-            return Some(Answer { name: captured.name, spawned: captured.spawned.filter(|_| is_task), stack });
+            return signal::capture(watch, known).ok();
         }
     }
     None

@@ -17,7 +17,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::hang::Silence;
-use super::kernel::Activity;
 use super::watch::{Watch, Who, Word, word};
 use crate::places::Place;
 use crate::task::TaskRef;
@@ -25,11 +24,8 @@ use crate::task::TaskRef;
 /// How much of a stack is copied, and of a name.
 const STACK_WORDS: usize = 64 * 1024 / 8;
 const NAME_BYTES: usize = 128;
-/// How long a thread has to answer.
+/// How long a thread has to answer. One that is not scheduled for so long is reported without what it would have said.
 const PATIENCE: Duration = Duration::from_millis(200);
-/// The same for one that could run and is not scheduled, or has just begun to answer: the machine has more to do than it can. Then it is
-/// reported without what it would have said.
-const LONG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a thread said.
 #[derive(Debug)]
@@ -178,11 +174,7 @@ pub(super) fn capture(watch: &'static Watch, who: &Who) -> Result<Captured, Sile
     // SAFETY: numbers, of this process and a thread of it that does not end. What the signal does is our handler's matter.
     let sent = unsafe { libc::syscall(libc::SYS_tgkill, std::process::id(), who.id, signal) } == 0;
     let begin = Instant::now();
-    let may_answer = || {
-        let passed = begin.elapsed();
-        passed < PATIENCE || (passed < LONG_PATIENCE && Activity::of(who.id, None) == Activity::Computing)
-    };
-    while sent && STATE.load(Acquire) != answered && may_answer() {
+    while sent && STATE.load(Acquire) != answered && begin.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_micros(100));
     }
     if STATE.compare_exchange(asked, FREE, Relaxed, Relaxed).is_ok() {
@@ -190,7 +182,7 @@ pub(super) fn capture(watch: &'static Watch, who: &Who) -> Result<Captured, Sile
     }
     while STATE.load(Acquire) != answered {
         // It has begun to answer, which takes microseconds unless it is not scheduled.
-        if begin.elapsed() > 2 * LONG_PATIENCE {
+        if begin.elapsed() > 2 * PATIENCE {
             return Err(Silence::NoAnswer);
         }
         std::thread::sleep(Duration::from_micros(100));

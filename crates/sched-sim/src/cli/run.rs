@@ -1,6 +1,7 @@
 //! `run`, `check` and `schema`.
 
-use std::path::PathBuf;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ pub(crate) struct Run {
     /// Scenarios, JSON or (by name) TOML.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Results as JSON, one a line; `-` is standard output. Without it a table is printed.
+    /// Results as JSON, one a line, beside the table; `-` prints them in the table's place.
     #[arg(long, value_name = "OUT")]
     json: Option<PathBuf>,
     /// The timeline for <https://ui.perfetto.dev> (one file only).
@@ -61,21 +62,26 @@ impl Run {
         if let (Some(to), [outcome]) = (&self.trace, &outcomes[..]) {
             write(to, &render::chrome_trace(outcome).to_string())?;
         }
-        let mut text = String::new();
+        let mut lines = String::new();
+        let mut tables = String::new();
         for (file, outcome) in self.files.iter().zip(&outcomes) {
             if self.json.is_some() {
-                text += &serde_json::to_string(outcome).map_err(|error| Failure::File(error.to_string()))?;
-                text.push('\n');
-            } else {
-                if outcomes.len() > 1 {
-                    text.push_str("== ");
-                    text += &file.display().to_string();
-                    text.push('\n');
-                }
-                text += &render::table(outcome);
+                lines += &serde_json::to_string(outcome).map_err(|error| Failure::File(error.to_string()))?;
+                lines.push('\n');
             }
+            if outcomes.len() > 1 {
+                let _ = writeln!(tables, "== {}", file.display()); // writing to a string can't fail
+            }
+            tables += &render::table(outcome);
         }
-        write(&self.json.unwrap_or_else(|| "-".into()), &text)
+        let stdout = Path::new("-");
+        if let Some(to) = &self.json {
+            write(to, &lines)?;
+        }
+        if [&self.json, &self.svg, &self.trace].iter().all(|to| to.as_deref() != Some(stdout)) {
+            write(stdout, &tables)?;
+        }
+        Ok(())
     }
 }
 

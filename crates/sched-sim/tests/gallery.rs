@@ -36,7 +36,7 @@ fn every_scenario_says_what_to_look_for_and_runs() {
         assert!(expected, "{name}: {}", outcome.stopped);
         let trace = render::chrome_trace(&outcome);
         assert!(trace["traceEvents"].as_array().is_some_and(|events| !events.is_empty()), "{name}");
-        let picture = render::gantt(&outcome);
+        let picture = render::gantt(&outcome, &render::Picture::default());
         assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"), "{name}");
         assert!(render::table(&outcome).contains("ended at"), "{name}");
         count += 1;

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use rayon::prelude::*;
 use sched_sim::outcome::Outcome;
+use sched_sim::render::{self, Picture};
 use sched_sim::scenario::{Record, read};
-use sched_sim::{Control, Problems, RunOptions, Scenario, render, simulate};
+use sched_sim::{Control, Problems, RunOptions, Scenario, simulate};
 
 use super::{Failure, progress, stop_on_ctrl_c, write};
 
@@ -27,6 +28,9 @@ pub(crate) struct Run {
     /// The timeline as a picture (one file only).
     #[arg(long, value_name = "OUT")]
     svg: Option<PathBuf>,
+    /// Draw only this part of the time, in the scenario's unit.
+    #[arg(long, value_name = "FROM..TO", value_parser = window, requires = "svg")]
+    window: Option<(f64, f64)>,
     /// Another seed than the scenario's.
     #[arg(long)]
     seed: Option<u64>,
@@ -43,8 +47,8 @@ impl Run {
         let mut scenarios = read_all(&self.files)?;
         for scenario in &mut scenarios {
             scenario.seed = self.seed.unwrap_or(scenario.seed);
-            if let (Some(record), true) = (&mut scenario.record, self.trace.is_some() || self.svg.is_some()) {
-                record.extend([Record::PerTask, Record::RunSegments, Record::QueueDepth, Record::Holders]);
+            if self.trace.is_some() || self.svg.is_some() {
+                with_timeline(scenario);
             }
         }
         let control = Control::default();
@@ -57,7 +61,8 @@ impl Run {
                 .collect::<Result<Vec<Outcome>, Problems>>()
         })?;
         if let (Some(to), [outcome]) = (&self.svg, &outcomes[..]) {
-            write(to, &render::gantt(outcome))?;
+            let title = self.files[0].file_stem().unwrap_or_default().to_string_lossy();
+            write(to, &render::gantt(outcome, &Picture { title: &title, window: self.window }))?;
         }
         if let (Some(to), [outcome]) = (&self.trace, &outcomes[..]) {
             write(to, &render::chrome_trace(outcome).to_string())?;
@@ -83,6 +88,22 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// From when to when, as `FROM..TO`.
+fn window(text: &str) -> Result<(f64, f64), String> {
+    let parts = text.split_once("..").and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+    parts
+        .filter(|(from, to): &(f64, f64)| 0.0 <= *from && from < to && to.is_finite())
+        .ok_or_else(|| "give FROM..TO with 0 <= FROM < TO, as 0..5000".into())
+}
+
+/// Asks for a timeline, beside whatever else the scenario records.
+fn with_timeline(scenario: &mut Scenario) {
+    let histograms = [Record::ResponseHistogram, Record::WaitHistogram];
+    let listed = (!scenario.tasks.is_empty()).then_some(Record::PerTask);
+    let record = scenario.record.get_or_insert_with(|| histograms.into_iter().chain(listed).collect());
+    record.extend([Record::RunSegments, Record::QueueDepth, Record::Holders]);
 }
 
 /// Reads all; says all that is wrong with any.

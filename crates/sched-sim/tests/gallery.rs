@@ -102,3 +102,16 @@ fn digests_are_the_same_in_every_build() {
         assert_eq!(thread.join().unwrap(), alone);
     }
 }
+
+#[test]
+fn every_grid_can_be_run() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("grids");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        assert!(source.starts_with("# ") && source.contains("Look for:"), "{}", path.display());
+        let grid = sched_sim::sweep::read::file(&path).unwrap_or_else(|problems| panic!("{problems}"));
+        let last = grid.simulate(grid.len() - 1, &RunOptions::default()).unwrap();
+        assert_eq!(last.stopped, StopReason::Finished, "{}", path.display());
+    }
+}

@@ -20,6 +20,8 @@ const CORES: usize = 64;
 const HOLDERS: usize = 16;
 /// Height of the curve of ready tasks.
 const CURVE: f64 = 56.0;
+/// Blocked tasks that are named above a deadlock.
+const WAITING: usize = 4;
 /// Letters of a lane's name.
 const NAME: usize = 24;
 
@@ -84,13 +86,14 @@ fn write_gantt(svg: &mut String, outcome: &Outcome, picture: &Picture<'_>) -> st
     let is_seen = |piece: &&Piece| piece.start < axis.to && piece.start + piece.length > axis.from;
     let seen = groups.iter().flat_map(Lanes::pieces).filter(is_seen).map(|piece| piece.task);
     let colours = Colours::new(outcome, seen.collect());
-    let depth = outcome.queue_depth.as_deref().filter(|depth| !depth.is_empty());
+    let depth = outcome.queue_depth.as_deref().filter(|depth| depth.iter().any(|depth| depth.ready > 0));
     let lane = match groups[0].each.len() {
         0..=16 => 26.0,
         17..=32 => 18.0,
         _ => 11.0,
     };
-    let top = if outcome.truncated { 62.0 } else { 44.0 };
+    let notes = notes(outcome, &colours);
+    let top = 44.0 + 18.0 * notes.len() as f64;
     let lanes = groups[0].height(lane) + groups[1].height(26.0);
     let plot = if depth.is_some() { CURVE } else { 0.0 };
     let (full_width, height) = (left + WIDTH + 30.0, top + lanes + plot + 48.0 + colours.height());
@@ -99,7 +102,7 @@ fn write_gantt(svg: &mut String, outcome: &Outcome, picture: &Picture<'_>) -> st
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {full_width} {height}" width="{full_width}" height="{height}" font-family="sans-serif" font-size="12">"#
     )?;
     writeln!(svg, r#"<rect width="100%" height="100%" fill="white"/>"#)?;
-    write_title(svg, outcome, picture, &axis)?;
+    write_title(svg, outcome, picture, &axis, &notes)?;
     let marks = axis.marks();
     for (x, _) in &marks {
         writeln!(
@@ -109,16 +112,18 @@ fn write_gantt(svg: &mut String, outcome: &Outcome, picture: &Picture<'_>) -> st
             top + lanes + plot
         )?;
     }
-    let mut y = top;
+    let (mut y, mut has_columns) = (top, false);
     for (group, lane) in groups.iter().zip([lane, 26.0]) {
-        y = write_lanes(svg, group, &axis, &colours, (y, lane))?;
+        let columns;
+        (y, columns) = write_lanes(svg, group, &axis, &colours, (y, lane))?;
+        has_columns |= columns;
     }
     if let Some(depth) = depth {
         write_depth(svg, depth, &axis, y)?;
         y += CURVE;
     }
     write_axis(svg, &axis, &marks, y)?;
-    colours.write(svg, left, WIDTH, y + 46.0)?;
+    colours.write(svg, (left, WIDTH), y + 46.0, has_columns)?;
     writeln!(svg, "</svg>")
 }
 
@@ -145,7 +150,35 @@ fn holder_lanes(outcome: &Outcome) -> Lanes {
     Lanes { each: lanes, more, what: "locks and GILs" }
 }
 
-fn write_title(svg: &mut String, outcome: &Outcome, picture: &Picture<'_>, axis: &Axis) -> std::fmt::Result {
+/// What a reader has to know beside why the run ended: who waits for whom, what is missing.
+fn notes(outcome: &Outcome, colours: &Colours) -> Vec<String> {
+    let mut notes = Vec::new();
+    if outcome.truncated {
+        notes.push("The timeline lacks its end: limits.recorded was reached.".to_owned());
+    }
+    let waiting = outcome.deadlock.iter().flat_map(|deadlock| &deadlock.waiting);
+    for blocked in waiting.clone().take(WAITING) {
+        let held = match blocked.held_by {
+            None => String::new(),
+            Some(task) if blocked.holder_has_ended => format!(", held by {}, which has ended", colours.name(task)),
+            Some(task) => format!(", held by {}", colours.name(task)),
+        };
+        notes.push(format!("{} waits for {}{held}", colours.name(blocked.task), blocked.waits_for));
+    }
+    let more = waiting.count().saturating_sub(WAITING);
+    if more > 0 {
+        notes.push(format!("and {more} more wait"));
+    }
+    notes
+}
+
+fn write_title(
+    svg: &mut String,
+    outcome: &Outcome,
+    picture: &Picture<'_>,
+    axis: &Axis,
+    notes: &[String],
+) -> std::fmt::Result {
     let left = axis.left;
     let ended = format!("ended at {} {}: {}", axis.read(outcome.finish_time), axis.unit, outcome.stopped);
     let colour = match outcome.stopped {
@@ -159,24 +192,22 @@ fn write_title(svg: &mut String, outcome: &Outcome, picture: &Picture<'_>, axis:
         escape(title),
         escape(&ended)
     )?;
-    if outcome.truncated {
-        writeln!(
-            svg,
-            r##"<text x="{left}" y="44" fill="#b00020">The timeline lacks its end: limits.recorded was reached.</text>"##
-        )?;
+    for (number, note) in (1_u8..).zip(notes) {
+        let y = 24.0 + 18.0 * f64::from(number);
+        writeln!(svg, r##"<text x="{left}" y="{y}" fill="#b00020">{}</text>"##, escape(&clipped(note, 140)))?;
     }
     Ok(())
 }
 
-/// Draws the lanes below `y`; where the next thing can be drawn.
+/// Draws the lanes below `y`. Where the next thing can be drawn, and whether there are columns.
 fn write_lanes(
     svg: &mut String,
     group: &Lanes,
     axis: &Axis,
     colours: &Colours,
     (mut y, lane): (f64, f64),
-) -> Result<f64, std::fmt::Error> {
-    let bottom = y + group.height(lane);
+) -> Result<(f64, bool), std::fmt::Error> {
+    let (bottom, mut has_columns) = (y + group.height(lane), false);
     // Every name would be too many where lanes are narrow.
     let named = if lane < 14.0 { 4 } else { 1 };
     for (number, (name, pieces)) in group.each.iter().enumerate() {
@@ -190,7 +221,7 @@ fn write_lanes(
             r##"<rect x="{}" y="{y}" width="{WIDTH}" height="{height}" fill="#eee" fill-opacity="0.7"/>"##,
             axis.left
         )?;
-        lane::draw(svg, pieces, axis, colours, (y, height))?;
+        has_columns |= lane::draw(svg, pieces, axis, colours, (y, height))?;
         y += lane;
     }
     if group.more > 0 {
@@ -203,7 +234,7 @@ fn write_lanes(
             group.what
         )?;
     }
-    Ok(bottom)
+    Ok((bottom, has_columns))
 }
 
 /// The number of ready tasks: of each pixel the most.
@@ -236,7 +267,9 @@ fn write_depth(svg: &mut String, depth: &[Depth], axis: &Axis, y: f64) -> std::f
         svg,
         r##"<path d="{path}H{end:.1}V{base:.1}Z" fill="#c5cbe6" stroke="#4a5491" stroke-width="0.6"><title>tasks that are ready and wait for a core</title></path>"##
     )?;
-    writeln!(svg, r#"<text x="{left}" y="{}" text-anchor="end">{last}</text>"#, level(last) + 5.0)?;
+    if last > 0 {
+        writeln!(svg, r#"<text x="{left}" y="{}" text-anchor="end">{last}</text>"#, level(last) + 5.0)?;
+    }
     writeln!(svg, r##"<text x="{left}" y="{}" text-anchor="end" fill="#555">ready tasks</text>"##, base - 4.0)
 }
 

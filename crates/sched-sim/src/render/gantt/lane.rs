@@ -20,30 +20,31 @@ pub(super) struct Piece {
 }
 
 /// Narrower pieces go into columns.
-const BOX: f64 = 1.5;
+const BOX: f64 = 0.7;
 /// Colours of a column; what others had is drawn as the last one's.
 const SHARES: usize = 4;
 /// What a letter takes at the size of labels in boxes.
 const LETTER: f64 = 6.4;
 
-/// Draws a lane's pieces between `y` and `y + height`.
+/// Draws a lane's pieces between `y` and `y + height`. Are there columns among them?
 pub(super) fn draw(
     svg: &mut String,
     pieces: &[Piece],
     axis: &Axis,
     colours: &Colours,
     (y, height): (f64, f64),
-) -> std::fmt::Result {
+) -> Result<bool, std::fmt::Error> {
     let mut columns: Vec<BTreeMap<u32, f64>> = vec![BTreeMap::new(); axis.width as usize];
     for piece in pieces.iter().filter(|piece| piece.start < axis.to && piece.start + piece.length > axis.from) {
         let (left, right) = (axis.x(piece.start), axis.x(piece.start + piece.length));
         if right - left < BOX {
-            share_out(&mut columns, left - axis.left, right - axis.left, colours.key(piece.task));
+            share_out(&mut columns, left - axis.left, right - axis.left, colours.column_key(piece.task));
         } else {
             draw_box(svg, piece, (left, right), axis, colours, (y, height))?;
         }
     }
-    draw_columns(svg, &columns, axis, colours, (y, height))
+    draw_columns(svg, &columns, axis, colours, (y, height))?;
+    Ok(columns.iter().any(|column| !column.is_empty()))
 }
 
 fn draw_box(
@@ -54,10 +55,18 @@ fn draw_box(
     colours: &Colours,
     (y, height): (f64, f64),
 ) -> std::fmt::Result {
-    let (width, fill, name) = (right - left, colours.fill(colours.key(piece.task)), colours.name(piece.task));
+    let (width, name) = (right - left, colours.name(piece.task));
+    let is_wide = width > 4.0;
+    let key = if is_wide { colours.key(piece.task) } else { colours.column_key(piece.task) };
+    let fill = colours.fill(key);
     // A thin edge tells neighbours of one colour apart.
-    let edge = if width > 4.0 { r#" stroke="white" stroke-width="0.6""# } else { "" };
-    write!(svg, r#"<rect x="{left:.2}" y="{y}" width="{width:.2}" height="{height}" fill="{fill}"{edge}>"#)?;
+    let edge = if is_wide { r#" stroke="white" stroke-width="0.6""# } else { "" };
+    write!(svg, r#"<rect x="{left:.2}" y="{y}" width="{width:.2}" height="{height}" fill="{fill}"{edge}"#)?;
+    if !is_wide {
+        // Nobody points at so little: half of a large picture would be words that are never read.
+        return writeln!(svg, "/>");
+    }
+    svg.push('>');
     let level = piece.level.map_or_else(String::new, |level| format!(", level {level}"));
     let (start, length) = (axis.read(piece.start), axis.read(piece.length));
     writeln!(svg, "<title>{} from {start} for {length} {}{level}</title></rect>", escape(name), axis.unit)?;

@@ -8,6 +8,7 @@ mod contender;
 mod output;
 mod progress;
 mod self_test;
+mod simulate;
 mod subjects;
 
 use std::process::ExitCode;
@@ -45,12 +46,14 @@ enum Command {
     /// For who brings a contender: is it one?
     #[command(subcommand)]
     Contender(contender::Command),
+    /// What would happen: one scenario (a machine, a policy, costs, tasks), simulated exactly.
+    Simulate(simulate::Options),
     /// Test the harness itself: does it tell a program from itself, does it find a slowdown of 3 %?
     SelfTest(self_test::Options),
     /// Print the JSON schema of a document.
     Schema {
-        /// Which document: `report`.
-        #[arg(value_parser = ["report"])]
+        /// Which document: `report` of a comparison, `scenario` and `result` of a simulation.
+        #[arg(value_parser = ["report", "scenario", "result"])]
         name: String,
     },
 }
@@ -68,6 +71,8 @@ fn main() -> ExitCode {
         Command::Claims(options) => claims::run(&options),
         Command::Contender(command) => contender::run(&command),
         Command::SelfTest(options) => self_test::run(&options),
+        Command::Simulate(options) => simulate::run(&options),
+        Command::Schema { name } if name != "report" => simulate::schema(&name),
         Command::Schema { name: _ } => {
             output::json_to_stdout(&bench_harness::report::Report::json_schema()).map(|()| FINE)
         }

@@ -105,6 +105,50 @@ fn the_schema_is_one_json_document() {
     let schema = output(&["schema", "report"]);
     let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();
     assert_eq!(schema["title"], "Report");
+    for (name, title) in [("scenario", "Scenario"), ("result", "Outcome")] {
+        let schema = output(&["schema", name]);
+        let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).unwrap();
+        assert_eq!(schema["title"], title);
+    }
+}
+
+/// A scenario of sched-sim's gallery.
+fn scenario(name: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    root.join("crates/sched-sim/scenarios").join(name).display().to_string()
+}
+
+#[test]
+fn a_scenario_is_simulated_printed_drawn_and_traced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (file, svg, trace, json) = (scenario("gil-convoy.toml"), path("o.svg"), path("o.json"), path("r.json"));
+    let simulated = output(&["simulate", &file, "--svg", &svg, "--trace", &trace, "--json", &json]);
+    assert_eq!(simulated.status.code(), Some(0), "{}", text(&simulated.stderr));
+    assert!(text(&simulated.stdout).contains("mark:wait: p50"), "a table, even beside the JSON in a file");
+    assert!(std::fs::read_to_string(svg).unwrap().starts_with("<svg"));
+    let json_of = |path: &str| -> serde_json::Value { serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap() };
+    assert!(!json_of(&trace)["traceEvents"].as_array().unwrap().is_empty());
+    let whole = json_of(&json);
+    assert_eq!(whole["schema"], "sched-result/0");
+    let printed = output(&["simulate", &file, "--json", "-"]);
+    let printed: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(printed["digest"], whole["digest"]);
+}
+
+#[test]
+fn a_scenario_that_is_wrong_is_refused_with_file_line_key_and_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.toml");
+    let source = std::fs::read_to_string(scenario("three-tasks.toml")).unwrap();
+    std::fs::write(&file, source.replace("cpu = 10", "cpu = -10")).unwrap();
+    let name = file.display().to_string();
+    let place = format!("{name}:7: tasks[1].program[0].cpu");
+    assert_refused(&["simulate", &name], &[&place, "-10", "not negative"]);
+    assert_refused(&["simulate", "/nonexistent.toml"], &["/nonexistent.toml: can't be read"]);
+    assert_refused(&["simulate"], &["<FILE>"]);
+    let help = text(&output(&["simulate", "--help"]).stdout);
+    assert!(help.contains("Examples:") && help.contains("Exit code:"), "{help}");
 }
 
 /// A small comparison, so that the whole way is walked in seconds (after the contenders are built).

@@ -35,11 +35,21 @@ impl fmt::Display for Problem {
             (None, None) => {}
         }
         if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
+            write!(f, "{}: ", shortened(&self.key))?;
         }
         write!(f, "{}", self.what)?;
         if self.fix.is_empty() { Ok(()) } else { write!(f, "; {}", self.fix) }
     }
+}
+
+/// A key without its middle, if it is long: it comes from whoever wrote the file.
+fn shortened(key: &str) -> std::borrow::Cow<'_, str> {
+    let letters = key.chars().count();
+    if letters <= 120 {
+        return key.into();
+    }
+    let ends = [key.chars().take(60).collect::<String>(), key.chars().skip(letters - 50).collect()];
+    ends.join(" .. ").into()
 }
 
 /// All that is wrong with a scenario.
@@ -76,7 +86,7 @@ pub const MOST_CORES: u32 = 4096;
 ///
 /// All that is wrong with it.
 pub fn check(scenario: &Scenario) -> Result<(), Problems> {
-    let mut checker = Checker { scenario, problems: Vec::new(), largest: 0.0, tasks: Vec::new() };
+    let mut checker = Checker { scenario, problems: Vec::new(), largest: (0.0, "time_unit".into()), tasks: Vec::new() };
     checker.machine();
     checker.policy();
     checker.work();
@@ -90,8 +100,8 @@ pub fn check(scenario: &Scenario) -> Result<(), Problems> {
 struct Checker<'a> {
     scenario: &'a Scenario,
     problems: Vec<Problem>,
-    /// The largest time seen.
-    largest: f64,
+    /// The largest time seen, and where.
+    largest: (f64, String),
     /// Tasks by id: the first of each kind.
     tasks: Vec<&'a Task>,
 }
@@ -108,7 +118,14 @@ impl<'a> Checker<'a> {
         if !time.is_finite() || time < 0.0 {
             self.problem(key, format!("{time} is no time"), "give a number that is not negative");
         } else {
-            self.largest = self.largest.max(time);
+            self.note(key, time);
+        }
+    }
+
+    /// A time that is right by itself: is it the largest?
+    fn note(&mut self, key: &str, time: f64) {
+        if time > self.largest.0 {
+            self.largest = (time, key.into());
         }
     }
 
@@ -193,7 +210,7 @@ impl<'a> Checker<'a> {
                 Cost::Fixed(cost) => self.time(&key, *cost),
                 Cost::Random(CostShape::Lognormal { p50, p99 }) => {
                     if *p50 > 0.0 && p99 >= p50 && p99.is_finite() && *p99 <= 1e3 * p50 {
-                        self.largest = self.largest.max(*p99);
+                        self.note(&key, *p99);
                     } else {
                         let what = format!("no lognormal distribution has p50 {p50} and p99 {p99}");
                         self.problem(&key, what, "give 0 < p50 <= p99 <= 1000 x p50");
@@ -295,7 +312,11 @@ impl<'a> Checker<'a> {
     fn runtime(&mut self) {
         let runtime = &self.scenario.runtime;
         if runtime.workers.is_some_and(|workers| workers == 0 || u64::from(workers) > self.scenario.limits.tasks) {
-            self.problem("runtime.workers", "no number of workers", "give at least 1, at most limits.tasks");
+            self.problem(
+                "runtime.workers",
+                "a pool of no workers, or of more than there may be tasks",
+                "give at least 1, at most limits.tasks",
+            );
         }
         if let Some(interval) = runtime.gil3.switch_interval {
             self.positive("runtime.gil3.switch_interval", interval);
@@ -316,9 +337,10 @@ impl<'a> Checker<'a> {
     fn magnitude(&mut self) {
         let scale = crate::engine::scale_of(self.scenario);
         let most = LATEST as f64 / scale.per_unit() as f64;
-        if self.largest > most {
-            let what = format!("a time of {} does not fit: {most:e} is the most in this unit", self.largest);
-            self.problem("time_unit", what, "use a coarser unit, or smaller times");
+        let (time, key) = self.largest.clone();
+        if time > most {
+            let what = format!("a time of {time:e} does not fit: {most:e} is the most in this unit");
+            self.problem(key, what, "use a coarser time_unit, or smaller times");
         }
     }
 }

@@ -20,6 +20,9 @@ pub(crate) enum Failure {
     /// A file can't be read or written, or a sweep's line is none.
     #[error("{0}")]
     File(String),
+    /// Somebody pressed Ctrl-C; what was done until then is written.
+    #[error("{0}")]
+    Interrupted(String),
     /// Standard output is gone.
     #[error("can't write the result: {0}")]
     Output(#[from] std::io::Error),
@@ -33,7 +36,19 @@ pub(crate) fn write(to: &Path, text: &str) -> Result<(), Failure> {
         out.flush()?;
         return Ok(());
     }
-    std::fs::write(to, text).map_err(|error| Failure::File(format!("{}: can't be written: {error}", to.display())))
+    let failure = |error: std::io::Error| Failure::File(format!("{}: can't be written: {error}", to.display()));
+    // A device or a pipe can only be written to in place.
+    if to.exists() && !to.is_file() {
+        return std::fs::write(to, text).map_err(failure);
+    }
+    // Beside its place and then renamed: who ends us meanwhile does not leave half a file.
+    let mut name = to.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    let beside = to.with_file_name(name);
+    std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, to)).map_err(|error| {
+        let _ = std::fs::remove_file(&beside);
+        failure(error)
+    })
 }
 
 /// Ends runs on Ctrl-C with what they have; a second Ctrl-C ends the program.

@@ -13,7 +13,7 @@ use clap::Parser;
     name = "sched-sim",
     version,
     after_help = "Example: sched-sim run crates/sched-sim/scenarios/gil-convoy.toml --svg convoy.svg\n\
-                  Exit codes: 0 fine, 2 bad input"
+                  Exit codes: 0 fine, 2 bad input, 130 a sweep that Ctrl-C ended (what was done is written)"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         Err(cli::Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
             anstream::eprintln!("{failure}");
-            ExitCode::from(2)
+            ExitCode::from(if matches!(failure, cli::Failure::Interrupted(_)) { 130 } else { 2 })
         }
     }
 }

@@ -1,9 +1,12 @@
-//! Outcomes for people and for other programs: a table, a picture, a trace. All are plain functions of the outcome.
+//! Outcomes for people: a table, a trace, a picture.
 
 mod gantt;
+mod number;
+mod sweep;
 mod table;
 mod trace;
 
-pub use gantt::gantt;
+pub use gantt::{Picture, gantt};
+pub use sweep::{SHOWN, sweep_table};
 pub use table::table;
 pub use trace::chrome_trace;

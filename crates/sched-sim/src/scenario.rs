@@ -264,7 +264,7 @@ pub enum Randomness {
 
 /// One recorded random choice.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "that is no draw; give a number, { op = \"choice\", .. } or { op = \"shuffle\", .. }")]
 pub enum Draw {
     /// A lottery's draw, before the modulo.
     Number(u64),

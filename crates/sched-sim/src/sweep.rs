@@ -4,6 +4,8 @@
 //! it comes out the same wherever and however often it is done. [`merge`] puts results into the order of their numbers and drops repetitions:
 //! neither the order nor the number of shards changes the result or its digest.
 
+pub mod read;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -14,7 +16,7 @@ use crate::check::Problems;
 use crate::engine::{RunOptions, simulate};
 use crate::outcome::{Aggregate, Counters, Means, StopReason};
 use crate::random::mix;
-use crate::scenario::Scenario;
+use crate::scenario::{self, Record, Scenario};
 
 /// A scenario and what of it varies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -70,18 +72,19 @@ pub struct Sweep {
 }
 
 impl Grid {
-    /// How many runs there are.
+    /// How many runs there are; [`u64::MAX`] if more.
     pub fn len(&self) -> u64 {
-        self.points() * u64::from(self.replicates)
+        self.checked_len().unwrap_or(u64::MAX)
+    }
+
+    fn checked_len(&self) -> Option<u64> {
+        let mut lengths = self.vary.values().map(|values| values.len() as u64);
+        lengths.try_fold(u64::from(self.replicates), u64::checked_mul)
     }
 
     /// Are there none?
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn points(&self) -> u64 {
-        self.vary.values().map(|values| values.len() as u64).product()
     }
 
     /// The numbers of a shard's runs; `shard` counts from 1 to `shards`.
@@ -104,9 +107,7 @@ impl Grid {
             set(&mut scenario, key, value.clone())?;
             values.insert(key.clone(), value.clone());
         }
-        let mut scenario: Scenario = serde_path_to_error::deserialize(&scenario).map_err(|error| {
-            Problems::one(error.path().to_string(), error.inner().to_string(), "see `sched-sim schema`")
-        })?;
+        let mut scenario: Scenario = scenario::read::value(&scenario)?;
         scenario.seed = Self::seed(&scenario, replicate);
         Ok((scenario, values, replicate as u32))
     }
@@ -124,7 +125,10 @@ impl Grid {
     /// As [`Grid::run`], and whatever is wrong with the scenario.
     pub fn simulate(&self, run: u64, options: &RunOptions) -> Result<RunSummary, Problems> {
         let (mut scenario, values, replicate) = self.run(run)?;
-        scenario.record.get_or_insert_with(Vec::new);
+        // Means and quantiles, but no timeline, which nobody would see.
+        let listed = (!scenario.tasks.is_empty()).then_some(Record::PerTask);
+        let quantiles = [Record::ResponseHistogram, Record::WaitHistogram];
+        scenario.record.get_or_insert_with(|| quantiles.into_iter().chain(listed).collect());
         let outcome = simulate(&scenario, &RunOptions { digest: true, ..options.clone() })?;
         Ok(RunSummary {
             run,
@@ -168,8 +172,9 @@ fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
 fn set(scenario: &mut Value, key: &str, value: Value) -> Result<(), Problems> {
     let mut place = scenario;
     for part in key.split('.') {
-        let missing =
-            || Problems::one(format!("vary.{key}"), format!("there is no {part:?}"), "name a key of the scenario");
+        let missing = || {
+            Problems::one(format!("vary.{key}"), format!("there is no {part:?} in it"), "name a key of the scenario")
+        };
         place = match place {
             Value::Array(list) => {
                 part.parse::<usize>().ok().and_then(|index| list.get_mut(index)).ok_or_else(missing)?

@@ -36,7 +36,7 @@ fn every_scenario_says_what_to_look_for_and_runs() {
         assert!(expected, "{name}: {}", outcome.stopped);
         let trace = render::chrome_trace(&outcome);
         assert!(trace["traceEvents"].as_array().is_some_and(|events| !events.is_empty()), "{name}");
-        let picture = render::gantt(&outcome);
+        let picture = render::gantt(&outcome, &render::Picture::default());
         assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"), "{name}");
         assert!(render::table(&outcome).contains("ended at"), "{name}");
         count += 1;
@@ -100,5 +100,18 @@ fn digests_are_the_same_in_every_build() {
     let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(|| run("requests-thread-pool"))).collect();
     for thread in threads {
         assert_eq!(thread.join().unwrap(), alone);
+    }
+}
+
+#[test]
+fn every_grid_can_be_run() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("grids");
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        assert!(source.starts_with("# ") && source.contains("Look for:"), "{}", path.display());
+        let grid = sched_sim::sweep::read::file(&path).unwrap_or_else(|problems| panic!("{problems}"));
+        let last = grid.simulate(grid.len() - 1, &RunOptions::default()).unwrap();
+        assert_eq!(last.stopped, StopReason::Finished, "{}", path.display());
     }
 }

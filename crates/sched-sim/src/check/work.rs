@@ -17,7 +17,7 @@ impl Checker<'_> {
             let (crate::scenario::Arrivals::Poisson { rate } | crate::scenario::Arrivals::Periodic { rate }) =
                 generator.arrivals;
             if rate > 0.0 && rate.is_finite() {
-                self.largest = self.largest.max(generator.count as f64 / rate);
+                self.note("generator.count", generator.count as f64 / rate);
             } else {
                 self.problem(
                     "generator.arrivals.rate",
@@ -64,6 +64,11 @@ impl Checker<'_> {
         }
     }
 
+    fn chances(&mut self, key: &str, sum: f64) {
+        let what = format!("the chances add up to {sum}");
+        self.problem(format!("{key}.parts"), what, "chances (p) are not negative and add up to 1");
+    }
+
     fn distribution(&mut self, key: &str, shape: &Distribution) {
         let chances = |ps: &mut dyn Iterator<Item = f64>| {
             let list: Vec<f64> = ps.collect();
@@ -90,7 +95,7 @@ impl Checker<'_> {
                     self.time(&format!("{key}.parts"), part.mean);
                 }
                 if !chances(&mut parts.iter().map(|part| part.p)) {
-                    self.problem(format!("{key}.parts"), "the chances do not add up to 1", "let them");
+                    self.chances(key, parts.iter().map(|part| part.p).sum());
                 }
             }
             Distribution::Mixture { parts } => {
@@ -98,7 +103,7 @@ impl Checker<'_> {
                     self.time(&format!("{key}.parts"), part.value);
                 }
                 if !chances(&mut parts.iter().map(|part| part.p)) {
-                    self.problem(format!("{key}.parts"), "the chances do not add up to 1", "let them");
+                    self.chances(key, parts.iter().map(|part| part.p).sum());
                 }
             }
             Distribution::Pareto { shape, scale, max } => {

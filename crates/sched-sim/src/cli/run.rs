@@ -1,13 +1,15 @@
 //! `run`, `check` and `schema`.
 
-use std::path::PathBuf;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rayon::prelude::*;
 use sched_sim::outcome::Outcome;
+use sched_sim::render::{self, Picture};
 use sched_sim::scenario::{Record, read};
-use sched_sim::{Control, Problems, RunOptions, Scenario, render, simulate};
+use sched_sim::{Control, Problems, RunOptions, Scenario, simulate};
 
 use super::{Failure, progress, stop_on_ctrl_c, write};
 
@@ -17,7 +19,7 @@ pub(crate) struct Run {
     /// Scenarios, JSON or (by name) TOML.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Results as JSON, one a line; `-` is standard output. Without it a table is printed.
+    /// Results as JSON, one a line, beside the table; `-` prints them in the table's place.
     #[arg(long, value_name = "OUT")]
     json: Option<PathBuf>,
     /// The timeline for <https://ui.perfetto.dev> (one file only).
@@ -26,6 +28,9 @@ pub(crate) struct Run {
     /// The timeline as a picture (one file only).
     #[arg(long, value_name = "OUT")]
     svg: Option<PathBuf>,
+    /// Draw only this part of the time, in the scenario's unit.
+    #[arg(long, value_name = "FROM..TO", value_parser = window, requires = "svg")]
+    window: Option<(f64, f64)>,
     /// Another seed than the scenario's.
     #[arg(long)]
     seed: Option<u64>,
@@ -42,8 +47,8 @@ impl Run {
         let mut scenarios = read_all(&self.files)?;
         for scenario in &mut scenarios {
             scenario.seed = self.seed.unwrap_or(scenario.seed);
-            if let (Some(record), true) = (&mut scenario.record, self.trace.is_some() || self.svg.is_some()) {
-                record.extend([Record::PerTask, Record::RunSegments, Record::QueueDepth, Record::Holders]);
+            if self.trace.is_some() || self.svg.is_some() {
+                with_timeline(scenario);
             }
         }
         let control = Control::default();
@@ -56,27 +61,49 @@ impl Run {
                 .collect::<Result<Vec<Outcome>, Problems>>()
         })?;
         if let (Some(to), [outcome]) = (&self.svg, &outcomes[..]) {
-            write(to, &render::gantt(outcome))?;
+            let title = self.files[0].file_stem().unwrap_or_default().to_string_lossy();
+            write(to, &render::gantt(outcome, &Picture { title: &title, window: self.window }))?;
         }
         if let (Some(to), [outcome]) = (&self.trace, &outcomes[..]) {
             write(to, &render::chrome_trace(outcome).to_string())?;
         }
-        let mut text = String::new();
+        let mut lines = String::new();
+        let mut tables = String::new();
         for (file, outcome) in self.files.iter().zip(&outcomes) {
             if self.json.is_some() {
-                text += &serde_json::to_string(outcome).map_err(|error| Failure::File(error.to_string()))?;
-                text.push('\n');
-            } else {
-                if outcomes.len() > 1 {
-                    text.push_str("== ");
-                    text += &file.display().to_string();
-                    text.push('\n');
-                }
-                text += &render::table(outcome);
+                lines += &serde_json::to_string(outcome).map_err(|error| Failure::File(error.to_string()))?;
+                lines.push('\n');
             }
+            if outcomes.len() > 1 {
+                let _ = writeln!(tables, "== {}", file.display()); // writing to a string can't fail
+            }
+            tables += &render::table(outcome);
         }
-        write(&self.json.unwrap_or_else(|| "-".into()), &text)
+        let stdout = Path::new("-");
+        if let Some(to) = &self.json {
+            write(to, &lines)?;
+        }
+        if [&self.json, &self.svg, &self.trace].iter().all(|to| to.as_deref() != Some(stdout)) {
+            write(stdout, &tables)?;
+        }
+        Ok(())
     }
+}
+
+/// From when to when, as `FROM..TO`.
+fn window(text: &str) -> Result<(f64, f64), String> {
+    let parts = text.split_once("..").and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+    parts
+        .filter(|(from, to): &(f64, f64)| 0.0 <= *from && from < to && to.is_finite())
+        .ok_or_else(|| "give FROM..TO with 0 <= FROM < TO, as 0..5000".into())
+}
+
+/// Asks for a timeline, beside whatever else the scenario records.
+fn with_timeline(scenario: &mut Scenario) {
+    let histograms = [Record::ResponseHistogram, Record::WaitHistogram];
+    let listed = (!scenario.tasks.is_empty()).then_some(Record::PerTask);
+    let record = scenario.record.get_or_insert_with(|| histograms.into_iter().chain(listed).collect());
+    record.extend([Record::RunSegments, Record::QueueDepth, Record::Holders]);
 }
 
 /// Reads all; says all that is wrong with any.

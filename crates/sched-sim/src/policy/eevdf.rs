@@ -24,6 +24,8 @@ pub struct Eevdf {
     /// Tasks that were eligible when last looked at, by deadline; the others, by virtual time.
     eligible: BinaryHeap<Reverse<(i128, u64, TaskId)>>,
     early: BinaryHeap<Reverse<(i128, u64, TaskId)>>,
+    /// Those that a pick passes over, until it is done; kept, so that it does not allocate.
+    passed: Vec<Reverse<(i128, u64, TaskId)>>,
     tasks: Vec<Account>,
     /// Sum of weights, and of weight x virtual time, of all that are ready or run.
     weights: i128,
@@ -112,6 +114,7 @@ impl Policy for Eevdf {
         Self {
             eligible: BinaryHeap::new(),
             early: BinaryHeap::new(),
+            passed: Vec::new(),
             tasks: Vec::new(),
             weights: 0,
             moments: 0,
@@ -139,7 +142,6 @@ impl Policy for Eevdf {
             self.early.pop();
             self.eligible.push(Reverse((self.tasks[task as usize].deadline, arrival, task)));
         }
-        let mut passed = Vec::new();
         let mut found = None;
         while let Some(entry) = self.eligible.pop() {
             let Reverse((_, arrival, task)) = entry;
@@ -150,16 +152,16 @@ impl Policy for Eevdf {
                 found = Some(task);
                 break;
             } else {
-                passed.push(entry);
+                self.passed.push(entry);
             }
         }
-        self.eligible.extend(passed.drain(..));
+        self.eligible.extend(self.passed.drain(..));
         // Some task is always eligible, but it may be one that runs, or that may not run here.
         while found.is_none() {
             let Some(entry) = self.early.pop() else { break };
-            if allowed(entry.0.2) { found = Some(entry.0.2) } else { passed.push(entry) }
+            if allowed(entry.0.2) { found = Some(entry.0.2) } else { self.passed.push(entry) }
         }
-        self.early.extend(passed);
+        self.early.extend(self.passed.drain(..));
         found
     }
 

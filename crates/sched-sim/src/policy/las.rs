@@ -13,17 +13,22 @@ use super::fluid::{FRACTION, Fluid, progress, time_for};
 #[derive(Debug)]
 pub struct LeastAttained {
     groups: Vec<Group>,
+    /// Empty heaps for the next groups, and room to note who moves: kept, so that no event allocates.
+    spare: Vec<BinaryHeap<Member>>,
+    noted: Vec<(usize, u64, u64)>,
     entered: u64,
     len: usize,
     now: u64,
     cores: u64,
 }
 
+/// What a task will have attained when it is done; the order of entering; who it is.
+type Member = Reverse<(u128, u64, TaskId)>;
+
 #[derive(Debug)]
 struct Group {
     attained: u128,
-    /// Members by what they will have attained when they are done.
-    members: BinaryHeap<Reverse<(u128, u64, TaskId)>>,
+    members: BinaryHeap<Member>,
 }
 
 impl LeastAttained {
@@ -47,14 +52,16 @@ impl LeastAttained {
         if small.len() > large.len() {
             std::mem::swap(&mut small, &mut large);
         }
-        large.extend(small);
+        large.extend(small.drain());
         below.members = large;
+        self.spare.push(small);
     }
 }
 
 impl Fluid for LeastAttained {
     fn new(cores: u32) -> Self {
-        Self { groups: Vec::new(), entered: 0, len: 0, now: 0, cores: cores.into() }
+        let (groups, spare, noted) = (Vec::new(), Vec::new(), Vec::new());
+        Self { groups, spare, noted, entered: 0, len: 0, now: 0, cores: cores.into() }
     }
 
     fn enter(&mut self, task: TaskId, work: u64, attained: u64) {
@@ -66,7 +73,9 @@ impl Fluid for LeastAttained {
         if let Some(group) = self.groups.get_mut(at).filter(|group| group.attained == attained) {
             group.members.push(member);
         } else {
-            self.groups.insert(at, Group { attained, members: BinaryHeap::from([member]) });
+            let mut members = self.spare.pop().unwrap_or_default();
+            members.push(member);
+            self.groups.insert(at, Group { attained, members });
         }
     }
 
@@ -97,12 +106,16 @@ impl Fluid for LeastAttained {
     fn advance(&mut self, now: u64) -> u64 {
         let time = now - self.now;
         self.now = now;
-        let moving: Vec<(usize, u64, u64)> = if time == 0 { Vec::new() } else { self.moving().collect() };
+        let mut moving = std::mem::take(&mut self.noted);
+        if time > 0 {
+            moving.extend(self.moving());
+        }
         let mut used = 0;
-        for (index, cores, members) in moving {
+        for (index, cores, members) in moving.drain(..) {
             self.groups[index].attained += progress(time, cores, members);
             used += time * cores;
         }
+        self.noted = moving;
         let mut upper = self.groups.len();
         while upper > 1 {
             upper -= 1;
@@ -123,7 +136,7 @@ impl Fluid for LeastAttained {
             if done {
                 let task = group.members.pop().map(|Reverse((_, _, task))| task);
                 if group.members.is_empty() {
-                    self.groups.remove(index);
+                    self.spare.push(self.groups.remove(index).members);
                 }
                 self.len -= 1;
                 return task;

@@ -67,13 +67,12 @@ impl Policy for Lottery {
         let mut winner = self.tickets.find(draw % live.max(1));
         if !allowed(winner) {
             // The same draw among those that may run there.
-            let candidates: Vec<TaskId> = self.tickets.holders().filter(|task| allowed(*task)).collect();
-            let all: u64 = candidates.iter().map(|task| u64::from(context.tasks.tickets(*task))).sum();
+            let tickets = |task: TaskId| u64::from(context.tasks.tickets(task));
+            let all: u64 = self.tickets.holders().filter(|task| allowed(*task)).map(tickets).sum();
             let mut at = draw % all.max(1);
-            winner = *candidates.iter().find(|task| {
-                let tickets = u64::from(context.tasks.tickets(**task));
-                let found = at < tickets;
-                at = at.saturating_sub(tickets);
+            winner = self.tickets.holders().filter(|task| allowed(*task)).find(|task| {
+                let found = at < tickets(*task);
+                at = at.saturating_sub(tickets(*task));
                 found
             })?;
         }

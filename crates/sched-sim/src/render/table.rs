@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::number::number;
 use crate::outcome::{Aggregate, Outcome};
 
 /// Tasks that are listed at most.
@@ -120,14 +121,4 @@ fn write_rest(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
 
 fn optional(value: Option<f64>) -> String {
     value.map_or_else(|| "-".into(), number)
-}
-
-/// Six significant digits at most, without zeros at the end.
-fn number(value: f64) -> String {
-    let rounded = if value.abs() >= 1e6 || value.fract().abs() < f64::EPSILON {
-        format!("{value:.0}")
-    } else {
-        format!("{value:.4}")
-    };
-    if rounded.contains('.') { rounded.trim_end_matches('0').trim_end_matches('.').to_owned() } else { rounded }
 }

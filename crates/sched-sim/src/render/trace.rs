@@ -1,6 +1,8 @@
 //! An outcome as a trace in Chrome's JSON format, which <https://ui.perfetto.dev> opens: one lane per core, one per lock and GIL, and a counter
 //! of ready tasks.
 
+use std::collections::HashMap;
+
 use serde_json::{Value, json};
 
 use crate::outcome::Outcome;
@@ -17,7 +19,9 @@ pub fn chrome_trace(outcome: &Outcome) -> Value {
         TimeUnit::Ms => 1e3,
         TimeUnit::Us | TimeUnit::Tick | TimeUnit::ServiceMean => 1.0,
     };
-    let name = |task: u32| match outcome.task(task).and_then(|task| task.name.clone()) {
+    let names: HashMap<u32, &str> =
+        outcome.tasks.iter().filter_map(|task| Some((task.id, task.name.as_deref()?))).collect();
+    let name = |task: u32| match names.get(&task) {
         Some(name) => format!("{name} ({task})"),
         None => format!("task {task}"),
     };

@@ -97,7 +97,7 @@ pub struct Costs {
 
 /// A cost: a number, or a distribution by two of its quantiles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "that is no cost; give a number, or { dist = \"lognormal\", p50 = 5, p99 = 40 }")]
 pub enum Cost {
     /// Always the same.
     Fixed(f64),

@@ -67,7 +67,7 @@ pub enum Step {
 
 /// Time on a core.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "that is no time; give a number, or \"service\" in a generator's program")]
 pub enum CpuTime {
     /// So long.
     Fixed(f64),
@@ -85,7 +85,7 @@ pub enum Service {
 
 /// A step as it stands in a file: one of the keys, and the second key of those that have one.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a step, as { cpu = 5 }")]
 #[allow(missing_docs)] // each key is described at the step it makes
 pub struct StepKeys {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,7 +144,7 @@ pub struct Awaited {
 
 /// One step without the GIL, or several.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "these are no steps; give a step, { cpu = 5 }, or a list of them")]
 pub enum Nogil {
     /// One.
     One(Box<Step>),
@@ -182,17 +182,19 @@ impl TryFrom<StepKeys> for Step {
         steps.extend(keys.mark.map(Self::Mark));
         match (keys.wait, lock) {
             (Some(condition), Some(lock)) => steps.push(Self::Wait { condition, lock }),
-            (Some(_), None) => return Err("a wait needs its lock: {\"wait\": \"condition\", \"lock\": \"m\"}".into()),
+            (Some(_), None) => {
+                return Err("a wait has no lock; give both: { wait = \"condition\", lock = \"m\" }".into());
+            }
             (None, Some(lock)) => steps.push(Self::Lock(lock)),
             (None, None) => {}
         }
         if bytes.is_some() && !sends {
-            return Err("bytes belongs to send: {\"send\": \"channel\", \"bytes\": 1}".into());
+            return Err("bytes has no send; give both: { send = \"channel\", bytes = 1 }".into());
         }
         if steps.len() != 1 {
             return Err(format!(
-                "a step has exactly one of cpu, io, sleep, lock, unlock, sem_wait, sem_post, wait, notify, notify_all, send, \
-                 recv, spawn, join, yield, await, nogil, kill, repeat, mark; this one has {}",
+                "the step has {} of its keys; give exactly one of cpu, io, sleep, lock, unlock, sem_wait, sem_post, wait, notify, \
+                 notify_all, send, recv, spawn, join, yield, await, nogil, kill, repeat, mark",
                 steps.len()
             ));
         }

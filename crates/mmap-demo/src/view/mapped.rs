@@ -89,13 +89,13 @@ impl Mapped {
 }
 
 impl FileView {
-    /// All bytes of the view, borrowed, and nothing copied; `None` where each read is a call ([`Method::Read`]).
+    /// All bytes of the view, borrowed, and nothing copied; `None` where each read is a call ([`Method::Read`](super::Method::Read)).
     ///
     /// When a part turns out to be missing, zeros take its place, and from then on [`is_whole`](Self::is_whole) is false.
     ///
     /// # Safety
     /// As long as the bytes are borrowed nobody, in whatever process, may write to the file or cut it, and its disk must give no error: the
-    /// bytes would change under a `&[u8]`, which is undefined behaviour. (A view that was [loaded](Method::Load) asks for nothing.)
+    /// bytes would change under a `&[u8]`, which is undefined behaviour. (A view that was [loaded](super::Method::Load) asks for nothing.)
     pub unsafe fn bytes(&self) -> Option<&[u8]> {
         match &self.bytes {
             Bytes::Loaded(bytes) => Some(bytes),

@@ -23,14 +23,13 @@ fn main() -> ExitCode {
         }
     };
     let result = match matches.subcommand() {
-        Some(("list", _)) => print(&list()),
+        Some(("list", _)) | None => print(&list()),
         Some(("inspect", matches)) => inspect(matches),
         Some(("contender", matches)) => contender(matches),
         Some((name, matches)) => match lab::experiments().into_iter().find(|experiment| experiment.name == name) {
             Some(experiment) => run(&experiment, matches),
             None => Err(Failure::File(format!("there is no experiment {name:?}: `mmap-demo list` names them"))),
         },
-        None => print(&list()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,7 +14,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use choice::{Access, Choice, Method};
+pub use choice::{Access, Choice, Method, Reason};
 pub use error::ViewError;
 pub use open::ViewOptions;
 pub use windows::Windows;
@@ -69,7 +69,6 @@ use mapped::Mapped;
 /// does.
 #[derive(Debug)]
 pub struct FileView {
-    name: Arc<str>,
     file: Arc<File>,
     /// What it shows of the file.
     range: Range<u64>,
@@ -102,21 +101,35 @@ impl FileView {
     /// When not all of it could be had: the buffer then holds what could, and zeros or what it held before.
     #[inline]
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ViewError> {
+        // What is read most: all of it there, and mapped. Where the buffer's length is known to the compiler, the copy of a small one is a
+        // load, and instructions are what counts: of loads that miss the caches a CPU has as many under way as fit into its window.
+        // With a clamped length and a call to `memcpy`, 8 bytes anywhere took 55 ns in place of 16.
+        if let Bytes::Mapped(mapped) = &self.bytes
+            && mapped.has(buffer.len(), offset)
+            && mapped.copy_to(buffer, offset as usize)
+        {
+            return Ok(buffer.len());
+        }
+        self.read_with_care(buffer, offset)
+    }
+
+    /// All cases but the usual one.
+    #[inline(never)]
+    fn read_with_care(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ViewError> {
         let rest = self.len().saturating_sub(offset);
         let length = if buffer.len() as u64 <= rest { buffer.len() } else { rest as usize };
         let buffer = &mut buffer[..length];
+        if length == 0 {
+            // From the end on there is nothing that could be missing.
+            return Ok(0);
+        }
         match &self.bytes {
             Bytes::Mapped(mapped) => {
-                // From the end on there is nothing that could be missing.
-                if length > 0 && !mapped.copy_to(buffer, offset as usize) {
+                if !mapped.copy_to(buffer, offset as usize) {
                     return Err(self.what_was_lost(mapped));
                 }
             }
-            Bytes::Loaded(bytes) => {
-                if length > 0 {
-                    buffer.copy_from_slice(&bytes[offset as usize..][..length]);
-                }
-            }
+            Bytes::Loaded(bytes) => buffer.copy_from_slice(&bytes[offset as usize..][..length]),
             Bytes::InFile => self.read_from_file(buffer, offset)?,
         }
         Ok(length)
@@ -180,7 +193,7 @@ impl FileView {
     /// # Errors
     /// As when it is opened; the view is then as it was before.
     pub fn refresh(&mut self) -> Result<(), ViewError> {
-        *self = self.options.view(Arc::clone(&self.file), Arc::clone(&self.name))?;
+        *self = self.options.view(Arc::clone(&self.file))?;
         Ok(())
     }
 
@@ -261,6 +274,6 @@ impl FileView {
     }
 
     fn name(&self) -> String {
-        self.name.to_string()
+        open::name_of(&self.file)
     }
 }

@@ -308,7 +308,7 @@ fn a_sparse_file_of_6_gib_is_read_at_both_ends() {
     // Less address space than it has: reads, or windows.
     let view = ViewOptions::new().address_space(1 << 30).open(&path).unwrap();
     assert_eq!(view.choice().method, Method::Read);
-    assert!(view.choice().why.contains("address space"), "{}", view.choice().why);
+    assert!(view.choice().to_string().contains("address space"), "{}", view.choice());
     let windows: Vec<FileView> = view.windows(NonZeroU64::new(1 << 30).unwrap()).map(Result::unwrap).collect();
     assert_eq!(windows.len(), 6);
     let mut three = [0; 3];
@@ -404,7 +404,7 @@ fn the_choice_says_what_was_measured() {
     let (_directory, path) = file_of(&pattern(1 << 20));
     let view = ViewOptions::new().access(Access::Once).open(&path).unwrap();
     assert_eq!(view.choice().method, Method::Read);
-    assert!(view.choice().why.contains("read once"), "{}", view.choice().why);
+    assert!(view.choice().to_string().contains("read once"), "{}", view.choice());
     assert_eq!(FileView::open(&path).unwrap().choice().method, Method::Map);
     assert_eq!(all_of(&view), pattern(1 << 20));
 }

@@ -11,7 +11,7 @@ use super::{Failure, Trying};
 
 const MIB: usize = 1 << 20;
 const LARGE: usize = 40 * MIB;
-/// glibc's M_MMAP_THRESHOLD at the beginning (malloc/malloc.c, DEFAULT_MMAP_THRESHOLD).
+/// glibc's `M_MMAP_THRESHOLD` at the beginning (`malloc/malloc.c`, `DEFAULT_MMAP_THRESHOLD`).
 const THRESHOLD: usize = 128 << 10;
 /// Where the first request is looked for that is mapped.
 const SEARCHED: Range<usize> = 65_536..262_144;
@@ -71,7 +71,8 @@ pub(super) fn walk() -> Result<Outcome, Failure> {
     use_up(&mut taken)?;
     let again = is_mapped(&block(first)?);
     let four = block(4 * MIB)?;
-    let (four_mapped, _) = (is_mapped(&four), drop(four));
+    let four_mapped = is_mapped(&four);
+    drop(four);
     let four_again = is_mapped(&block(4 * MIB)?);
     steps.note("4 MiB allocated and freed, twice", "mapped the first time, from the heap the second")?;
     verdicts.push(Verdict {
@@ -129,7 +130,7 @@ pub(super) fn walk() -> Result<Outcome, Failure> {
         ),
     ));
     drop(pins);
-    let fixed = set_parameter(libc::M_MMAP_THRESHOLD, THRESHOLD as i32);
+    let fixed = set_parameter(libc::M_MMAP_THRESHOLD, THRESHOLD);
     // What the heap still has is used up first.
     loop {
         let block = block(200_000)?;
@@ -170,8 +171,8 @@ pub(super) fn comparison() -> Comparison {
         question: "200,000 bytes allocated, touched at the beginning, and freed: from the heap or as a mapping?",
         operation: "malloc and free",
         ways: vec![
-            Way { name: "malloc-heap", prepare: || Ok(Box::new(Pairs { threshold: 32 * MIB as i32 })) },
-            Way { name: "malloc-map", prepare: || Ok(Box::new(Pairs { threshold: THRESHOLD as i32 })) },
+            Way { name: "malloc-heap", prepare: || Ok(Box::new(Pairs { threshold: 32 * MIB })) },
+            Way { name: "malloc-map", prepare: || Ok(Box::new(Pairs { threshold: THRESHOLD })) },
         ],
         claims: vec![Claim {
             text: "a mapping for each request costs a hundred times as much as the heap",
@@ -184,7 +185,7 @@ pub(super) fn comparison() -> Comparison {
 }
 
 struct Pairs {
-    threshold: i32,
+    threshold: usize,
 }
 
 impl Subject for Pairs {
@@ -193,7 +194,7 @@ impl Subject for Pairs {
             return Err(Failure::File("the C library has no such parameter: it is not glibc".to_owned()));
         }
         // The heap keeps what it has: to grow and to shrink it each time is another cost.
-        set_parameter(libc::M_TRIM_THRESHOLD, 64 * MIB as i32);
+        set_parameter(libc::M_TRIM_THRESHOLD, 64 * MIB);
         drop(block(200_000)?);
         let begin = Instant::now();
         for _ in 0..iterations {

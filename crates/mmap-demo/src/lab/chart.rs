@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::outcome::{Cost, Findings, Judged, Outcome, Step, bytes, time};
 
-const WIDTH: f64 = 860.0;
-const LEFT: f64 = 250.0;
+const WIDTH: f64 = 960.0;
+const LEFT: f64 = 300.0;
 const ROW: f64 = 26.0;
 /// What is left for bars, and beside them for figures.
 const BAR: f64 = WIDTH - LEFT - 190.0;
@@ -49,7 +49,7 @@ text {{ fill: var(--ink); }} .quiet {{ fill: var(--quiet); font-size: 11px; }} .
             svg,
             r#"<text class="quiet" x="32" y="{:.0}">{}</text>"#,
             y + 16.0,
-            escaped(&cut(&verdict.why, 150))
+            escaped(&cut(&verdict.why, 145))
         );
     }
     svg.push_str("</svg>\n");
@@ -122,10 +122,10 @@ fn stairs(steps: &[Step]) -> String {
     for (index, step) in steps.iter().enumerate() {
         let y = ROW * index as f64;
         let baseline = y + 17.0;
-        let label = escaped(&cut(&step.what, 38));
+        let label = escaped(&cut(&step.what, 46));
         let _ = writeln!(
             body,
-            r#"<g><title>{}</title><text x="{:.0}" y="{baseline:.0}" text-anchor="end" font-size="12">{label}</text>"#,
+            r#"<g><title>{}</title><text x="{:.0}" y="{baseline:.0}" text-anchor="end" font-size="11">{label}</text>"#,
             escaped(&format!("{}. {}", step.what, step.note)),
             LEFT - 10.0
         );

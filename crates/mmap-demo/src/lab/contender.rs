@@ -101,7 +101,7 @@ fn done(request: &Value, subject: &mut dyn Subject) -> Value {
     let per_iteration = timed.operations / iters;
     json!({"done": {
         "block": request["block"], "iters": iters,
-        "t0_ns": (end - timed.spent).as_nanos() as u64, "t1_ns": end.as_nanos() as u64,
+        "t0_ns": end.saturating_sub(timed.spent).as_nanos() as u64, "t1_ns": end.as_nanos() as u64,
         "ops": timed.operations, "checksum": format!("{per_iteration:016x}"),
         "usage": {
             "user_ns": null, "system_ns": null, "voluntary_switches": less("voluntary"),

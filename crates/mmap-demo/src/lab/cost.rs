@@ -32,13 +32,31 @@ fn fault() -> Comparison {
         question: "What does the first touch of a page cost?",
         operation: "4 KiB page",
         ways: vec![
-            Way { name: "fault-anonymous", prepare: || fresh(MapFlags::empty(), Touch::Write) },
-            Way { name: "fault-zero-page", prepare: || fresh(MapFlags::empty(), Touch::Read) },
-            Way { name: "fault-shared", prepare: || fresh(MapFlags::SHARED, Touch::Write) },
-            Way { name: "fault-populate", prepare: || fresh(MapFlags::POPULATE, Touch::Mapping) },
-            Way { name: "fault-huge", prepare: || fresh(MapFlags::empty(), Touch::Huge) },
+            Way {
+                name: "fault-anonymous",
+                prepare: || Ok(Box::new(Fresh { flags: MapFlags::empty(), touch: Touch::Write })),
+            },
+            Way {
+                name: "fault-zero-page",
+                prepare: || Ok(Box::new(Fresh { flags: MapFlags::empty(), touch: Touch::Read })),
+            },
+            Way {
+                name: "fault-shared",
+                prepare: || Ok(Box::new(Fresh { flags: MapFlags::SHARED, touch: Touch::Write })),
+            },
+            Way {
+                name: "fault-populate",
+                prepare: || Ok(Box::new(Fresh { flags: MapFlags::POPULATE, touch: Touch::Mapping })),
+            },
+            Way {
+                name: "fault-huge",
+                prepare: || Ok(Box::new(Fresh { flags: MapFlags::empty(), touch: Touch::Huge })),
+            },
             Way { name: "fault-file", prepare: file_faults },
-            Way { name: "fault-none", prepare: || fresh(MapFlags::POPULATE, Touch::Write) },
+            Way {
+                name: "fault-none",
+                prepare: || Ok(Box::new(Fresh { flags: MapFlags::POPULATE, touch: Touch::Write })),
+            },
         ],
         claims: vec![
             about("a page fault costs about a microsecond", "fault-anonymous", None, 333.0, 3_000.0),
@@ -73,10 +91,6 @@ enum Touch {
 struct Fresh {
     flags: MapFlags,
     touch: Touch,
-}
-
-fn fresh(flags: MapFlags, touch: Touch) -> Result<Box<dyn Subject>, Failure> {
-    Ok(Box::new(Fresh { flags, touch }))
 }
 
 impl Subject for Fresh {

@@ -16,9 +16,9 @@ pub(super) fn comparison() -> Comparison {
         question: "Does fork copy the memory?",
         operation: "child, begun and ended",
         ways: vec![
-            Way { name: "fork-small", prepare: || forks(0, 0) },
-            Way { name: "fork-256m-untouched", prepare: || forks(LARGE, 0) },
-            Way { name: "fork-256m", prepare: || forks(LARGE, LARGE) },
+            Way { name: "fork-small", prepare: || Ok(Box::new(Forks { length: 0, touched: 0 })) },
+            Way { name: "fork-256m-untouched", prepare: || Ok(Box::new(Forks { length: LARGE, touched: 0 })) },
+            Way { name: "fork-256m", prepare: || Ok(Box::new(Forks { length: LARGE, touched: LARGE })) },
         ],
         claims: vec![
             Claim {
@@ -49,10 +49,6 @@ pub(super) fn comparison() -> Comparison {
 struct Forks {
     length: usize,
     touched: usize,
-}
-
-fn forks(length: usize, touched: usize) -> Result<Box<dyn Subject>, Failure> {
-    Ok(Box::new(Forks { length, touched }))
 }
 
 /// The memory is there for the turn alone, so that it is in nobody else's figure.

@@ -79,7 +79,8 @@ impl Mapping {
 
     pub(crate) fn advise(&self, advice: Advice) -> io::Result<()> {
         // SAFETY: all of it is ours, and nobody has a reference to what may become zeros.
-        Ok(unsafe { madvise(self.start.as_ptr().cast(), self.length, advice)? })
+        unsafe { madvise(self.start.as_ptr().cast(), self.length, advice)? };
+        Ok(())
     }
 
     /// Lets it be written to, or not.
@@ -87,7 +88,8 @@ impl Mapping {
         let access = if writable { MprotectFlags::READ | MprotectFlags::WRITE } else { MprotectFlags::READ };
         self.writable = writable;
         // SAFETY: all of it is ours; `write` asks first.
-        Ok(unsafe { mprotect(self.start.as_ptr().cast(), self.length, access)? })
+        unsafe { mprotect(self.start.as_ptr().cast(), self.length, access)? };
+        Ok(())
     }
 }
 
@@ -138,7 +140,8 @@ impl Drop for Block {
 }
 
 /// Sets one of the allocator's parameters by hand.
-pub(crate) fn set_parameter(parameter: c_int, value: c_int) -> bool {
+pub(crate) fn set_parameter(parameter: c_int, value: usize) -> bool {
+    let Ok(value) = c_int::try_from(value) else { return false };
     // SAFETY: it changes when memory is asked for and given back, nothing else.
     unsafe { libc::mallopt(parameter, value) == 1 }
 }

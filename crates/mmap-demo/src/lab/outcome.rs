@@ -152,7 +152,7 @@ pub(crate) fn time(ns: f64) -> String {
 
 /// In MiB, so that steps can be compared at a glance.
 pub(crate) fn bytes(bytes: u64) -> String {
-    format!("{:.1} MiB", bytes as f64 / (1 << 20) as f64)
+    format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
 }
 
 /// The picture of an outcome.

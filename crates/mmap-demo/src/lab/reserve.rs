@@ -53,7 +53,7 @@ pub(super) fn reserve() -> Result<Outcome, Failure> {
     let (mapped, resident) = steps.growth();
     let free = Verdict::of(
         "virtual memory costs nothing until it is touched",
-        mapped == RESERVED as i64 && resident < 1 << 20,
+        mapped == RESERVED.cast_signed() as i64 && resident < 1 << 20,
         format!("8 GiB mapped: VIRT {}, RES {}", signed(mapped), signed(resident)),
     );
     memory.touch(0..TOUCHED);
@@ -87,7 +87,7 @@ pub(super) fn reserve() -> Result<Outcome, Failure> {
 
 /// But for page tables and what the measuring itself takes: 2 %.
 pub(super) fn within(growth: i64, expected: usize) -> bool {
-    growth.abs_diff(expected as i64) <= expected as u64 / 50
+    growth.abs_diff(expected.cast_signed() as i64) <= expected as u64 / 50
 }
 
 pub(super) fn signed(growth: i64) -> String {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{Region, RegionKind, RegionMap};
 use crate::size::Size;
 
-const WIDTH: f64 = 960.0;
+const WIDTH: f64 = 1000.0;
 /// Where the strip of pages begins, and how wide it is.
 const STRIP: (f64, f64) = (260.0, 400.0);
 /// Parts of a strip.

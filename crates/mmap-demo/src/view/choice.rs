@@ -15,6 +15,8 @@
 //! To map costs 5 us more than to read, and a fault for every 64 KiB or so; what it saves is a copy. Read once, a file has to be large
 //! for that to pay. Read again and again, it pays from the second time on: then only a copy is left, and `pread` has the call besides.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Up to here a file is loaded at once.
@@ -47,18 +49,68 @@ pub enum Access {
     Again,
 }
 
-/// What was chosen, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What was chosen, and why. As text it is the rule that decided, as a sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
     /// The method.
     pub method: Method,
-    /// The rule that decided, as a sentence.
-    pub why: String,
+    /// The rule that decided.
+    pub reason: Reason,
 }
 
-impl Choice {
-    pub(super) fn new(method: Method, why: impl Into<String>) -> Self {
-        Self { method, why: why.into() }
+/// The rule that decided on a method. A value, and no text yet: to write a sentence takes as long as a tenth of opening a small file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// It was told.
+    Told,
+    /// The file is small.
+    Small,
+    /// It is read once, and not large enough to make up for a mapping.
+    Once,
+    /// It is read once, and so large that the copy which a mapping saves makes up for it.
+    LargeOnce,
+    /// It is read more than once.
+    Again,
+    /// It would take more address space than it may.
+    AddressSpace {
+        /// What it would take, bytes.
+        needed: u64,
+        /// What it may take, bytes.
+        allowed: u64,
+    },
+    /// There would be too many mappings.
+    ManyFiles(usize),
+    /// It is a disk.
+    Disk,
+    /// It says that it is empty.
+    SaysEmpty,
+    /// The system can't map it; the number is the system's for the error.
+    Unmappable(Option<i32>),
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            Reason::Told => f.write_str("it was asked for"),
+            Reason::Small => write!(f, "up to {SMALL} bytes one read costs less than a mapping"),
+            Reason::Once => write!(f, "read once, a file below {LARGE} bytes doesn't make up for its mapping"),
+            Reason::LargeOnce => write!(f, "from {LARGE} bytes on the copy that it saves makes up for the mapping"),
+            Reason::Again => f.write_str("read more than once, a mapped file costs a copy, and no call to the kernel"),
+            Reason::AddressSpace { needed, allowed } => {
+                write!(f, "{needed} bytes are more than the {allowed} bytes of address space that it may take")
+            }
+            Reason::ManyFiles(files) => {
+                write!(f, "{files} mappings would come too near to the 65,530 that a process may have")
+            }
+            Reason::Disk => f.write_str("it is a disk"),
+            Reason::SaysEmpty => f.write_str("it says that it is empty: so do files that are made when they are read"),
+            Reason::Unmappable(Some(code)) => {
+                write!(f, "it can't be mapped: {}", std::io::Error::from_raw_os_error(code))
+            }
+            Reason::Unmappable(None) => f.write_str("it can't be mapped: its pages can't be replaced one by one"),
+        }
     }
 }
 
@@ -76,27 +128,17 @@ pub(super) struct Facts {
 
 pub(super) fn choose(facts: Facts) -> Choice {
     let Facts { length, access, files, address_space } = facts;
-    if length <= SMALL {
-        return Choice::new(Method::Load, format!("up to {SMALL} bytes one read costs less than a mapping"));
-    }
-    if length > address_space {
-        let why = format!("{length} bytes are more than the {address_space} bytes of address space that it may take");
-        return Choice::new(Method::Read, why);
-    }
-    if files > MANY_FILES {
-        let why = format!("{files} mappings would come too near to the 65,530 that a process may have");
-        return Choice::new(Method::Read, why);
-    }
+    let choice = |method, reason| Choice { method, reason };
     match access {
-        Access::Once if length < LARGE => {
-            Choice::new(Method::Read, format!("read once, a file below {LARGE} bytes doesn't make up for its mapping"))
+        // In few large pieces: nothing is gained by reading it before it is read.
+        Access::Once if length < LARGE => choice(Method::Read, Reason::Once),
+        _ if length <= SMALL => choice(Method::Load, Reason::Small),
+        _ if length > address_space => {
+            choice(Method::Read, Reason::AddressSpace { needed: length, allowed: address_space })
         }
-        Access::Once => {
-            Choice::new(Method::Map, format!("from {LARGE} bytes on the copy that it saves makes up for the mapping"))
-        }
-        Access::Again => {
-            Choice::new(Method::Map, "read more than once, a mapped file costs a copy, and no call to the kernel")
-        }
+        _ if files > MANY_FILES => choice(Method::Read, Reason::ManyFiles(files)),
+        Access::Once => choice(Method::Map, Reason::LargeOnce),
+        Access::Again => choice(Method::Map, Reason::Again),
     }
 }
 
@@ -116,5 +158,6 @@ mod tests {
         assert_eq!(method(Facts { address_space: (1 << 20) - 1, ..usual }), Method::Read);
         assert_eq!(method(Facts { files: 20_000, ..usual }), Method::Read);
         assert_eq!(method(Facts { files: 20_000, length: 100, ..usual }), Method::Load);
+        assert_eq!(method(Facts { access: Access::Once, length: 100, ..usual }), Method::Read);
     }
 }

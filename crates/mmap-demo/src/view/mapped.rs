@@ -41,6 +41,13 @@ impl Mapped {
         self.map.len()
     }
 
+    /// Whether so many bytes from `offset` on are within it.
+    #[inline]
+    pub(super) fn has(&self, length: usize, offset: u64) -> bool {
+        let all = self.map.len() as u64;
+        offset <= all && length as u64 <= all - offset
+    }
+
     /// Where the first page is that could not be had, in bytes from the beginning.
     pub(super) fn lost(&self) -> Option<usize> {
         Some(self.registration.lost()?.saturating_sub(self.map.as_ptr() as usize))
@@ -52,7 +59,7 @@ impl Mapped {
     /// When the buffer reaches beyond the end.
     #[inline]
     pub(super) fn copy_to(&self, buffer: &mut [u8], offset: usize) -> bool {
-        assert!(offset <= self.len() && buffer.len() <= self.len() - offset, "it reads within its range");
+        assert!(self.has(buffer.len(), offset as u64), "it reads within its range");
         sigbus::unblocked();
         if buffer.len() > CHUNK {
             return self.copy_in_chunks(buffer, offset);
@@ -68,6 +75,7 @@ impl Mapped {
         self.registration.is_whole()
     }
 
+    #[inline(never)]
     fn copy_in_chunks(&self, buffer: &mut [u8], offset: usize) -> bool {
         let mut at = offset;
         buffer.chunks_mut(CHUNK).all(|chunk| {

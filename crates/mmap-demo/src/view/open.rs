@@ -13,7 +13,7 @@ use rustix::fs::{FileType, SeekFrom, Stat, fstat, fstatfs, seek};
 use rustix::io::{Errno, pread};
 
 use super::choice::{Facts, SMALL, choose};
-use super::{Access, Bytes, Choice, FileView, Mapped, Method, ViewError};
+use super::{Access, Bytes, Choice, FileView, Mapped, Method, Reason, ViewError};
 
 /// Of a file that doesn't say how long it is no more is loaded than this.
 const ENDLESS: u64 = 64 << 20;
@@ -30,7 +30,7 @@ const HUGETLBFS: u64 = 0x9584_58f6;
 /// std::fs::write(&path, vec![7; 1 << 20])?;
 /// let view = ViewOptions::new().access(Access::Once).open(&path)?;
 /// assert_eq!(view.choice().method, Method::Read);
-/// println!("{}", view.choice().why); // read once, a file below 16777216 bytes doesn't make up for its mapping
+/// println!("{}", view.choice()); // read once, a file below 16777216 bytes doesn't make up for its mapping
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -96,12 +96,11 @@ impl ViewOptions {
     /// When it can't be opened, is no file, or ends before the window.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<FileView, ViewError> {
         let path = path.as_ref();
-        let name: Arc<str> = path.to_string_lossy().into();
         // To open a pipe would wait for its writer; a terminal could become the process's.
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = File::options().read(true).custom_flags(flags).open(path);
-        let file = file.map_err(|source| ViewError::Open { name: name.to_string(), source })?;
-        self.view(Arc::new(file), name)
+        let file = file.map_err(|source| ViewError::Open { name: path.to_string_lossy().into_owned(), source })?;
+        self.view(Arc::new(file))
     }
 
     /// Views a file that is open for reading.
@@ -109,25 +108,24 @@ impl ViewOptions {
     /// # Errors
     /// When it is no file, or ends before the window.
     pub fn of(&self, file: File) -> Result<FileView, ViewError> {
-        let name = format!("file descriptor {}", file.as_raw_fd()).into();
-        self.view(Arc::new(file), name)
+        self.view(Arc::new(file))
     }
 
-    pub(super) fn view(&self, file: Arc<File>, name: Arc<str>) -> Result<FileView, ViewError> {
-        let opened = |source: Errno| ViewError::Open { name: name.to_string(), source: source.into() };
+    pub(super) fn view(&self, file: Arc<File>) -> Result<FileView, ViewError> {
+        let opened = |source: Errno| ViewError::Open { name: name_of(&file), source: source.into() };
         let stat = fstat(&file).map_err(opened)?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if let Some(kind) = not_a_file(kind) {
-            return Err(ViewError::NotAFile { name: name.to_string(), kind });
+            return Err(ViewError::NotAFile { name: name_of(&file), kind });
         }
         let on_disk = kind == FileType::BlockDevice;
         let length = length_of(&file, &stat).map_err(opened)?;
         if length == 0 && self.window.as_ref().is_none_or(|window| window.end == 0) {
-            return self.of_unknown_length(file, name);
+            return self.of_unknown_length(file);
         }
         let range = match &self.window {
             Some(window) if window.start > window.end || window.end > length => {
-                return Err(ViewError::Window { name: name.to_string(), length, range: window.clone() });
+                return Err(ViewError::Window { name: name_of(&file), length, range: window.clone() });
             }
             Some(window) => window.clone(),
             None => 0..length,
@@ -139,21 +137,15 @@ impl ViewOptions {
             address_space: self.address_space,
         };
         let choice = match self.method {
-            Some(method) => Choice::new(method, "it was asked for"),
-            None if on_disk && facts.length > SMALL => Choice::new(Method::Read, "it is a disk"),
+            Some(method) => Choice { method, reason: Reason::Told },
+            None if on_disk && facts.length > SMALL => Choice { method: Method::Read, reason: Reason::Disk },
             None => choose(facts),
         };
-        let (bytes, range, choice) = self.bytes(&file, &name, range, choice)?;
-        Ok(FileView { name, file, range, options: self.clone(), choice, bytes })
+        let (bytes, range, choice) = self.bytes(&file, range, choice)?;
+        Ok(FileView { file, range, options: self.clone(), choice, bytes })
     }
 
-    fn bytes(
-        &self,
-        file: &File,
-        name: &str,
-        range: Range<u64>,
-        choice: Choice,
-    ) -> Result<(Bytes, Range<u64>, Choice), ViewError> {
+    fn bytes(&self, file: &File, range: Range<u64>, choice: Choice) -> Result<(Bytes, Range<u64>, Choice), ViewError> {
         let length = range.end - range.start;
         match choice.method {
             Method::Read => Ok((Bytes::InFile, range, choice)),
@@ -163,7 +155,7 @@ impl ViewOptions {
                 let room = bytes.try_reserve_exact(usize::try_from(length).unwrap_or(usize::MAX));
                 room.map_err(|_| io::ErrorKind::OutOfMemory.into())
                     .and_then(|()| load(file, &mut bytes, range.start, length))
-                    .map_err(|source| ViewError::Read { name: name.to_owned(), offset: range.start, source })?;
+                    .map_err(|source| ViewError::Read { name: name_of(file), offset: range.start, source })?;
                 // It may have got shorter since it was asked for its length, and files in /sys promise a page and have a line.
                 let range = range.start..range.start + bytes.len() as u64;
                 Ok((Bytes::Loaded(bytes), range, choice))
@@ -171,9 +163,9 @@ impl ViewOptions {
             Method::Map if length == 0 => Ok((Bytes::Loaded(Vec::new()), range, choice)),
             Method::Map => match map(file, &range) {
                 Ok(mapped) => Ok((Bytes::Mapped(mapped), range, choice)),
-                Err(source) if self.method.is_some() => Err(ViewError::Map { name: name.to_owned(), source }),
+                Err(source) if self.method.is_some() => Err(ViewError::Map { name: name_of(file), source }),
                 Err(source) => {
-                    let choice = Choice::new(Method::Read, format!("it can't be mapped: {source}"));
+                    let choice = Choice { method: Method::Read, reason: Reason::Unmappable(source.raw_os_error()) };
                     Ok((Bytes::InFile, range, choice))
                 }
             },
@@ -181,23 +173,22 @@ impl ViewOptions {
     }
 
     /// Empty files, and those of `/proc`, which say that they are empty.
-    fn of_unknown_length(&self, file: Arc<File>, name: Arc<str>) -> Result<FileView, ViewError> {
+    fn of_unknown_length(&self, file: Arc<File>) -> Result<FileView, ViewError> {
         let mut bytes = Vec::new();
         load(&file, &mut bytes, 0, ENDLESS + 1).map_err(|source| ViewError::Read {
-            name: name.to_string(),
+            name: name_of(&file),
             offset: 0,
             source,
         })?;
         if bytes.len() as u64 > ENDLESS {
-            return Err(ViewError::Endless { name: name.to_string(), limit: ENDLESS });
+            return Err(ViewError::Endless { name: name_of(&file), limit: ENDLESS });
         }
         if self.window.is_some() {
             bytes.clear();
         }
         let range = 0..bytes.len() as u64;
-        let choice =
-            Choice::new(Method::Load, "it says that it is empty: so do files that are made when they are read");
-        Ok(FileView { name, file, range, options: self.clone(), choice, bytes: Bytes::Loaded(bytes) })
+        let choice = Choice { method: Method::Load, reason: Reason::SaysEmpty };
+        Ok(FileView { file, range, options: self.clone(), choice, bytes: Bytes::Loaded(bytes) })
     }
 }
 
@@ -210,6 +201,13 @@ fn not_a_file(kind: FileType) -> Option<&'static str> {
         FileType::Socket => Some("a socket"),
         _ => Some("something else"),
     }
+}
+
+/// A file's name, for errors: the kernel knows it, so that no view has to. One that has no name any more has ` (deleted)` after it.
+pub(super) fn name_of(file: &File) -> String {
+    let descriptor = file.as_raw_fd();
+    let name = std::fs::read_link(format!("/proc/self/fd/{descriptor}"));
+    name.map_or_else(|_| format!("file descriptor {descriptor}"), |name| name.to_string_lossy().into_owned())
 }
 
 /// How long a file or a disk is, bytes.

@@ -10,7 +10,6 @@ use super::{FileView, ViewError, ViewOptions};
 #[derive(Debug)]
 pub struct Windows {
     file: Arc<std::fs::File>,
-    name: Arc<str>,
     options: ViewOptions,
     size: u64,
     /// What has not been shown yet.
@@ -21,7 +20,6 @@ impl Windows {
     pub(super) fn new(view: &FileView, size: NonZeroU64) -> Self {
         Self {
             file: Arc::clone(&view.file),
-            name: Arc::clone(&view.name),
             // The address space was for the whole; what a window takes is said by its size.
             options: view.options.clone().address_space(u64::MAX),
             size: size.get(),
@@ -41,6 +39,6 @@ impl Iterator for Windows {
         let end = self.rest.start.saturating_add(self.size).min(self.rest.end);
         let window = self.rest.start..end;
         self.rest.start = end;
-        Some(self.options.clone().window(window).view(Arc::clone(&self.file), Arc::clone(&self.name)))
+        Some(self.options.clone().window(window).view(Arc::clone(&self.file)))
     }
 }

@@ -103,7 +103,7 @@ impl FileView {
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ViewError> {
         // What is read most: all of it there, and mapped. Where the buffer's length is known to the compiler, the copy of a small one is a
         // load, and instructions are what counts: of loads that miss the caches a CPU has as many under way as fit into its window.
-        // With a clamped length and a call to `memcpy`, 8 bytes anywhere took 55 ns in place of 16.
+        // With a clamped length and a call to `memcpy`, 8 bytes anywhere took 55 ns; so 25; a raw map's load 16.5 (2026-11-22).
         if let Bytes::Mapped(mapped) = &self.bytes
             && mapped.has(buffer.len(), offset)
             && mapped.copy_to(buffer, offset as usize)

@@ -1,0 +1,214 @@
+//! The C library's allocator and its way to the operating system.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use super::memory::{Block, free_at_the_end, program_break, set_parameter, trim};
+use super::outcome::{Findings, Judged, Outcome, Verdict, bytes};
+use super::paired::{Claim, Comparison, Subject, Timed, Way};
+use super::reserve::{Steps, signed, within};
+use super::{Failure, Trying};
+
+const MIB: usize = 1 << 20;
+const LARGE: usize = 40 * MIB;
+/// glibc's `M_MMAP_THRESHOLD` at the beginning (`malloc/malloc.c`, `DEFAULT_MMAP_THRESHOLD`).
+const THRESHOLD: usize = 128 << 10;
+/// Where the first request is looked for that is mapped.
+const SEARCHED: Range<usize> = 65_536..262_144;
+
+/// Whether a block was mapped for its own, and is no part of the heap.
+fn is_mapped(block: &Block) -> bool {
+    // The heap lies below the break, mappings far above.
+    block.address() > program_break()
+}
+
+fn block(size: usize) -> Result<Block, Failure> {
+    Block::new(size).trying("to allocate memory")
+}
+
+/// Allocates small blocks until the heap has no room left at its end. It grows when there is no hole that a request fits into, and it is
+/// asked whether to map instead at that moment alone.
+fn use_up(taken: &mut Vec<Block>) -> Result<(), Failure> {
+    while free_at_the_end() > 2_048 {
+        taken.push(block(1_024)?);
+    }
+    Ok(())
+}
+
+/// The smallest request, to 16 bytes, that is mapped by a heap with no room left. What is mapped is kept: to free it would move the threshold.
+fn first_mapped(taken: &mut Vec<Block>, mapped: &mut Vec<Block>) -> Result<Option<usize>, Failure> {
+    let (mut from, mut to) = (SEARCHED.start / 16, SEARCHED.end / 16);
+    while from < to {
+        let middle = usize::midpoint(from, to);
+        use_up(taken)?;
+        let block = block(middle * 16)?;
+        if is_mapped(&block) {
+            mapped.push(block);
+            to = middle;
+        } else {
+            from = middle + 1;
+        }
+    }
+    Ok((from * 16 < SEARCHED.end).then_some(from * 16))
+}
+
+pub(super) fn walk() -> Result<Outcome, Failure> {
+    let mut steps = Steps::new()?;
+    let mut verdicts = Vec::new();
+    let (mut taken, mut mapped) = (Vec::new(), Vec::new());
+    let Some(first) = first_mapped(&mut taken, &mut mapped)? else {
+        let why =
+            format!("no request below {} bytes was mapped: this is not glibc's allocator as it comes", SEARCHED.end);
+        let verdict = Verdict { claim: "malloc uses mmap above 128 KiB".to_owned(), judged: Judged::Skipped, why };
+        return Ok(outcome(steps, vec![verdict]));
+    };
+    steps.note(
+        "the smallest request looked for that is mapped",
+        &format!("that of {first} bytes, once the heap has no room left"),
+    )?;
+    // The largest of them is what the threshold becomes.
+    drop(mapped);
+    use_up(&mut taken)?;
+    let again = is_mapped(&block(first)?);
+    let four = block(4 * MIB)?;
+    let four_mapped = is_mapped(&four);
+    drop(four);
+    let four_again = is_mapped(&block(4 * MIB)?);
+    steps.note("4 MiB allocated and freed, twice", "mapped the first time, from the heap the second")?;
+    verdicts.push(Verdict {
+        claim: "malloc uses mmap above 128 KiB".to_owned(),
+        judged: if first.abs_diff(THRESHOLD) < 4096 && four_mapped && !again && !four_again {
+            Judged::Depends
+        } else if four_again {
+            Judged::True
+        } else {
+            Judged::False
+        },
+        why: format!(
+            "true once: the smallest request that is mapped is that of {first} bytes (128 KiB less a header, rounded); \
+             once it is freed the same request comes from {}, for each free of a mapped block raises the threshold to its size; 4 MiB: \
+             first {}, then {}",
+            place(again),
+            place(four_mapped),
+            place(four_again)
+        ),
+    });
+    let large = block(LARGE)?;
+    large.touch();
+    let always = is_mapped(&large);
+    steps.note("40 MiB allocated and touched", "always mapped: the threshold goes up to 32 MiB")?;
+    drop(large);
+    steps.note("and freed", "")?;
+    let (_, res) = steps.growth();
+    let mapped_free = res;
+    let always_again = is_mapped(&block(LARGE)?);
+    let blocks = (0..400).map(|_| block(100_000)).collect::<Result<Vec<Block>, Failure>>()?;
+    blocks.iter().for_each(Block::touch);
+    // Holes further down are filled first.
+    let last = blocks.iter().map(Block::address).max().unwrap_or(0);
+    let mut pins = vec![block(2_000)?];
+    while pins.iter().all(|pin| pin.address() < last) {
+        pins.push(block(2_000)?);
+    }
+    steps.note("400 blocks of 100,000 bytes allocated and touched, and a small one after", "")?;
+    let grown = steps.growth().1;
+    drop(blocks);
+    steps.note("the 400 freed", "the small one lies between them and the end of the heap")?;
+    let kept = steps.growth().1;
+    trim();
+    steps.note("malloc_trim", "")?;
+    let trimmed = steps.growth().1;
+    verdicts.push(Verdict::of(
+        "free of a mapped block gives it back at once, of a heap block not",
+        always && always_again && within(-mapped_free, LARGE) && grown > 0 && kept.abs() < grown / 20,
+        format!(
+            "40 MiB mapped, freed: RES {}; 400 blocks of the heap ({}), freed: RES {}; malloc_trim: RES {}",
+            signed(mapped_free),
+            bytes(grown.unsigned_abs()),
+            signed(kept),
+            signed(trimmed)
+        ),
+    ));
+    drop(pins);
+    let fixed = set_parameter(libc::M_MMAP_THRESHOLD, THRESHOLD);
+    // What the heap still has is used up first.
+    loop {
+        let block = block(200_000)?;
+        if is_mapped(&block) {
+            break;
+        }
+        taken.push(block);
+        if taken.len() > 100_000 {
+            break;
+        }
+    }
+    let each_time = (0..3).map(|_| Ok(is_mapped(&block(200_000)?))).collect::<Result<Vec<bool>, Failure>>()?;
+    steps.note(
+        "M_MMAP_THRESHOLD set by hand, 200,000 bytes three times",
+        "mapped each time: it doesn't move any more",
+    )?;
+    verdicts.push(Verdict::of(
+        "a threshold set by hand stays where it is",
+        fixed && each_time == [true; 3],
+        format!("200,000 bytes three times over: {}", each_time.into_iter().map(place).collect::<Vec<_>>().join(", ")),
+    ));
+    drop(taken);
+    Ok(outcome(steps, verdicts))
+}
+
+fn outcome(steps: Steps, verdicts: Vec<Verdict>) -> Outcome {
+    let question = "When does malloc ask for a mapping, and what does free give back?";
+    Outcome::new("malloc", question, Findings::Steps(steps.steps), verdicts)
+}
+
+fn place(mapped: bool) -> &'static str {
+    if mapped { "a mapping" } else { "the heap" }
+}
+
+pub(super) fn comparison() -> Comparison {
+    Comparison {
+        name: "malloc-cost",
+        question: "200,000 bytes allocated, touched at the beginning, and freed: from the heap or as a mapping?",
+        operation: "malloc and free",
+        ways: vec![
+            Way { name: "malloc-heap", prepare: || Ok(Box::new(Pairs { threshold: 32 * MIB })) },
+            Way { name: "malloc-map", prepare: || Ok(Box::new(Pairs { threshold: THRESHOLD })) },
+        ],
+        claims: vec![Claim {
+            text: "a mapping for each request costs a hundred times as much as the heap",
+            way: "malloc-map",
+            versus: Some("malloc-heap"),
+            at_least: 100.0,
+            at_most: f64::INFINITY,
+        }],
+    }
+}
+
+struct Pairs {
+    threshold: usize,
+}
+
+impl Subject for Pairs {
+    fn run(&mut self, iterations: u64) -> Result<Timed, Failure> {
+        if !set_parameter(libc::M_MMAP_THRESHOLD, self.threshold) {
+            return Err(Failure::File("the C library has no such parameter: it is not glibc".to_owned()));
+        }
+        // The heap keeps what it has: to grow and to shrink it each time is another cost.
+        set_parameter(libc::M_TRIM_THRESHOLD, 64 * MIB);
+        let from_heap = self.threshold > 200_000;
+        if !from_heap {
+            // Room that the heap has left would serve the request, whatever the threshold.
+            trim();
+        }
+        if is_mapped(&block(200_000)?) == from_heap {
+            let why = "the allocator took the request from elsewhere than it was meant to";
+            return Err(Failure::File(why.to_owned()));
+        }
+        let begin = Instant::now();
+        for _ in 0..iterations {
+            let block = block(200_000)?;
+            block.write_first();
+        }
+        Ok(Timed { operations: iterations, spent: begin.elapsed() })
+    }
+}

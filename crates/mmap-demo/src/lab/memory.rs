@@ -1,0 +1,190 @@
+//! System calls about memory behind types that are safe to use: mappings, blocks of the C library's allocator, children.
+
+use std::ffi::c_int;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::ptr::{self, NonNull};
+
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap};
+
+/// Bytes of a page.
+pub(crate) fn page() -> usize {
+    rustix::param::page_size()
+}
+
+/// A mapping of our own, read and written byte by byte. No reference to its bytes is ever made.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    start: NonNull<u8>,
+    length: usize,
+    /// To be read and written now.
+    writable: bool,
+}
+
+impl Mapping {
+    /// Memory that is nobody else's.
+    pub(crate) fn anonymous(length: usize, flags: MapFlags) -> io::Result<Self> {
+        let flags = if flags.contains(MapFlags::SHARED) { flags } else { flags | MapFlags::PRIVATE };
+        // SAFETY: no address is asked for, so nothing that is mapped changes.
+        let start = unsafe { mmap_anonymous(ptr::null_mut(), length, ProtFlags::READ | ProtFlags::WRITE, flags)? };
+        Ok(Self { start: NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?, length, writable: true })
+    }
+
+    /// A file, to be read, and, if it is `private`, to be written without anybody's seeing it. The file must not be cut: it is ours.
+    pub(crate) fn of_file(file: &File, length: usize, private: bool, flags: MapFlags) -> io::Result<Self> {
+        let (access, sharing) = if private {
+            (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+        } else {
+            (ProtFlags::READ, MapFlags::SHARED)
+        };
+        // SAFETY: no address is asked for, so nothing that is mapped changes.
+        let start = unsafe { mmap(ptr::null_mut(), length, access, sharing | flags, file, 0)? };
+        Ok(Self { start: NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?, length, writable: private })
+    }
+
+    fn at(&self, offset: usize) -> *mut u8 {
+        assert!(offset < self.length, "within the mapping");
+        // SAFETY: within the mapping, as was just checked.
+        unsafe { self.start.add(offset).as_ptr() }
+    }
+
+    pub(crate) fn read(&self, offset: usize) -> u8 {
+        // SAFETY: it may be read, and is mapped as long as we live.
+        unsafe { self.at(offset).read_volatile() }
+    }
+
+    pub(crate) fn write(&self, offset: usize, value: u8) {
+        assert!(self.writable, "it may be written to");
+        // SAFETY: it may be written to, and is mapped as long as we live. Only this thread has it.
+        unsafe { self.at(offset).write_volatile(value) };
+    }
+
+    /// Copies a part out.
+    pub(crate) fn copy(&self, from: usize, buffer: &mut [u8]) {
+        assert!(from <= self.length && buffer.len() <= self.length - from, "within the mapping");
+        // SAFETY: within the mapping, and the buffer is somebody else's.
+        unsafe { ptr::copy_nonoverlapping(self.start.as_ptr().add(from), buffer.as_mut_ptr(), buffer.len()) };
+    }
+
+    /// Writes a byte to every page of a part.
+    pub(crate) fn touch(&self, part: Range<usize>) {
+        part.step_by(page()).for_each(|at| self.write(at, 1));
+    }
+
+    /// Reads a byte of every page of a part.
+    pub(crate) fn look(&self, part: Range<usize>) -> u64 {
+        part.step_by(page()).map(|at| u64::from(self.read(at))).sum()
+    }
+
+    pub(crate) fn advise(&self, advice: Advice) -> io::Result<()> {
+        // SAFETY: all of it is ours, and nobody has a reference to what may become zeros.
+        unsafe { madvise(self.start.as_ptr().cast(), self.length, advice)? };
+        Ok(())
+    }
+
+    /// Lets it be written to, or not.
+    pub(crate) fn protect(&mut self, writable: bool) -> io::Result<()> {
+        let access = if writable { MprotectFlags::READ | MprotectFlags::WRITE } else { MprotectFlags::READ };
+        self.writable = writable;
+        // SAFETY: all of it is ours; `write` asks first.
+        unsafe { mprotect(self.start.as_ptr().cast(), self.length, access)? };
+        Ok(())
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: all of it is ours, and nobody has a reference into it.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
+    }
+}
+
+/// A block of the C library's allocator.
+#[derive(Debug)]
+pub(crate) struct Block {
+    start: NonNull<u8>,
+    size: usize,
+}
+
+impl Block {
+    pub(crate) fn new(size: usize) -> io::Result<Self> {
+        // SAFETY: any size may be asked for.
+        let start = unsafe { libc::malloc(size.max(1)) };
+        Ok(Self { start: NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?, size })
+    }
+
+    pub(crate) fn address(&self) -> usize {
+        self.start.as_ptr() as usize
+    }
+
+    pub(crate) fn write_first(&self) {
+        // SAFETY: the block has at least a byte, and is ours.
+        unsafe { self.start.write_volatile(1) };
+    }
+
+    /// Writes a byte to every page of it.
+    pub(crate) fn touch(&self) {
+        for at in (0..self.size).step_by(page()) {
+            // SAFETY: within the block, which is ours.
+            unsafe { self.start.add(at).write_volatile(1) };
+        }
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: it came from `malloc`, and nobody else has it.
+        unsafe { libc::free(self.start.as_ptr().cast()) };
+    }
+}
+
+/// Sets one of the allocator's parameters by hand.
+pub(crate) fn set_parameter(parameter: c_int, value: usize) -> bool {
+    let Ok(value) = c_int::try_from(value) else { return false };
+    // SAFETY: it changes when memory is asked for and given back, nothing else.
+    unsafe { libc::mallopt(parameter, value) == 1 }
+}
+
+/// Where the heap ends: the program break.
+pub(crate) fn program_break() -> usize {
+    // SAFETY: an increment of nothing asks.
+    unsafe { libc::sbrk(0) as usize }
+}
+
+/// What is free at the end of the heap, bytes.
+pub(crate) fn free_at_the_end() -> usize {
+    // SAFETY: it only counts.
+    unsafe { libc::mallinfo2() }.keepcost
+}
+
+/// Has the allocator give back what it can.
+pub(crate) fn trim() {
+    // SAFETY: it gives back what nobody has.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Forks a child that does `work` and ends, and waits for it.
+///
+/// To be called while there is only one thread: the child has no other, and locks that others held stay locked in it.
+pub(crate) fn in_a_child(work: impl FnOnce()) -> io::Result<()> {
+    // SAFETY: there is one thread, so that the child finds all in order.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            work();
+            // SAFETY: it ends the child without what is the parent's to be done at its end.
+            unsafe { libc::_exit(0) }
+        }
+        child => loop {
+            // SAFETY: our own child, of whose status nothing is asked.
+            if unsafe { libc::waitpid(child, ptr::null_mut(), 0) } == child {
+                return Ok(());
+            }
+            let error = io::Error::last_os_error();
+            if error.kind() != io::ErrorKind::Interrupted {
+                return Err(error);
+            }
+        },
+    }
+}

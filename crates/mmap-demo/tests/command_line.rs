@@ -1,0 +1,93 @@
+//! The program as a person meets it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+fn mmap_demo(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_mmap-demo")).args(arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn the_list_names_experiments_that_have_help_with_an_example() {
+    let listed = text(&mmap_demo(&["list"]).stdout);
+    let names: Vec<&str> = listed.lines().map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert!(names.len() >= 10 && names.contains(&"reserve"), "{listed}");
+    for name in names {
+        let help = mmap_demo(&[name, "--help"]);
+        assert!(help.status.success() && text(&help.stdout).contains(&format!("Example: mmap-demo {name}")), "{name}");
+    }
+}
+
+#[test]
+fn walks_come_to_their_verdicts_and_draw_them() {
+    let directory = TempDir::new().unwrap();
+    for (name, claims) in [("reserve", 3), ("malloc", 3), ("truncation", 2)] {
+        let picture = directory.path().join(name);
+        let output = mmap_demo(&[name, "--json", "-", "--svg", picture.to_str().unwrap()]);
+        assert!(output.status.success(), "{name}: {}", text(&output.stderr));
+        let outcome: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let verdicts = outcome["verdicts"].as_array().unwrap();
+        assert_eq!(verdicts.len(), claims, "{name}: {verdicts:?}");
+        // What the notes claim of glibc and Linux, and no figure that a clock has a part in.
+        for verdict in verdicts {
+            let expected = if verdict["claim"] == "malloc uses mmap above 128 KiB" { "depends" } else { "true" };
+            assert_eq!(verdict["judged"], expected, "{name}: {verdict}");
+        }
+        let svg = std::fs::read_to_string(&picture).unwrap();
+        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"), "{name}");
+    }
+}
+
+#[test]
+fn a_process_is_inspected_and_one_that_is_not_there_is_an_error() {
+    let output = mmap_demo(&["inspect", &std::process::id().to_string()]);
+    let shown = text(&output.stdout);
+    assert!(shown.contains("[heap]") && shown.contains("proportional"), "{shown}");
+    let output = mmap_demo(&["inspect", "4294967295"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("has ended, or there never was one"), "{}", text(&output.stderr));
+    assert_eq!(mmap_demo(&["no-such"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_way_takes_part_in_the_labs_comparisons() {
+    let listed = text(&mmap_demo(&["contender"]).stdout);
+    assert!(listed.lines().any(|name| name == "fault-anonymous"), "{listed}");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mmap-demo"))
+        .args(["contender", "fault-anonymous"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut hear = || {
+        let mut line = String::new();
+        output.read_line(&mut line).unwrap();
+        serde_json::from_str::<serde_json::Value>(&line).unwrap()
+    };
+    assert_eq!(hear()["hello"]["workloads"][0], "memory-fault");
+    let mut ask = |request: &str| writeln!(input, "{request}").unwrap();
+    ask("nonsense");
+    assert_eq!(hear()["error"]["kind"], "bad_params");
+    ask(r#"{"run":{"block":1,"iters":1}}"#);
+    assert_eq!(hear()["error"]["kind"], "failed");
+    ask(r#"{"prepare":{"workload":"other","params":{},"seed":1}}"#);
+    assert_eq!(hear()["error"]["kind"], "unsupported");
+    ask(r#"{"prepare":{"workload":"memory-fault","params":{},"seed":1}}"#);
+    assert!(hear()["ready"].is_object());
+    ask(r#"{"run":{"block":3,"iters":2}}"#);
+    let done = hear()["done"].clone();
+    assert_eq!((done["block"].as_u64(), done["iters"].as_u64(), done["ops"].as_u64()), (Some(3), Some(2), Some(2048)));
+    assert_eq!(done["checksum"], "0000000000000400");
+    assert!(done["t1_ns"].as_u64() > done["t0_ns"].as_u64());
+    assert!(done["usage"]["minor_faults"].as_u64() >= Some(2048), "{done}");
+    ask(r#"{"bye":true}"#);
+    assert!(child.wait().unwrap().success());
+}

@@ -1,0 +1,410 @@
+//! Views of files of every kind, beside what plain reading gives.
+
+use std::fs::File;
+use std::io::Write;
+use std::num::NonZeroU64;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mmap_demo::{Access, Advice, Advised, FileView, Method, Sealed, ViewError, ViewOptions};
+use proptest::prelude::*;
+use rustix::fs::{CWD, FileType, MemfdFlags, Mode};
+use rustix::process::Uid;
+use tempfile::TempDir;
+
+const METHODS: [Method; 3] = [Method::Load, Method::Read, Method::Map];
+
+/// Bytes of which none is zero, and neighbours differ.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|index| (index % 251 + 1) as u8).collect()
+}
+
+fn file_of(bytes: &[u8]) -> (TempDir, PathBuf) {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("file");
+    std::fs::write(&path, bytes).unwrap();
+    (directory, path)
+}
+
+fn cut(path: &Path, length: u64) {
+    File::options().write(true).open(path).unwrap().set_len(length).unwrap();
+}
+
+fn all_of(view: &FileView) -> Vec<u8> {
+    let mut bytes = vec![0; view.len() as usize];
+    view.read_exact_at(&mut bytes, 0).unwrap();
+    bytes
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn any_read_of_any_window_is_what_a_slice_gives(
+        length in 0_usize..70_000,
+        begin in 0.0..1.0_f64,
+        part in 0.0..1.0_f64,
+        reads in prop::collection::vec((0_u64..80_000, 0_usize..20_000), 1..20),
+    ) {
+        let bytes = pattern(length);
+        let (_directory, path) = file_of(&bytes);
+        let start = (length as f64 * begin) as usize;
+        let end = start + ((length - start) as f64 * part) as usize;
+        for method in METHODS {
+            let view = ViewOptions::new().method(method).window(start as u64..end as u64).open(&path).unwrap();
+            let expected = &bytes[start..end];
+            prop_assert_eq!(view.len(), expected.len() as u64);
+            for &(offset, size) in &reads {
+                let mut buffer = vec![0; size];
+                let read = view.read_at(&mut buffer, offset).unwrap();
+                let from = expected.len().min(offset as usize);
+                let to = expected.len().min(offset as usize + size);
+                prop_assert_eq!(&buffer[..read], &expected[from..to]);
+            }
+            prop_assert!(matches!(view.read_at(&mut [0; 8], u64::MAX), Ok(0)));
+        }
+    }
+
+    #[test]
+    fn windows_one_after_the_other_are_the_whole(length in 0_usize..70_000, size in 1_u64..30_000) {
+        let bytes = pattern(length);
+        let (_directory, path) = file_of(&bytes);
+        let view = ViewOptions::new().method(Method::Map).open(&path).unwrap();
+        let mut whole = Vec::new();
+        for window in view.windows(NonZeroU64::new(size).unwrap()) {
+            let window = window.unwrap();
+            prop_assert!(window.len() <= size && window.range().start == whole.len() as u64);
+            whole.extend(all_of(&window));
+        }
+        prop_assert_eq!(whole, bytes);
+    }
+}
+
+#[test]
+fn a_window_beyond_the_end_is_refused_with_both() {
+    let (_directory, path) = file_of(b"12345");
+    for window in [2..6, 6..6, 0..u64::MAX, Range { start: 4, end: 3 }] {
+        let error = ViewOptions::new().window(window.clone()).open(&path).unwrap_err();
+        assert!(matches!(&error, ViewError::Window { length: 5, range, .. } if *range == window), "{error}");
+    }
+    assert_eq!(all_of(&ViewOptions::new().window(2..5).open(&path).unwrap()), b"345");
+}
+
+#[test]
+fn a_cut_is_an_error_for_a_map_and_for_reads_and_nothing_to_what_was_loaded() {
+    for method in METHODS {
+        let bytes = pattern(100_000);
+        let (_directory, path) = file_of(&bytes);
+        let mut view = ViewOptions::new().method(method).open(&path).unwrap();
+        assert!(!view.is_cut().unwrap());
+        cut(&path, 50_000);
+        assert_eq!(view.is_cut().unwrap(), method != Method::Load);
+        let mut buffer = [0; 100];
+        let read = view.read_at(&mut buffer, 80_000);
+        if method == Method::Load {
+            assert_eq!((read.unwrap(), &buffer[..]), (100, &bytes[80_000..80_100]));
+            continue;
+        }
+        let error = read.unwrap_err();
+        assert!(matches!(error, ViewError::Truncated { then: 100_000, now: 50_000, .. }), "{error}");
+        assert!(error.to_string().contains("had 100000 bytes and has 50000"), "{error}");
+        assert_eq!(view.is_whole(), method == Method::Read);
+        // A mapped view stays failed, also where the bytes still are; a call each time can tell them apart.
+        assert_eq!(view.read_at(&mut buffer, 0).is_err(), method == Method::Map);
+        view.refresh().unwrap();
+        assert_eq!(all_of(&view), &bytes[..50_000]);
+    }
+}
+
+#[test]
+fn a_file_that_was_cut_and_has_grown_again_is_told_from_a_shorter_one() {
+    let (_directory, path) = file_of(&pattern(100_000));
+    let view = ViewOptions::new().method(Method::Map).open(&path).unwrap();
+    cut(&path, 0);
+    let mut buffer = [0; 8];
+    assert!(view.read_at(&mut buffer, 70_000).is_err());
+    cut(&path, 100_000);
+    assert!(matches!(view.read_at(&mut buffer, 0).unwrap_err(), ViewError::Changed { .. }));
+}
+
+#[test]
+fn a_cut_within_a_page_leaves_zeros_and_only_the_length_tells() {
+    // As the documentation says: nothing that could be caught happens.
+    let (_directory, path) = file_of(&pattern(100_000));
+    let view = ViewOptions::new().method(Method::Map).open(&path).unwrap();
+    cut(&path, 99_990);
+    let mut buffer = [1; 10];
+    assert_eq!(view.read_at(&mut buffer, 99_990).unwrap(), 10);
+    assert_eq!((buffer, view.is_whole(), view.is_cut().unwrap()), ([0; 10], true, true));
+}
+
+#[test]
+fn a_long_read_over_the_end_fails_and_leaves_one_mapping_when_it_is_dropped_none() {
+    let (_directory, path) = file_of(&[]);
+    cut(&path, 64 << 20);
+    let view = ViewOptions::new().method(Method::Map).open(&path).unwrap();
+    cut(&path, 1 << 20);
+    let error = view.read_at(&mut vec![0; 64 << 20], 0).unwrap_err();
+    assert!(matches!(error, ViewError::Truncated { offset, .. } if offset == 1 << 20), "{error}");
+}
+
+#[test]
+fn four_threads_on_one_view_never_take_zeros_for_the_files_bytes() {
+    for round in 0..200_u64 {
+        let bytes = pattern(1 << 20);
+        let (_directory, path) = file_of(&bytes);
+        let view = ViewOptions::new().method(Method::Map).open(&path).unwrap();
+        let begun = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for thread in 0..4_usize {
+                let (view, bytes, begun) = (&view, &bytes, &begun);
+                scope.spawn(move || {
+                    let mut buffer = vec![0; 20_000];
+                    for step in thread.. {
+                        let offset = step * 7_919 % (1 << 20);
+                        match view.read_at(&mut buffer, offset as u64) {
+                            Ok(read) => assert_eq!(buffer[..read], bytes[offset..offset + read], "at {offset}"),
+                            Err(ViewError::Truncated { .. }) => break,
+                            Err(error) => panic!("{error}"),
+                        }
+                        begun.store(true, Ordering::Relaxed);
+                    }
+                });
+            }
+            while !begun.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+            }
+            // At a page's end: a cut within a page is another matter.
+            cut(&path, (round * 5 % 200) * 4096);
+        });
+        assert!(!view.is_whole());
+    }
+}
+
+#[test]
+fn the_bytes_are_those_of_the_file_and_zeros_where_it_was_cut() {
+    let bytes = pattern(100_000);
+    let (_directory, path) = file_of(&bytes);
+    for method in METHODS {
+        let view = ViewOptions::new().method(method).open(&path).unwrap();
+        // SAFETY: nobody else knows the file.
+        let borrowed = unsafe { view.bytes() };
+        assert_eq!(borrowed.is_none(), method == Method::Read);
+        assert!(borrowed.is_none_or(|borrowed| borrowed == bytes));
+    }
+    let view = ViewOptions::new().method(Method::Map).open(&path).unwrap();
+    cut(&path, 0);
+    // SAFETY: cut before it is borrowed, and not changed after.
+    let sum: u32 = unsafe { view.bytes() }.unwrap().iter().map(|&byte| u32::from(byte)).sum();
+    assert_eq!((sum, view.is_whole()), (0, false));
+}
+
+#[test]
+fn an_empty_file_is_an_empty_view() {
+    let (_directory, path) = file_of(b"");
+    for options in METHODS.map(|method| ViewOptions::new().method(method)).into_iter().chain([ViewOptions::new()]) {
+        let view = options.open(&path).unwrap();
+        assert!(view.is_empty() && matches!(view.read_at(&mut [0; 9], 0), Ok(0)));
+        assert_eq!(view.windows(NonZeroU64::MIN).count(), 0);
+    }
+}
+
+#[test]
+fn what_is_appended_shows_after_a_refresh_and_not_before() {
+    for method in METHODS {
+        let (_directory, path) = file_of(&pattern(20_000));
+        let mut view = ViewOptions::new().method(method).open(&path).unwrap();
+        File::options().append(true).open(&path).unwrap().write_all(&vec![9; 50_000]).unwrap();
+        assert!(matches!(view.read_at(&mut [0; 4], 20_000), Ok(0)));
+        view.refresh().unwrap();
+        assert_eq!((view.len(), all_of(&view)[69_999]), (70_000, 9));
+    }
+}
+
+#[test]
+fn directories_pipes_sockets_and_devices_are_refused_by_name() {
+    let directory = TempDir::new().unwrap();
+    let kind = |path: &Path| match FileView::open(path).unwrap_err() {
+        ViewError::NotAFile { kind, .. } => kind,
+        error => panic!("{error}"),
+    };
+    assert_eq!(kind(directory.path()), "a directory");
+    assert_eq!(kind(Path::new("/dev/zero")), "a device without fixed places");
+    assert_eq!(kind(Path::new("/dev/null")), "a device without fixed places");
+    let pipe = directory.path().join("pipe");
+    rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    // Nobody writes to it: to open it the usual way would wait for ever.
+    assert_eq!(kind(&pipe), "a pipe");
+    let socket = directory.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    assert!(matches!(FileView::open(&socket), Err(ViewError::Open { .. })));
+    let error = FileView::open(directory.path().join("none")).unwrap_err().to_string();
+    assert!(error.contains("none can't be opened: No such file"), "{error}");
+}
+
+#[test]
+fn a_disk_can_be_read_where_there_is_one() {
+    let disks = std::fs::read_dir("/sys/block").into_iter().flatten().flatten();
+    let mut disks = disks.map(|disk| Path::new("/dev").join(disk.file_name()));
+    let Some(view) = disks.find_map(|disk| FileView::open(disk).ok().filter(|view| view.len() > 1 << 20)) else {
+        eprintln!("SKIPPED: no disk that may be read");
+        return;
+    };
+    assert_eq!(view.choice().method, Method::Read);
+    assert_eq!(view.read_at(&mut [0; 512], view.len() - 512).unwrap(), 512);
+}
+
+#[test]
+fn files_made_when_they_are_read_are_loaded() {
+    let view = FileView::open("/proc/self/limits").unwrap();
+    assert_eq!(view.choice().method, Method::Load);
+    assert_eq!(all_of(&view), std::fs::read("/proc/self/limits").unwrap());
+    // Longer than a page, in several reads.
+    assert!(FileView::open("/proc/self/smaps").unwrap().len() > 4096);
+    // It says that it has a page, and has a line.
+    let path = "/sys/kernel/mm/transparent_hugepage/enabled";
+    if let Ok(line) = std::fs::read(path) {
+        assert_eq!(all_of(&FileView::open(path).unwrap()), line);
+    }
+}
+
+#[test]
+fn a_file_without_permission_is_an_error_that_says_so() {
+    let (directory, path) = file_of(b"secret");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(directory.path(), open).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o000)).unwrap();
+    let error = std::thread::spawn(move || {
+        if rustix::process::geteuid().is_root() {
+            let nobody = Uid::from_raw(65_534);
+            rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        }
+        FileView::open(&path).unwrap_err().to_string()
+    });
+    let error = error.join().unwrap();
+    assert!(error.contains("Permission denied"), "{error}");
+}
+
+#[test]
+fn a_sparse_file_of_6_gib_is_read_at_both_ends() {
+    let (_directory, path) = file_of(b"");
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    let length = 6 << 30;
+    file.set_len(length).unwrap();
+    file.write_all_at(b"far", (4 << 30) - 1).unwrap();
+    file.write_all_at(b"end", length - 3).unwrap();
+    for method in [Method::Read, Method::Map] {
+        let view = ViewOptions::new().method(method).open(&path).unwrap();
+        let mut three = [0; 3];
+        view.read_exact_at(&mut three, (4 << 30) - 1).unwrap();
+        assert_eq!(&three, b"far");
+        view.read_exact_at(&mut three, length - 3).unwrap();
+        assert_eq!(&three, b"end");
+        assert!(view.read_exact_at(&mut three, length - 2).is_err());
+    }
+    // Less address space than it has: reads, or windows.
+    let view = ViewOptions::new().address_space(1 << 30).open(&path).unwrap();
+    assert_eq!(view.choice().method, Method::Read);
+    assert!(view.choice().to_string().contains("address space"), "{}", view.choice());
+    let windows: Vec<FileView> = view.windows(NonZeroU64::new(1 << 30).unwrap()).map(Result::unwrap).collect();
+    assert_eq!(windows.len(), 6);
+    let mut three = [0; 3];
+    windows[5].read_exact_at(&mut three, (1 << 30) - 3).unwrap();
+    assert_eq!((windows[5].choice().method, &three), (Method::Map, b"end"));
+    // What no memory holds is not loaded.
+    file.set_len(1 << 43).unwrap();
+    assert!(matches!(ViewOptions::new().method(Method::Load).open(&path), Err(ViewError::Read { .. })));
+}
+
+#[test]
+fn a_read_only_file_system_is_no_hindrance() {
+    let script = "mount -t tmpfs none \"$0\" && head -c 100000 /dev/zero | tr '\\0' x > \"$0/file\" && mount -o remount,ro none \"$0\" \
+                  && exec \"$1\" --exact in_a_read_only_file_system --ignored --nocapture";
+    let directory = TempDir::new().unwrap();
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+        .args([directory.path(), &std::env::current_exe().unwrap()])
+        .env("READ_ONLY", directory.path().join("file"))
+        .output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    match text {
+        Ok(text) if text.contains("seen it") => assert!(text.contains("1 passed"), "{text}"),
+        Ok(text) if text.contains("running 1 test") => panic!("{text}"),
+        _ => eprintln!("SKIPPED: no file system can be mounted here"),
+    }
+}
+
+#[test]
+#[ignore = "run by the one above, in a namespace of its own"]
+fn in_a_read_only_file_system() {
+    let Some(path) = std::env::var_os("READ_ONLY") else { return };
+    #[allow(clippy::print_stdout, reason = "it tells the other one how far it came")]
+    {
+        println!("seen it");
+    }
+    assert!(File::options().write(true).open(&path).is_err());
+    let view = FileView::open(&path).unwrap();
+    assert_eq!((view.choice().method, all_of(&view)), (Method::Map, vec![b'x'; 100_000]));
+}
+
+#[test]
+fn memory_files_can_be_viewed_and_cut_too() {
+    let file = File::from(rustix::fs::memfd_create("plain", MemfdFlags::CLOEXEC).unwrap());
+    file.write_all_at(&pattern(100_000), 0).unwrap();
+    let view = ViewOptions::new().of(file.try_clone().unwrap()).unwrap();
+    assert_eq!((view.choice().method, all_of(&view)), (Method::Map, pattern(100_000)));
+    file.set_len(4096).unwrap();
+    assert!(matches!(view.read_at(&mut [0; 9], 5_000).unwrap_err(), ViewError::Truncated { now: 4096, .. }));
+    assert!(Sealed::of(file).is_err(), "it could be changed");
+}
+
+#[test]
+fn sealed_bytes_can_be_neither_changed_nor_cut() {
+    let bytes = pattern(100_000);
+    let sealed = Sealed::new(&bytes[..]).unwrap();
+    assert_eq!(*sealed, bytes[..]);
+    assert!(sealed.as_file().set_len(5).is_err() && sealed.as_file().set_len(200_000).is_err());
+    assert!(sealed.as_file().write_all_at(b"no", 0).is_err());
+    assert!(Sealed::new(&b""[..]).unwrap().is_empty());
+}
+
+#[test]
+fn advice_reaches_the_kernel_or_says_why_not() {
+    let (_directory, path) = file_of(&pattern(1 << 20));
+    let all = [
+        Advice::Normal,
+        Advice::Sequential,
+        Advice::Random,
+        Advice::WillNeed,
+        Advice::Populate,
+        Advice::DontNeed,
+        Advice::Cold,
+    ];
+    let view = |method| ViewOptions::new().method(method).open(&path).unwrap();
+    let map = view(Method::Map);
+    for advice in all {
+        // Any range will do, also one that begins in the middle of a page and ends beyond the end.
+        assert_eq!(map.advise(advice, 5_000..u64::MAX).unwrap(), Advised::Told, "{advice:?}");
+        assert_eq!(all_of(&map), pattern(1 << 20), "{advice:?} changes nothing");
+    }
+    assert!(matches!(map.advise(Advice::Random, 7..7), Ok(Advised::NothingToTell(_))));
+    assert!(matches!(view(Method::Load).advise(Advice::Random, 0..9), Ok(Advised::NothingToTell(_))));
+    assert_eq!(view(Method::Read).advise(Advice::Random, 0..9).unwrap(), Advised::Told);
+    assert!(matches!(view(Method::Read).advise(Advice::Cold, 0..9), Ok(Advised::NothingToTell(_))));
+    // To populate what is gone is an error, and no signal.
+    cut(&path, 0);
+    assert!(map.advise(Advice::Populate, 0..4096).is_err());
+}
+
+#[test]
+fn the_choice_says_what_was_measured() {
+    let (_directory, path) = file_of(&pattern(1 << 20));
+    let view = ViewOptions::new().access(Access::Once).open(&path).unwrap();
+    assert_eq!(view.choice().method, Method::Read);
+    assert!(view.choice().to_string().contains("read once"), "{}", view.choice());
+    assert_eq!(FileView::open(&path).unwrap().choice().method, Method::Map);
+    assert_eq!(all_of(&view), pattern(1 << 20));
+}

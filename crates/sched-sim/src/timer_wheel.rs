@@ -40,6 +40,8 @@ const FIRST_SHIFT: u32 = 10;
 const LAST_SHIFT: u32 = 48;
 /// With more timers in the ring its slots are too wide.
 const FULL: usize = SLOTS as usize / 2;
+/// With more timers in a turn of the ring, too.
+const DENSE: usize = SLOTS as usize / 2;
 /// With fewer timers in a turn of the ring its slots are too narrow.
 const SPARSE: usize = SLOTS as usize / 16;
 
@@ -48,6 +50,8 @@ const SPARSE: usize = SLOTS as usize / 16;
 pub struct TimerWheel {
     /// The earliest time.
     next: u64,
+    /// Its slot in the ring, whatever turn.
+    next_slot: u64,
     /// That of the timer that was taken last.
     now: u64,
     /// The ring holds every timer up to here, unless it is in `front` or `late`.
@@ -97,6 +101,7 @@ impl TimerWheel {
     pub fn new() -> Self {
         let mut wheel = Self {
             next: NEVER,
+            next_slot: 0,
             now: 0,
             covered: 0,
             shift: FIRST_SHIFT,
@@ -132,7 +137,9 @@ impl TimerWheel {
     pub fn insert(&mut self, entry: Entry) {
         self.len += 1;
         self.use_of_ring.added += 1;
-        self.next = self.next.min(entry.time);
+        if entry.time < self.next {
+            self.is_first(entry.time);
+        }
         if entry.time < self.front.end {
             self.front.add(entry);
         } else if entry.time > self.covered {
@@ -143,6 +150,13 @@ impl TimerWheel {
                 self.narrow();
             }
         }
+    }
+
+    /// Seldom, and never inlined: a branch that is predicted, where a minimum would make each event wait for the one before.
+    #[cold]
+    fn is_first(&mut self, time: u64) {
+        self.next = time;
+        self.next_slot = time >> self.shift;
     }
 
     /// Takes the earliest timer.
@@ -157,18 +171,24 @@ impl TimerWheel {
             self.extend();
         }
         if self.front.end == 0
-            && let Some(entry) = self.ring.pop(self.now >> self.shift)
+            && let Some(entry) = self.ring.pop(self.next_slot)
         {
-            self.next = self.first_time();
+            self.find_next();
             return Some(entry);
         }
         self.pop_front()
     }
 
-    /// The earliest time in the ring, or else in the wheel behind it.
+    /// Finds the earliest in the ring, or else in the wheel behind it.
     #[inline]
-    fn first_time(&self) -> u64 {
-        self.ring.first_time(self.now >> self.shift).unwrap_or_else(|| self.far.first_time())
+    fn find_next(&mut self) {
+        if let Some((slot, time)) = self.ring.first(self.next_slot) {
+            self.next = time;
+            self.next_slot = slot;
+        } else {
+            self.next = self.far.first_time();
+            self.next_slot = self.next >> self.shift;
+        }
     }
 
     /// Takes the earliest of a slot that is sorted, or has to be.
@@ -182,10 +202,12 @@ impl TimerWheel {
             self.front.sort();
         }
         let entry = self.front.pop();
-        self.next = self.front.first_time().unwrap_or_else(|| {
+        if let Some(time) = self.front.first_time() {
+            self.next = time;
+        } else {
             self.front.end = 0;
-            self.first_time()
-        });
+            self.find_next();
+        }
         entry
     }
 
@@ -223,7 +245,9 @@ impl TimerWheel {
         let through_far = std::mem::take(&mut used.through_far);
         used.added_before = used.added;
         used.turn_ends = self.now.saturating_add(SLOTS << self.shift);
-        if through_far * 2 > added && added < SPARSE && self.ring.len < SPARSE && self.shift < LAST_SHIFT {
+        if added > DENSE {
+            self.narrow();
+        } else if through_far * 2 > added && added < SPARSE && self.ring.len < SPARSE && self.shift < LAST_SHIFT {
             self.change_width(self.shift + 1);
         }
     }
@@ -246,6 +270,7 @@ impl TimerWheel {
         self.shift = shift;
         self.far.reset(shift + UNIT, self.now >> (shift + UNIT));
         self.use_of_ring = Use { turn_ends: self.now.saturating_add(SLOTS << shift), ..Use::default() };
+        self.next_slot = self.next >> shift;
         self.reach();
         for entry in moving {
             if entry.time > self.covered {

@@ -62,18 +62,18 @@ impl Ring {
         self.len += 1;
     }
 
-    /// The earliest time in the first slot that has timers, from the given one on.
+    /// The first slot that has timers, from the given one on, and the earliest time there.
     #[inline]
-    pub(super) fn first_time(&self, from: u64) -> Option<u64> {
-        let mut place = self.youngest[self.first_slot(from)?];
-        let mut node = &self.nodes[place as usize];
-        let mut time = node.entry.time;
-        while node.older != NO_NODE {
-            place = node.older;
-            node = &self.nodes[place as usize];
+    pub(super) fn first(&self, from: u64) -> Option<(u64, u64)> {
+        let slot = self.first_slot(from)?;
+        let Node { entry, mut older } = self.nodes[self.youngest[slot] as usize];
+        let mut time = entry.time;
+        while older != NO_NODE {
+            let node = &self.nodes[older as usize];
             time = time.min(node.entry.time);
+            older = node.older;
         }
-        Some(time)
+        Some((slot as u64, time))
     }
 
     #[inline]

@@ -1,6 +1,6 @@
 //! Timers of tasks (sleep, I/O, time-outs): a ring of fine slots for the near future, a wheel of coarse ones behind it.
 //!
-//! - **Near**: a [`ring`] of 4096 slots, each so narrow that most hold one timer or none. Taking the earliest is finding a bit.
+//! - **Near**: a [`ring`] of 8192 slots, each so narrow that most hold one timer or none. Taking the earliest is finding a bit.
 //! - **Far**: a hierarchical [`far`] wheel, whose slots are read in sequence when the ring has room for them.
 //!
 //! How wide the ring's slots are follows from use, as in a calendar queue (Brown 1988): when it fills up they are halved, when it is almost empty
@@ -38,12 +38,10 @@ const UNIT: u32 = (SLOTS / UNITS).ilog2();
 /// The width of slots to begin with, as a power of 2, and the largest.
 const FIRST_SHIFT: u32 = 10;
 const LAST_SHIFT: u32 = 48;
-/// With more timers in the ring its slots are too wide.
-const FULL: usize = SLOTS as usize / 2;
-/// With more timers in a turn of the ring, too.
-const DENSE: usize = SLOTS as usize / 2;
+/// With more timers in a turn of the ring its slots are too wide.
+const DENSE: u64 = SLOTS / 8 * 5;
 /// With fewer timers in a turn of the ring its slots are too narrow.
-const SPARSE: usize = SLOTS as usize / 16;
+const SPARSE: u64 = SLOTS / 16;
 
 /// All timers of tasks.
 #[derive(Debug)]
@@ -63,7 +61,8 @@ pub struct TimerWheel {
     ring: Ring,
     far: Far,
     front: Front,
-    len: usize,
+    added: u64,
+    taken: u64,
     use_of_ring: Use,
 }
 
@@ -82,12 +81,12 @@ struct Front {
 /// What tells whether slots have the right width.
 #[derive(Debug, Default)]
 struct Use {
-    /// How many timers were added since the width was changed: changing it again has to be paid for.
-    added: usize,
-    /// In this turn of the ring: when it ends, how many timers were in the wheel first, and how many were added when it began.
+    /// How many timers had been added when the width was changed: changing it again has to be paid for.
+    added_at_change: u64,
+    /// This turn of the ring: when it ends, how many of its timers were in the wheel first, and how many had been added when it began.
     turn_ends: u64,
-    through_far: usize,
-    added_before: usize,
+    through_far: u64,
+    added_at_turn: u64,
 }
 
 impl Default for TimerWheel {
@@ -109,7 +108,8 @@ impl TimerWheel {
             ring: Ring::new(),
             far: Far::new(FIRST_SHIFT + UNIT),
             front: Front::default(),
-            len: 0,
+            added: 0,
+            taken: 0,
             use_of_ring: Use::default(),
         };
         wheel.extend();
@@ -124,32 +124,37 @@ impl TimerWheel {
 
     /// How many timers there are.
     pub fn len(&self) -> usize {
-        self.len
+        (self.added - self.taken) as usize
     }
 
     /// Are there none?
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.added == self.taken
     }
 
     /// Adds a timer. Its time must not be before that of the last one taken.
-    #[inline]
+    // Inlined always, so that an entry stays in registers: written to memory in parts and read as a whole it would stall.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
     pub fn insert(&mut self, entry: Entry) {
-        self.len += 1;
-        self.use_of_ring.added += 1;
+        self.added += 1;
         if entry.time < self.next {
             self.is_first(entry.time);
         }
-        if entry.time < self.front.end {
-            self.front.add(entry);
-        } else if entry.time > self.covered {
-            self.far.insert(entry);
+        if entry.time < self.front.end || entry.time > self.covered {
+            self.insert_elsewhere(entry.time, entry.task, entry.tag);
         } else {
-            self.ring.insert(entry.time >> self.shift, entry);
-            if self.ring.len > FULL {
+            let full = self.ring.insert(entry.time >> self.shift, entry);
+            if full {
                 self.narrow();
             }
         }
+    }
+
+    /// Adds a timer that is not for the ring.
+    fn insert_elsewhere(&mut self, time: u64, task: u32, tag: u32) {
+        let entry = Entry { time, task, tag };
+        if time < self.front.end { self.front.add(entry) } else { self.far.insert(entry) }
     }
 
     /// Seldom, and never inlined: a branch that is predicted, where a minimum would make each event wait for the one before.
@@ -162,10 +167,10 @@ impl TimerWheel {
     /// Takes the earliest timer.
     #[inline]
     pub fn pop(&mut self) -> Option<Entry> {
-        if self.len == 0 {
+        if self.is_empty() {
             return None;
         }
-        self.len -= 1;
+        self.taken += 1;
         self.now = self.next;
         if self.now >= self.extend_at {
             self.extend();
@@ -183,8 +188,7 @@ impl TimerWheel {
     #[inline]
     fn find_next(&mut self) {
         if let Some((slot, time)) = self.ring.first(self.next_slot) {
-            self.next = time;
-            self.next_slot = slot;
+            (self.next_slot, self.next) = (slot, time);
         } else {
             self.next = self.far.first_time();
             self.next_slot = self.next >> self.shift;
@@ -214,12 +218,9 @@ impl TimerWheel {
     /// Time has come so far that the ring has room for more of the far future.
     #[cold]
     fn extend(&mut self) {
-        self.use_of_ring.through_far += self.reach();
+        self.use_of_ring.through_far += self.reach() as u64;
         if self.now >= self.use_of_ring.turn_ends {
             self.turn();
-        }
-        if self.ring.len > FULL {
-            self.narrow();
         }
     }
 
@@ -230,7 +231,10 @@ impl TimerWheel {
         let ring = &mut self.ring;
         let mut came = 0;
         while self.far.edge() <= last {
-            came += self.far.advance(last, |entry| ring.insert(entry.time >> shift, entry));
+            came += self.far.advance(last, |entry| {
+                // If that is too many, the end of the turn will tell.
+                let _ = ring.insert(entry.time >> shift, entry);
+            });
         }
         self.covered = (self.far.edge() << unit).wrapping_sub(1);
         let extend_at = ((self.now >> unit) + 1) << unit;
@@ -241,13 +245,12 @@ impl TimerWheel {
     /// The ring has turned once. Widens its slots if it was hardly used, and most timers had to go through the wheel for nothing.
     fn turn(&mut self) {
         let used = &mut self.use_of_ring;
-        let added = used.added - used.added_before;
+        let added = self.added - std::mem::replace(&mut used.added_at_turn, self.added);
         let through_far = std::mem::take(&mut used.through_far);
-        used.added_before = used.added;
         used.turn_ends = self.now.saturating_add(SLOTS << self.shift);
         if added > DENSE {
             self.narrow();
-        } else if through_far * 2 > added && added < SPARSE && self.ring.len < SPARSE && self.shift < LAST_SHIFT {
+        } else if through_far * 2 > added && added < SPARSE && self.shift < LAST_SHIFT {
             self.change_width(self.shift + 1);
         }
     }
@@ -261,22 +264,27 @@ impl TimerWheel {
 
     /// Moves all timers into slots of another width, if enough were added since the last time to pay for it.
     fn change_width(&mut self, shift: u32) {
-        if self.use_of_ring.added < self.len / 4 {
+        if self.added - self.use_of_ring.added_at_change < self.len() as u64 / 4 {
             return;
         }
-        let mut moving = Vec::with_capacity(self.ring.len + self.far.len);
+        let mut moving = Vec::with_capacity(self.len());
         self.ring.empty_all(self.now >> self.shift, &mut moving);
         self.far.empty_all(&mut moving);
         self.shift = shift;
         self.far.reset(shift + UNIT, self.now >> (shift + UNIT));
-        self.use_of_ring = Use { turn_ends: self.now.saturating_add(SLOTS << shift), ..Use::default() };
+        self.use_of_ring = Use {
+            added_at_change: self.added,
+            turn_ends: self.now.saturating_add(SLOTS << shift),
+            through_far: 0,
+            added_at_turn: self.added,
+        };
         self.next_slot = self.next >> shift;
         self.reach();
         for entry in moving {
             if entry.time > self.covered {
                 self.far.insert(entry);
             } else {
-                self.ring.insert(entry.time >> shift, entry);
+                let _ = self.ring.insert(entry.time >> shift, entry); // still full? more is needed before it pays
             }
         }
     }

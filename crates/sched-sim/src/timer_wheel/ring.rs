@@ -1,24 +1,36 @@
 //! The near future: a ring of slots, each a few sub-ticks wide, so many that most hold one timer or none.
 //!
 //! A slot is a list of nodes, the youngest first, so that adding one has no branch: it does not matter whether the slot was empty.
-//! Which slots have nodes is a bit each, and which words of 64 bits are not 0 is a bit of one more word: the next slot is found in
-//! two steps at most, however empty the ring.
+//! Which slots have nodes is a bit each, and which words of 64 bits are not 0 is a bit each again: the next slot is found in a few steps,
+//! however empty the ring.
 
 use super::Entry;
 
-/// Slots of a ring: 64 words of 64 bits.
-pub(super) const SLOTS: u64 = 4096;
+/// Slots of a ring: enough that the delays of a thousand timers fit into one turn with few that share a slot; twice as many were slower.
+pub(super) const SLOTS: u64 = 8192;
 const MASK: u64 = SLOTS - 1;
-const WORDS: usize = 64;
+const WORDS: usize = SLOTS as usize / 64;
+const GROUPS: usize = WORDS / 64;
+/// With more timers at a time its slots are too wide.
+const FULL: usize = SLOTS as usize / 2;
 const NO_NODE: u32 = u32::MAX;
 /// A slot with more timers than this is not searched for the earliest, but sorted.
 const SEARCHED: usize = 8;
 
 #[derive(Debug, Clone, Copy)]
 struct Node {
-    entry: Entry,
+    time: u64,
+    /// The entry's task and tag: in one word, so that an entry goes through two registers and not through memory.
+    data: u64,
     /// The one that was added before it to the same slot; of a free node, the next free one.
     older: u32,
+}
+
+impl Node {
+    #[inline]
+    fn entry(&self) -> Entry {
+        Entry { time: self.time, task: self.data as u32, tag: (self.data >> 32) as u32 }
+    }
 }
 
 /// Timers of the near future.
@@ -26,10 +38,10 @@ struct Node {
 pub(super) struct Ring {
     youngest: Box<[u32; SLOTS as usize]>,
     occupied: [u64; WORDS],
-    words: u64,
+    /// Which words of that are not 0.
+    words: [u64; GROUPS],
     nodes: Vec<Node>,
     free: u32,
-    pub(super) len: usize,
 }
 
 impl Ring {
@@ -37,75 +49,90 @@ impl Ring {
         Self {
             youngest: Box::new([NO_NODE; SLOTS as usize]),
             occupied: [0; WORDS],
-            words: 0,
+            words: [0; GROUPS],
             nodes: Vec::new(),
             free: NO_NODE,
-            len: 0,
         }
     }
 
-    #[inline]
-    pub(super) fn insert(&mut self, slot: u64, entry: Entry) {
+    /// Adds a timer. Returns whether the ring is full: it takes more, but its slots should be narrower.
+    #[inline(always)]
+    #[allow(clippy::inline_always)]
+    pub(super) fn insert(&mut self, slot: u64, entry: Entry) -> bool {
         let slot = (slot & MASK) as usize;
-        let node = Node { entry, older: self.youngest[slot] };
+        let data = u64::from(entry.task) | u64::from(entry.tag) << 32;
+        let node = Node { time: entry.time, data, older: self.youngest[slot] };
+        self.occupied[slot / 64] |= 1 << (slot % 64);
+        self.words[slot / 4096] |= 1 << (slot / 64 % 64);
         let place = self.free;
         if let Some(free) = self.nodes.get_mut(place as usize) {
             self.free = free.older;
             *free = node;
             self.youngest[slot] = place;
-        } else {
-            self.youngest[slot] = self.nodes.len() as u32;
-            self.nodes.push(node);
+            return false;
         }
-        self.occupied[slot / 64] |= 1 << (slot % 64);
-        self.words |= 1 << (slot / 64);
-        self.len += 1;
+        self.youngest[slot] = self.nodes.len() as u32;
+        self.nodes.push(node);
+        self.nodes.len() > FULL
     }
 
     /// The first slot that has timers, from the given one on, and the earliest time there.
     #[inline]
     pub(super) fn first(&self, from: u64) -> Option<(u64, u64)> {
         let slot = self.first_slot(from)?;
-        let Node { entry, mut older } = self.nodes[self.youngest[slot] as usize];
-        let mut time = entry.time;
+        Some((slot as u64, self.earliest(slot)))
+    }
+
+    #[inline]
+    fn earliest(&self, slot: usize) -> u64 {
+        let Node { mut time, mut older, .. } = self.nodes[self.youngest[slot] as usize];
         while older != NO_NODE {
             let node = &self.nodes[older as usize];
-            time = time.min(node.entry.time);
+            time = time.min(node.time);
             older = node.older;
         }
-        Some((slot as u64, time))
+        time
     }
 
     #[inline]
     fn first_slot(&self, from: u64) -> Option<usize> {
         let from = (from & MASK) as usize;
         let (word, bit) = (from / 64, from % 64);
-        let here = self.occupied[word] >> bit;
+        let here = self.occupied[word] & (!0 << bit);
         if here != 0 {
-            return Some(from + here.trailing_zeros() as usize);
+            return Some(word * 64 + here.trailing_zeros() as usize);
         }
-        if self.words == 0 {
-            return None;
-        }
-        // The words after this one, and at the end this one's part before `from`.
-        let ahead = self.words.rotate_right(word as u32 + 1);
-        let word = (word + 1 + ahead.trailing_zeros() as usize) % WORDS;
+        self.first_slot_after(word)
+    }
+
+    /// The first slot that has timers in the words after a given one, which comes last.
+    #[inline]
+    fn first_slot_after(&self, word: usize) -> Option<usize> {
+        let (group, bit) = (word / 64, word % 64);
+        let ahead = self.words[group] & (!1 << bit);
+        let word = if ahead != 0 {
+            group * 64 + ahead.trailing_zeros() as usize
+        } else {
+            let next = |step: usize| (group + step) % GROUPS;
+            let group = (1..=GROUPS).map(next).find(|group| self.words[*group] != 0)?;
+            group * 64 + self.words[group].trailing_zeros() as usize
+        };
         Some(word * 64 + self.occupied[word].trailing_zeros() as usize)
     }
 
-    /// Takes the earliest timer of a slot that has some: of equal ones the oldest. `None`: there are too many to search, see [`Ring::empty`].
+    /// Takes the earliest timer of a slot that has some, of equal ones the oldest. `None`: there are too many to search, see [`Ring::empty`].
     #[inline]
     pub(super) fn pop(&mut self, slot: u64) -> Option<Entry> {
         let slot = (slot & MASK) as usize;
         let place = self.youngest[slot];
-        let Node { entry, older } = self.nodes[place as usize];
-        if older != NO_NODE {
+        let node = self.nodes[place as usize];
+        if node.older != NO_NODE {
             return self.pop_earliest(slot);
         }
         self.youngest[slot] = NO_NODE;
         self.vacate(slot);
         self.give_back(place);
-        Some(entry)
+        Some(node.entry())
     }
 
     fn pop_earliest(&mut self, slot: usize) -> Option<Entry> {
@@ -115,11 +142,12 @@ impl Ring {
         for _ in 0..SEARCHED {
             let node = self.nodes[place as usize];
             // Of equal ones the one found last is the oldest.
-            if node.entry.time <= time {
-                (time, first, first_younger) = (node.entry.time, place, younger);
+            if node.time <= time {
+                (time, first, first_younger) = (node.time, place, younger);
             }
             if node.older == NO_NODE {
-                let Node { entry, older } = self.nodes[first as usize];
+                let Node { older, .. } = self.nodes[first as usize];
+                let entry = self.nodes[first as usize].entry();
                 if first_younger == NO_NODE {
                     self.youngest[slot] = older;
                 } else {
@@ -135,15 +163,15 @@ impl Ring {
 
     #[inline]
     fn vacate(&mut self, slot: usize) {
-        self.occupied[slot / 64] &= !(1 << (slot % 64));
-        self.words &= !(u64::from(self.occupied[slot / 64] == 0) << (slot / 64));
+        let left = self.occupied[slot / 64] & !(1 << (slot % 64));
+        self.occupied[slot / 64] = left;
+        self.words[slot / 4096] &= !(u64::from(left == 0) << (slot / 64 % 64));
     }
 
     #[inline]
     fn give_back(&mut self, place: u32) {
         self.nodes[place as usize].older = self.free;
         self.free = place;
-        self.len -= 1;
     }
 
     /// Moves all timers of a slot to the end of a list, the oldest first.
@@ -152,10 +180,10 @@ impl Ring {
         let from = to.len();
         let mut place = std::mem::replace(&mut self.youngest[slot], NO_NODE);
         while place != NO_NODE {
-            let Node { entry, older } = self.nodes[place as usize];
-            to.push(entry);
+            let node = self.nodes[place as usize];
+            to.push(node.entry());
             self.give_back(place);
-            place = older;
+            place = node.older;
         }
         to[from..].reverse();
         self.vacate(slot);

@@ -59,7 +59,7 @@ pub(crate) fn scale(scenario: &Scenario) -> TimeScale {
     TimeScale::new(scenario.time_unit, exact, computed)
 }
 
-fn costs(scenario: &Scenario) -> [&Cost; 13] {
+fn costs(scenario: &Scenario) -> [&Cost; 14] {
     let costs = &scenario.costs;
     [
         &costs.context_switch,
@@ -67,6 +67,7 @@ fn costs(scenario: &Scenario) -> [&Cost; 13] {
         &costs.mode_switch,
         &costs.wakeup_same_core,
         &costs.wakeup_cross_core,
+        &costs.timer_slack,
         &costs.thread_create,
         &costs.thread_join,
         &costs.process_create,
@@ -139,6 +140,7 @@ pub(crate) fn world(scenario: &Scenario) -> World {
             mode_switch: charge(&costs.mode_switch),
             wakeup_same_core: charge(&costs.wakeup_same_core),
             wakeup_cross_core: charge(&costs.wakeup_cross_core),
+            timer_slack: charge(&costs.timer_slack),
             thread_create: charge(&costs.thread_create),
             thread_join: charge(&costs.thread_join),
             process_create: charge(&costs.process_create),

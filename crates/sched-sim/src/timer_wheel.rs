@@ -1,7 +1,7 @@
 //! Timers of tasks (sleep, I/O, time-outs): a ring of fine slots for the near future, a wheel of coarse ones behind it.
 //!
-//! - **Near**: a [`ring`] of 8192 slots, each so narrow that most hold one timer or none. Taking the earliest is finding a bit.
-//! - **Far**: a hierarchical [`far`] wheel, whose slots are read in sequence when the ring has room for them.
+//! - **Near**: a ring of 8192 slots, each so narrow that most hold one timer or none. Taking the earliest is finding a bit.
+//! - **Far**: a hierarchical wheel (Varghese and Lauck 1987), whose slots are read in sequence when the ring has room for them.
 //!
 //! How wide the ring's slots are follows from use, as in a calendar queue (Brown 1988): when it fills up they are halved, when it is almost empty
 //! and all timers have to go through the wheel they are doubled. At nanosecond resolution a thousand timers and a million need very different
@@ -9,6 +9,23 @@
 //!
 //! Timers of one instant come out in the order they went in. No event allocates once the room is there. Nothing is ever removed: who gives up a
 //! timer changes the entry's `tag` (its generation) and ignores the old one.
+//!
+//! # Measured
+//!
+//! `cargo run --release -p sched-sim --example speed timer` (the example and what it calls, on a 2-core AMD EPYC of family 25; 2026-11-22), timers
+//! that set themselves again after up to 2^20 ns, in ns an event with the random number:
+//!
+//! | | 64 | 1,000 | 100,000 | 1,000,000 |
+//! |---|---|---|---|---|
+//! | standard library's `BinaryHeap` | 31 | 43 | 113 | 690 |
+//! | wheel with fixed levels of 1024 slots, sorted front (before) | 28 | 38 | 44 | 86 |
+//! | ring of 4096 slots, narrowed only when full | 13 | 21 | 26 | 46 |
+//! | ring fitted to the rate of events, one slot's next search kept | 12 | 19 | 24 | 41 |
+//! | entries through registers, counters apart, ring of 16384 | 11 | 12 | 30 | 47 |
+//! | a node's task and tag in one word, ring of 8192 | 9.2 | 11.0 | 27 | 45 |
+//! | no count of the ring's timers (as it is) | 9.0 | 10.7 | 26 | 44 |
+//!
+//! Without gain: joining taking and looking for the next (11.8 at 1,000). What stalls is a value that is written in parts and read as a whole.
 
 mod far;
 mod ring;
@@ -360,10 +377,47 @@ mod tests {
 
     #[test]
     fn timers_come_in_order_of_time_and_then_of_insertion() {
-        for (seed, spread, population) in
-            [(1, 10, 5), (2, 1000, 500), (3, 1 << 40, 2000), (4, 1 << 60, 300), (5, 64, 5000)]
-        {
+        for (seed, spread, population) in [
+            (1, 10, 5),
+            (2, 1000, 500),
+            (3, 1 << 40, 2000),
+            (4, 1 << 60, 300),
+            (5, 64, 5000),
+            (6, 1 << 20, 9000),
+            (7, 1 << 14, 15_000),
+        ] {
             compare(seed, spread, population);
+        }
+    }
+
+    #[test]
+    fn timers_up_to_the_end_of_time_come_in_order() {
+        let mut wheel = TimerWheel::new();
+        let times = [NEVER, NEVER - 1, 5, NEVER - (1 << 20), NEVER, 1 << 63, 0];
+        for (task, time) in (0..).zip(times) {
+            wheel.insert(Entry { time, task, tag: 7 });
+        }
+        let order: Vec<_> = std::iter::from_fn(|| wheel.pop()).map(|entry| entry.task).collect();
+        assert_eq!(order, [6, 2, 5, 3, 1, 0, 4]);
+        assert!(wheel.is_empty());
+    }
+
+    #[test]
+    fn many_timers_of_one_instant_and_then_few_far_apart() {
+        let mut wheel = TimerWheel::new();
+        for task in 0..50_000 {
+            wheel.insert(Entry { time: 1000 + u64::from(task % 3), task, tag: 0 });
+        }
+        let mut order: Vec<u32> = (0..50_000).collect();
+        order.sort_by_key(|task| task % 3);
+        assert!(order.into_iter().eq(std::iter::from_fn(|| wheel.pop()).map(|entry| entry.task)));
+        let mut now = 1002;
+        for task in 0..1000 {
+            now += 1 << 33;
+            wheel.insert(Entry { time: now + 5, task: task + 1, tag: 0 });
+            wheel.insert(Entry { time: now, task, tag: 0 });
+            assert_eq!(wheel.pop().map(|entry| (entry.time, entry.task)), Some((now, task)));
+            assert_eq!(wheel.pop().map(|entry| (entry.time, entry.task)), Some((now + 5, task + 1)));
         }
     }
 

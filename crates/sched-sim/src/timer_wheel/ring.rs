@@ -45,6 +45,7 @@ pub(super) struct Ring {
 }
 
 impl Ring {
+    #[allow(clippy::large_stack_arrays, reason = "32 KiB, once a run")]
     pub(super) fn new() -> Self {
         Self {
             youngest: Box::new([NO_NODE; SLOTS as usize]),

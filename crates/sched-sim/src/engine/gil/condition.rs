@@ -1,4 +1,4 @@
-//! A condition variable as glibc's is since 2.25 (`nptl/pthread_cond_wait.c`), which is what CPython's GIL waits with.
+//! A condition variable as glibc's is since 2.25 (`nptl/pthread_cond_wait.c`), which is what `CPython`'s GIL waits with.
 //!
 //! Who waits is in one of two groups. A signal is for the *older* group, and whoever of it looks first takes it, not the one that the kernel
 //! wakes for it: that one needs microseconds to get on a core, and one that has not fallen asleep yet takes the signal without. Only when all of the

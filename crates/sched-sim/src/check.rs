@@ -195,6 +195,7 @@ impl<'a> Checker<'a> {
             ("mode_switch", &costs.mode_switch),
             ("wakeup_same_core", &costs.wakeup_same_core),
             ("wakeup_cross_core", &costs.wakeup_cross_core),
+            ("timer_slack", &costs.timer_slack),
             ("thread_create", &costs.thread_create),
             ("thread_join", &costs.thread_join),
             ("process_create", &costs.process_create),

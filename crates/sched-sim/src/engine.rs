@@ -2,7 +2,7 @@
 //!
 //! - [`tasks`]: the tasks as columns; [`compile`]: their programs.
 //! - [`world`], [`steps`], [`effects`]: what tasks do, and what they wait for ([`sync`], [`gil`], [`pool`]).
-//! - [`cores`], [`dispatch`], [`rounds`]: who runs where ([`placement`], [`smt`], [`cache`]); [`sharing`]: the same for fluid policies.
+//! - [`cores`], [`queueing`], [`dispatch`], [`rounds`]: who runs where ([`placement`], [`smt`], [`cache`]); [`sharing`]: the same for fluid policies.
 
 mod arrivals;
 mod build;
@@ -17,7 +17,9 @@ mod gil;
 mod interrupt;
 mod placement;
 mod pool;
+mod queueing;
 mod rounds;
+mod scale;
 mod sharing;
 mod smt;
 mod stats;
@@ -26,9 +28,9 @@ mod sync;
 mod tasks;
 mod world;
 
-pub(crate) use build::scale as scale_of;
 pub(crate) use compile::every_step;
 pub use interrupt::Control;
+pub(crate) use scale::scale as scale_of;
 pub use tasks::{TaskId, Tasks};
 
 use crate::check::{Problems, check};
@@ -113,7 +115,7 @@ fn share<F: Fluid>(scenario: &Scenario, options: &RunOptions) -> Outcome {
 fn share_with<F: Fluid, S: Sink>(scenario: &Scenario, options: &RunOptions, sink: S) -> (Outcome, S) {
     let world = build::world(scenario);
     let policy = F::new(scenario.machine.cores);
-    let until = build::until(scenario, world.scale);
+    let until = scale::until(scenario, world.scale);
     let watch = interrupt::Watch::new(options.control.clone());
     let mut sharing = sharing::Sharing::new(world, policy, until, watch, sink);
     let stopped = sharing.run();

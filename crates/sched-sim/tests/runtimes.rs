@@ -204,3 +204,42 @@ fn an_echo_thread_beside_a_hog_waits_for_the_interval() {
         assert!((ratio - 1.0).abs() < 0.15, "interval {interval} ms: {} us instead of {measured} us", trips.p50);
     }
 }
+
+/// The same beside two hogs, each pinned to a core as in the measurement, the echo thread to that of the first and the client to that of the second. How
+/// long it takes a thread to fall asleep decides who takes the signal when the GIL is free.
+fn echo_beside_two(falling_asleep: f64) -> Outcome {
+    let trip = |sleep: u32| {
+        format!(
+            "{{ mark = 'trip' }}, {{ cpu = 9.5 }}, {{ send = 'there' }}, {{ recv = 'back' }}, {{ mark = 'trip' }}, {{ sleep = {sleep} }}"
+        )
+    };
+    run(&format!(
+        "schema = 'sched-scenario/0'
+        time_unit = 'us'
+        machine = {{ cores = 2 }}
+        policy = {{ kind = 'eevdf', queues = 'per-core' }}
+        costs = {{ wakeup_same_core = 2.15, wakeup_cross_core = 22.3, context_switch = 1, timer_slack = 50, mode_switch = {falling_asleep} }}
+        runtime = {{ kind = 'gil3' }}
+        until = 30000000
+        tasks = [
+          {{ id = 0, name = 'echo', affinity = [0], program = [{{ repeat = [5000, [{{ recv = 'there' }}, {{ cpu = 9.5 }}, {{ send = 'back' }}]] }}] }},
+          {{ id = 1, name = 'client', process = 1, affinity = [1], program = [{{ repeat = [1000, [{}, {}, {}, {}]] }}] }},
+          {{ id = 10, name = 'hog', affinity = [0], program = [{{ cpu = 1e9 }}] }},
+          {{ id = 11, name = 'hog', affinity = [1], program = [{{ cpu = 1e9 }}] }}]",
+        trip(313),
+        trip(17_177),
+        trip(6_131),
+        trip(12_373)
+    ))
+}
+
+#[test]
+fn two_hogs_pass_the_gil_to_each_other_over_a_thread_that_waits_because_the_one_that_asked_is_still_awake() {
+    // If it were asleep at once, the signal would be for the one that waited longest.
+    let (fair, unfair) = (echo_beside_two(0.0), echo_beside_two(2.0));
+    let (fair, unfair) = (&fair.histograms["mark:trip"], &unfair.histograms["mark:trip"]);
+    assert!(fair.count > 1000 && unfair.count > 1000, "{fair:?} {unfair:?}");
+    assert!(fair.p50 < 5_500.0, "{fair:?}");
+    assert!(unfair.p50 > 2.0 * 5_000.0, "{unfair:?}");
+    assert!(unfair.p99 > 4.0 * 5_000.0, "{unfair:?}");
+}

@@ -11,6 +11,7 @@ use super::gil::Gils;
 use super::interrupt::Watch;
 use super::placement::{Placer, Thieves};
 use super::pool::Pools;
+use super::scale::{scale, until};
 use super::smt::Siblings;
 use super::stats::{ClassSums, Periodic, PeriodicTasks, Stats, Window, new_histogram};
 use super::sync::{Channel, Condition, Lock, Semaphore, Sync, WaitsFor};
@@ -24,64 +25,6 @@ use crate::scenario::{
 };
 use crate::time::{NEVER, TimeScale};
 use crate::timer_wheel::TimerWheel;
-
-/// How times of a scenario become sub-ticks.
-pub(crate) fn scale(scenario: &Scenario) -> TimeScale {
-    let policy = &scenario.policy;
-    let mut exact: Vec<f64> = Vec::new();
-    for task in &scenario.tasks {
-        exact.push(task.arrival);
-        exact.extend(task.deadline);
-        exact.extend(task.period);
-    }
-    super::every_step(scenario, &mut |step| match step {
-        Step::Cpu(crate::scenario::CpuTime::Fixed(time)) | Step::Io(time) | Step::Sleep(time) => exact.push(*time),
-        Step::Await { cpu, io } => exact.extend([*cpu, *io]),
-        _ => {}
-    });
-    exact.extend(policy.quantum);
-    exact.extend(policy.boost_every);
-    exact.extend(policy.base_slice);
-    exact.extend(policy.tick.flatten());
-    exact.extend(policy.levels.iter().map(|level| level.quantum));
-    exact.extend(policy.steal.as_ref().and_then(|steal| steal.every));
-    exact.extend(scenario.until);
-    exact.extend(scenario.runtime.gil3.switch_interval);
-    exact.extend(scenario.machine.cache.as_ref().map(|cache| cache.warmup));
-    let mut computed = scenario.generator.is_some() || scenario.closed.is_some() || scenario.machine.smt.is_some();
-    computed |= matches!(policy.kind, PolicyKind::Ps | PolicyKind::Las);
-    for cost in costs(scenario) {
-        match cost {
-            Cost::Fixed(cost) => exact.push(*cost),
-            Cost::Random(_) => computed = true,
-        }
-    }
-    TimeScale::new(scenario.time_unit, exact, computed)
-}
-
-fn costs(scenario: &Scenario) -> [&Cost; 13] {
-    let costs = &scenario.costs;
-    [
-        &costs.context_switch,
-        &costs.migration,
-        &costs.mode_switch,
-        &costs.wakeup_same_core,
-        &costs.wakeup_cross_core,
-        &costs.thread_create,
-        &costs.thread_join,
-        &costs.process_create,
-        &costs.task_create,
-        &costs.task_switch,
-        &costs.tick_interrupt,
-        &costs.lock_uncontended,
-        &costs.gil_handoff,
-    ]
-}
-
-/// When the run ends at the latest, in sub-ticks.
-pub(crate) fn until(scenario: &Scenario, scale: TimeScale) -> u64 {
-    scenario.until.map_or(NEVER, |until| scale.ticks(until))
-}
 
 /// The world before anything has happened.
 pub(crate) fn world(scenario: &Scenario) -> World {
@@ -139,6 +82,7 @@ pub(crate) fn world(scenario: &Scenario) -> World {
             mode_switch: charge(&costs.mode_switch),
             wakeup_same_core: charge(&costs.wakeup_same_core),
             wakeup_cross_core: charge(&costs.wakeup_cross_core),
+            timer_slack: charge(&costs.timer_slack),
             thread_create: charge(&costs.thread_create),
             thread_join: charge(&costs.thread_join),
             process_create: charge(&costs.process_create),

@@ -115,7 +115,7 @@ pub(crate) fn of_sharing<F: Fluid, S: Sink>(
 pub(crate) fn timeline(outcome: &mut Outcome, recorder: &mut Recorder, scenario: &Scenario, digest: bool) {
     recorder.close();
     let keep = kept(scenario);
-    let scale = super::build::scale(scenario);
+    let scale = super::scale::scale(scenario);
     let ids = Ids::new(scenario);
     let segment = |run: &Run| Segment {
         cpu: run.core,

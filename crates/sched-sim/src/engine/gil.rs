@@ -1,21 +1,24 @@
 //! Global interpreter locks, one per process: Python 2's, which is fought for every so many ticks, and that of Python 3.2 and later, which is
-//! asked for after an interval.
+//! asked for after an [`interval`].
 //!
-//! Both are a plain lock with a signal: who lets go wakes the first that waits, and **who gets the lock is whoever takes it first**. So a thread
-//! that was woken on another core may find it taken again, and wait anew. That gap is where convoys come from, and why wake-up costs matter.
+//! Both are a plain lock with a signal: who lets go signals, and **who gets the lock is whoever takes it first**. So a thread that was woken
+//! on another core may find it taken again, and wait anew. That gap is where convoys come from, and why wake-up costs matter.
 //!
-//! - *gil2* (`ceval.c` up to 3.1): the holder computes in pieces of the check interval; after each, if somebody waits, it lets go, signals, and
-//!   takes the lock again as soon as it runs on: at once, unless the scheduler gave its core to the one it woke.
-//! - *gil3* (`ceval_gil.c` since 3.2): who has waited for an interval in which the lock did not change hands asks for it; the holder lets go at
-//!   once, and with `force_switch` waits until another has had it. Asking takes a wake-up, too: that of the waiter whose time is over.
+//! Python 2's (`ceval.c` up to 3.1): the holder computes in pieces of the check interval; after each, if somebody waits, it lets go, signals, and
+//! takes the lock again as soon as it runs on: at once, unless the scheduler gave its core to the one it woke.
+
+mod condition;
+mod interval;
 
 use std::collections::VecDeque;
 
 use super::steps::{Held, Next};
 use super::sync::WaitsFor;
 use super::tasks::{GO, KILLED, NOGIL, NONE, State, TaskId};
-use super::world::{TIMER_GIL, World};
+use super::world::World;
 use crate::policy::Why;
+use condition::Condition;
+use interval::Waiter;
 
 /// All GILs of a run; none with other runtimes.
 #[derive(Debug, Default)]
@@ -26,6 +29,8 @@ pub(crate) struct Gils {
     pub(crate) interval: u64,
     pub(crate) force_switch: bool,
     bursts: Vec<Burst>,
+    /// With gil3: what each task does that wants the GIL.
+    waiters: Vec<Waiter>,
 }
 
 /// A task's time on a core for which it needs the GIL.
@@ -43,8 +48,10 @@ struct Gil {
     last_holder: TaskId,
     /// How often it changed hands.
     switches: u64,
-    /// Who waits, and `switches` when it began to.
-    waiting: VecDeque<(TaskId, u64)>,
+    /// With gil2: who waits.
+    waiting: VecDeque<TaskId>,
+    /// With gil3: who waits.
+    condition: Condition,
     /// Let go on request, waits until another has had it.
     forced: TaskId,
     requested: bool,
@@ -57,11 +64,19 @@ impl Gils {
             last_holder: NONE,
             switches: 0,
             waiting: VecDeque::new(),
+            condition: Condition::default(),
             forced: NONE,
             requested: false,
         };
         let list = (0..processes).map(|_| gil()).collect();
-        Self { list, check, interval: interval.max(1), force_switch, bursts: vec![Burst::default(); tasks] }
+        Self {
+            list,
+            check,
+            interval: interval.max(1),
+            force_switch,
+            bursts: vec![Burst::default(); tasks],
+            waiters: vec![Waiter::default(); if check.is_none() { tasks } else { 0 }],
+        }
     }
 
     #[inline]
@@ -117,9 +132,15 @@ impl World {
         }
         if self.tasks.hot[place].flags & (NOGIL | KILLED) != 0 {
             self.gils.bursts[place].left = 0;
+            self.forget_gil_waiter(task);
             return None;
         }
         let gil = self.gil_of(task);
+        if self.gils.check.is_none()
+            && let Some(next) = self.look_for_gil(task)
+        {
+            return Some(next);
+        }
         if self.gils.list[gil].holder != task {
             return Some(self.take_gil(task));
         }
@@ -170,10 +191,9 @@ impl World {
         gil.requested = false;
         gil.last_holder = task;
         gil.switches += u64::from(changed);
-        let forced = if changed { std::mem::replace(&mut gil.forced, NONE) } else { NONE };
         self.hold(Held::Gil(number as u32), task);
-        if forced != NONE {
-            self.queue_for_gil(forced);
+        if changed {
+            self.end_forced_switch(number);
         }
         let next = self.load_piece(task);
         self.tasks.hot[task as usize].remaining += handoff;
@@ -182,77 +202,18 @@ impl World {
 
     /// The thread blocks until it is woken to try again.
     fn wait_for_gil(&mut self, task: TaskId) -> Next {
-        let hot = &mut self.tasks.hot[task as usize];
-        hot.state = State::Waiting;
-        hot.flags &= !GO;
-        hot.remaining = 0;
-        self.events += 1;
-        self.queue_for_gil(task);
-        Next::Blocked
-    }
-
-    fn queue_for_gil(&mut self, task: TaskId) {
-        let number = self.gil_of(task);
-        self.waits_for[task as usize] = WaitsFor::Gil(number as u32);
-        let switches = self.gils.list[number].switches;
-        self.gils.list[number].waiting.push_back((task, switches));
-        self.start_interval(task);
-    }
-
-    fn start_interval(&mut self, task: TaskId) {
         if self.gils.check.is_none() {
-            let wakeup = self.cost(self.charges.wakeup_cross_core);
-            let until = self.now.saturating_add(self.gils.interval).saturating_add(wakeup);
-            self.set_timer(task, until, TIMER_GIL);
+            return self.wait_an_interval(task);
         }
-    }
-
-    /// gil3: a waiter's interval is over. If the lock did not change hands in it, the holder is asked.
-    pub(crate) fn gil_timeout(&mut self, task: TaskId) {
         let number = self.gil_of(task);
-        let gil = &mut self.gils.list[number];
-        let (switches, holder) = (gil.switches, gil.holder);
-        let Some(waiter) = gil.waiting.iter_mut().find(|(other, _)| *other == task) else { return };
-        let unchanged = waiter.1 == switches;
-        waiter.1 = switches;
-        self.start_interval(task);
-        if holder == NONE {
-            // Let go without a waiter to signal, or the one that was woken is on its way: try as well.
-            self.gils.list[number].waiting.retain(|(other, _)| *other != task);
-            self.wake(task, Why::Woken);
-        } else if unchanged {
-            self.gils.list[number].requested = true;
-            let hot = &mut self.tasks.hot[holder as usize];
-            if hot.state == State::Running {
-                self.pokes.push(holder);
-            } else {
-                // Without a core: it lets go when it has one again.
-                hot.flags &= !GO;
-            }
-        }
-    }
-
-    /// gil3: the holder was asked, and lets go.
-    pub(crate) fn give_up_gil(&mut self, task: TaskId) -> Next {
-        let number = self.gil_of(task);
-        if self.gils.list[number].holder != task || !self.gils.list[number].requested {
-            return Next::Run;
-        }
-        if self.settle_burst(task) == 0 {
-            return Next::Run;
-        }
-        self.let_go(task);
         let hot = &mut self.tasks.hot[task as usize];
         hot.state = State::Waiting;
         hot.flags &= !GO;
         hot.remaining = 0;
         self.events += 1;
-        if self.gils.force_switch {
-            self.waits_for[task as usize] = WaitsFor::Gil(number as u32);
-            self.gils.list[number].forced = task;
-            return Next::Blocked;
-        }
-        self.take_gil(task)
+        self.waits_for[task as usize] = WaitsFor::Gil(number as u32);
+        self.gils.list[number].waiting.push_back(task);
+        Next::Blocked
     }
 
     /// Lets go of the GIL, if the task has it: before it waits, and in `nogil` sections.
@@ -270,8 +231,9 @@ impl World {
         gil.requested = false;
         let woken = gil.waiting.pop_front();
         self.release_holding(Held::Gil(number as u32));
-        if let Some((woken, _)) = woken {
-            self.clear_timer(woken);
+        if self.gils.check.is_none() {
+            self.signal_gil(number);
+        } else if let Some(woken) = woken {
             self.wake(woken, Why::Woken);
         }
     }
@@ -295,9 +257,12 @@ impl World {
         }
         let number = self.gil_of(task);
         let gil = &mut self.gils.list[number];
-        gil.waiting.retain(|(other, _)| *other != task);
+        gil.waiting.retain(|other| *other != task);
         if gil.forced == task {
             gil.forced = NONE;
+        }
+        if self.gils.check.is_none() {
+            self.gils.forget(number, task);
         }
     }
 }

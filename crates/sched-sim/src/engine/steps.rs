@@ -127,7 +127,11 @@ impl World {
                     Some(self.compute(task, thread, time))
                 }
                 Op::IoClosed => Some(self.end_round(task, thread)),
-                Op::Io(time) | Op::Sleep(time) => Some(self.sleep(task, time, matches!(self.runtime, RuntimeKind::MN))),
+                Op::Io(time) => Some(self.sleep(task, time, matches!(self.runtime, RuntimeKind::MN))),
+                Op::Sleep(time) => {
+                    let time = time.saturating_add(self.cost(self.charges.timer_slack));
+                    Some(self.sleep(task, time, matches!(self.runtime, RuntimeKind::MN)))
+                }
                 Op::Await(time) => {
                     Some(self.sleep(task, time, matches!(self.runtime, RuntimeKind::MN | RuntimeKind::EventLoop)))
                 }

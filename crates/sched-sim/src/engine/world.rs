@@ -31,6 +31,7 @@ pub(crate) struct Charges {
     pub(crate) mode_switch: Charge,
     pub(crate) wakeup_same_core: Charge,
     pub(crate) wakeup_cross_core: Charge,
+    pub(crate) timer_slack: Charge,
     pub(crate) thread_create: Charge,
     pub(crate) thread_join: Charge,
     pub(crate) process_create: Charge,

@@ -77,6 +77,8 @@ pub struct Costs {
     pub wakeup_same_core: Cost,
     /// A task that was woken gets to run on another core, or on one that was idle: an interrupt, and an idle state to leave.
     pub wakeup_cross_core: Cost,
+    /// How much later than asked for a timer of a sleep or of a timed wait is due: Linux gives ordinary threads a slack of 50 us.
+    pub timer_slack: Cost,
     /// Starting a thread.
     pub thread_create: Cost,
     /// Joining a thread that has ended.

@@ -1,0 +1,71 @@
+//! Into the run queues: threads that became ready, were put back, or have to leave because somebody asked or killed them.
+
+use super::cores::{Cores, context};
+use super::tasks::{NONE, State, TaskId};
+use crate::policy::{Context, Policy, Why};
+use crate::record::{Event, Sink};
+
+impl<P: Policy, S: Sink> Cores<P, S> {
+    /// A thread that had a core goes into a queue.
+    pub(super) fn put_back(&mut self, core: usize, thread: TaskId, why: Why) {
+        self.world.tasks.hot[thread as usize].state = State::Ready;
+        let queue = self.setup.placer.queue(core);
+        self.ready_count += 1;
+        self.queues[queue].enqueue(thread, why, context!(self));
+    }
+
+    /// Puts what became ready into queues, and deals with interruptions.
+    #[inline]
+    pub(super) fn flush(&mut self) {
+        while !self.world.ready.is_empty() {
+            let mut ready = std::mem::take(&mut self.world.ready);
+            for (thread, why) in ready.drain(..) {
+                self.enqueue(thread, why);
+            }
+            // Nothing was added meanwhile: the buffer keeps its room.
+            if self.world.ready.is_empty() {
+                self.world.ready = ready;
+            }
+        }
+        if !self.world.pokes.is_empty() || !self.world.removed.is_empty() {
+            self.interrupt();
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, thread: TaskId, why: Why) {
+        let queue = if self.queues.len() == 1 {
+            0
+        } else {
+            let lengths = |core: usize| self.queues[core].len() + usize::from(self.cores[core].thread != NONE);
+            self.setup.placer.place(thread, why, &self.world.tasks, lengths)
+        };
+        if why == Why::Arrived {
+            self.sink.event(Event::Arrive, self.world.now, 0, self.world.tasks.traits[thread as usize].id);
+        }
+        self.ready_count += 1;
+        self.queues[queue].enqueue(thread, why, context!(self));
+        if P::PREEMPTIVE {
+            self.fresh.push(thread);
+        }
+    }
+
+    pub(super) fn interrupt(&mut self) {
+        for thread in std::mem::take(&mut self.world.removed) {
+            if self.queues.iter_mut().any(|queue| queue.remove(thread)) {
+                self.ready_count -= 1;
+                let home = self.setup.placer.home(thread, &self.world.tasks);
+                self.queues[home].leave(thread, true, context!(self));
+                self.world.release_gil(thread);
+                self.world.end(thread);
+            }
+        }
+        for thread in std::mem::take(&mut self.world.pokes) {
+            let Some(core) = self.cores.iter().position(|core| core.thread == thread) else { continue };
+            self.account(core);
+            self.world.here = core as u16;
+            let next = self.world.poked(thread);
+            self.settle(core, next);
+        }
+        self.flush();
+    }
+}

@@ -284,9 +284,9 @@ impl TimerWheel {
         if self.added - self.use_of_ring.added_at_change < self.len() as u64 / 4 {
             return;
         }
-        let mut moving = Vec::with_capacity(self.len());
-        self.ring.empty_all(self.now >> self.shift, &mut moving);
-        self.far.empty_all(&mut moving);
+        let mut near = Vec::new();
+        self.ring.empty_all(self.now >> self.shift, &mut near);
+        let far = self.far.take_all();
         self.shift = shift;
         self.far.reset(shift + UNIT, self.now >> (shift + UNIT));
         self.use_of_ring = Use {
@@ -297,12 +297,21 @@ impl TimerWheel {
         };
         self.next_slot = self.next >> shift;
         self.reach();
-        for entry in moving {
-            if entry.time > self.covered {
-                self.far.insert(entry);
-            } else {
-                let _ = self.ring.insert(entry.time >> shift, entry); // still full? more is needed before it pays
+        for entry in near {
+            self.insert_again(entry);
+        }
+        for mut slot in far {
+            while let Some((entries, used)) = self.far.read(&mut slot) {
+                entries[..used].iter().for_each(|entry| self.insert_again(*entry));
             }
+        }
+    }
+
+    fn insert_again(&mut self, entry: Entry) {
+        if entry.time > self.covered {
+            self.far.insert(entry);
+        } else {
+            let _ = self.ring.insert(entry.time >> self.shift, entry); // still full? more is needed before it pays
         }
     }
 }

@@ -215,14 +215,24 @@ impl Far {
         Some((index as usize, used))
     }
 
-    /// Moves all timers to the end of a list; those of one instant in the order they came.
-    pub(super) fn empty_all(&mut self, to: &mut Vec<Entry>) {
+    /// Takes all slots, in order; their timers stay where they are until [`Far::read`].
+    pub(super) fn take_all(&mut self) -> Vec<Taken> {
+        let mut taken = Vec::new();
         while let Some((level, digit)) = self.first_slot() {
-            let mut taken = self.take_slot(level, digit);
-            while let Some((chunk, used)) = self.next_chunk(&mut taken) {
-                to.extend_from_slice(&self.chunks[chunk].entries[..used]);
-            }
+            taken.push(Taken(self.take_slot(level, digit)));
         }
         self.len = 0;
+        taken
+    }
+
+    /// Gives some timers of a taken slot, the oldest first, and their number; their room is free from then on. So a million timers can be added
+    /// again without room for another million.
+    pub(super) fn read(&mut self, taken: &mut Taken) -> Option<([Entry; CHUNK], usize)> {
+        let (chunk, used) = self.next_chunk(&mut taken.0)?;
+        Some((self.chunks[chunk].entries, used))
     }
 }
+
+/// A slot that was taken with all its timers.
+#[derive(Debug)]
+pub(super) struct Taken(Slot);

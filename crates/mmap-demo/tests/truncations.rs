@@ -47,6 +47,7 @@ fn a_hundred_thousand_cuts_under_two_threads_are_all_errors_and_leave_nothing_be
     let before = (lines("/proc/self/maps"), descriptors());
     run(CUTS);
     let after = (lines("/proc/self/maps"), descriptors());
-    assert!(after.0 <= before.0 + 4, "{} mappings before and {} after", before.0, after.0);
+    // malloc's arenas and the stacks of threads come and go; of a leak of one mapping in a thousand cuts there would be a hundred.
+    assert!(after.0 < before.0 + 64, "{} mappings before and {} after", before.0, after.0);
     assert_eq!(after.1, before.1, "descriptors");
 }

@@ -201,6 +201,27 @@ impl RegionMap {
 }
 
 impl Region {
+    /// An anonymous one with nothing in memory.
+    fn named(range: Range<u64>, permissions: Permissions, name: &str) -> Self {
+        Self {
+            range,
+            permissions,
+            kind: RegionKind::Anonymous,
+            name: name.to_owned(),
+            file: None,
+            offset: 0,
+            resident: 0,
+            proportional: 0,
+            shared: 0,
+            dirty: 0,
+            anonymous: 0,
+            swapped: 0,
+            huge: 0,
+            cached: None,
+            pages: None,
+        }
+    }
+
     /// Its size, bytes.
     pub fn size(&self) -> u64 {
         self.range.end - self.range.start

@@ -114,27 +114,12 @@ impl fmt::Display for RegionDifference {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Permissions, RegionKind};
+    use super::super::Permissions;
     use super::*;
 
     fn region(start: u64, end: u64, name: &str, resident: u64) -> Region {
-        Region {
-            range: start..end,
-            permissions: Permissions { read: true, write: true, ..Permissions::default() },
-            kind: RegionKind::Anonymous,
-            name: name.to_owned(),
-            file: None,
-            offset: 0,
-            resident,
-            proportional: 0,
-            shared: 0,
-            dirty: 0,
-            anonymous: 0,
-            swapped: 0,
-            huge: 0,
-            cached: None,
-            pages: None,
-        }
+        let permissions = Permissions { read: true, write: true, ..Permissions::default() };
+        Region { resident, ..Region::named(start..end, permissions, name) }
     }
 
     fn map(regions: Vec<Region>) -> RegionMap {

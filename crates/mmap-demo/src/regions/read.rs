@@ -62,28 +62,17 @@ fn header(line: &str) -> Option<Region> {
     let device = (hexadecimal(major)? as u32, hexadecimal(minor)? as u32);
     let inode: u64 = inode.parse().ok()?;
     let letter = |index, letter| permissions.as_bytes().get(index) == Some(&letter);
+    let permissions = Permissions {
+        read: letter(0, b'r'),
+        write: letter(1, b'w'),
+        execute: letter(2, b'x'),
+        shared: letter(3, b's'),
+    };
     Some(Region {
-        range: hexadecimal(start)?..hexadecimal(end)?,
-        permissions: Permissions {
-            read: letter(0, b'r'),
-            write: letter(1, b'w'),
-            execute: letter(2, b'x'),
-            shared: letter(3, b's'),
-        },
-        kind: RegionKind::Anonymous,
-        // The kernel writes a newline in a path as \012.
-        name: name.trim_start().to_owned(),
         file: (inode != 0).then_some(FileId { device, inode }),
         offset: hexadecimal(offset)?,
-        resident: 0,
-        proportional: 0,
-        shared: 0,
-        dirty: 0,
-        anonymous: 0,
-        swapped: 0,
-        huge: 0,
-        cached: None,
-        pages: None,
+        // The kernel writes a newline in a path as \012.
+        ..Region::named(hexadecimal(start)?..hexadecimal(end)?, permissions, name.trim_start())
     })
 }
 

@@ -206,14 +206,19 @@ impl World {
             return self.wait_an_interval(task);
         }
         let number = self.gil_of(task);
+        self.sleep_for_gil(task, number);
+        self.gils.list[number].waiting.push_back(task);
+        Next::Blocked
+    }
+
+    /// The thread sleeps; who wakes it, and when, is up to the caller.
+    fn sleep_for_gil(&mut self, task: TaskId, number: usize) {
         let hot = &mut self.tasks.hot[task as usize];
         hot.state = State::Waiting;
         hot.flags &= !GO;
         hot.remaining = 0;
         self.events += 1;
         self.waits_for[task as usize] = WaitsFor::Gil(number as u32);
-        self.gils.list[number].waiting.push_back(task);
-        Next::Blocked
     }
 
     /// Lets go of the GIL, if the task has it: before it waits, and in `nogil` sections.

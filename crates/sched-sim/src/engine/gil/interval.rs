@@ -12,7 +12,6 @@
 
 use super::Gils;
 use crate::engine::steps::Next;
-use crate::engine::sync::WaitsFor;
 use crate::engine::tasks::{GO, NONE, State, TaskId};
 use crate::engine::world::{TIMER_GIL, World};
 use crate::policy::Why;
@@ -80,12 +79,7 @@ impl World {
         let waiter = self.gils.waiter(task);
         waiter.phase = Phase::Asleep;
         let deadline = waiter.deadline;
-        self.waits_for[task as usize] = WaitsFor::Gil(number as u32);
-        let hot = &mut self.tasks.hot[task as usize];
-        hot.state = State::Waiting;
-        hot.flags &= !GO;
-        hot.remaining = 0;
-        self.events += 1;
+        self.sleep_for_gil(task, number);
         self.set_timer(task, deadline, TIMER_GIL);
         Next::Blocked
     }
@@ -159,12 +153,7 @@ impl World {
         if !self.gils.force_switch {
             return self.take_gil(task);
         }
-        let hot = &mut self.tasks.hot[task as usize];
-        hot.state = State::Waiting;
-        hot.flags &= !GO;
-        hot.remaining = 0;
-        self.events += 1;
-        self.waits_for[task as usize] = WaitsFor::Gil(number as u32);
+        self.sleep_for_gil(task, number);
         self.gils.list[number].forced = task;
         Next::Blocked
     }

@@ -4,7 +4,7 @@
 
 use bench_harness::host::{Child, ChildError, Interrupt, Launch, Limits};
 use bench_harness::placement::allowed_cpus;
-use bench_harness::protocol::{Params, Prepare, RefusalKind, Run};
+use bench_harness::protocol::{Params, Prepare, RefusalKind};
 use contenders::workloads::names;
 use experiments::check::{Outcome, check};
 use experiments::vectors::{SEED, vectors};
@@ -75,18 +75,4 @@ fn parameters_that_make_no_sense_are_refused_with_key_and_range() {
         assert_eq!(refusal.kind, RefusalKind::BadParams);
         assert!(refusal.message.contains("`n` is 0"), "{refusal}");
     }
-}
-
-#[test]
-fn a_slowed_probe_does_more_work_for_the_same_operations() {
-    let cpus = allowed_cpus().unwrap();
-    let cpu_ns = |slowdown: u64| {
-        let mut child = start("probe", &cpus);
-        let params = Params::from([("slowdown_permille", slowdown)]);
-        child.prepare(&Prepare { workload: "probe/cpu".to_owned(), params, seed: 1 }).unwrap();
-        let blocks = (0..5).map(|block| child.run(Run { block, iters: 200 }).unwrap().0.cpu_ns_per_op().unwrap());
-        blocks.fold(f64::INFINITY, f64::min)
-    };
-    let ratio = cpu_ns(1_000) / cpu_ns(0);
-    assert!((1.6..2.5).contains(&ratio), "twice the work took {ratio} times the CPU time");
 }

@@ -164,3 +164,39 @@ impl PipeGame {
         sum
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    /// Units done in 200 iterations of 100 units each, and the thousandths of a unit that are owed after them.
+    fn done(slowdown: u64) -> (u64, u64) {
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&count);
+        let iteration: Iteration = Box::new(move |units, extra| counted.fetch_add(units + extra, Ordering::Relaxed));
+        let mut repeat = Repeat { iteration, units: 100, slowdown, seed: 0, owed: 0, again: false };
+        repeat.iterations(200);
+        (count.load(Ordering::Relaxed), repeat.owed)
+    }
+
+    #[test]
+    fn a_slowdown_is_so_many_thousandths_more_of_the_same_work() {
+        assert_eq!(done(0), (20_000, 0));
+        assert_eq!(done(30), (20_600, 0));
+        assert_eq!(done(1_000), (40_000, 0));
+        // 0.1 of a unit an iteration is kept over iterations.
+        assert_eq!(done(1), (20_020, 0));
+    }
+
+    #[test]
+    fn the_extra_work_leaves_the_checksum_as_it_is() {
+        assert_eq!(cpu(100, 50), cpu(100, 0));
+        assert_eq!(alloc(100, 50), alloc(100, 0));
+        assert_eq!(thread(3, 2), thread(3, 0));
+        let mut game = PipeGame::new().unwrap();
+        assert_eq!(game.play(100, 50), game.play(100, 0));
+    }
+}

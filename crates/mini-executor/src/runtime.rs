@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crate::block_on::block_on_with;
-use crate::blocking::{Blocking, Pool, prepare};
+use crate::blocking::{Pool, spawn_call};
 use crate::deterministic::{Limits, Simulation};
 use crate::driver::Driver;
 use crate::dump::Dump;
@@ -103,13 +103,14 @@ impl Shared {
         &self,
         call: impl FnOnce() -> T + Send + 'static,
         spawned: &'static Location<'static>,
-    ) -> Blocking<T> {
-        let (job, handle) = prepare(call, spawned);
-        match &self.simulation {
-            None => self.pool.submit(job),
-            Some(simulation) => simulation.call(job),
+    ) -> Task<T> {
+        match self.simulation.clone() {
+            None => {
+                let pool = self.pool.clone();
+                spawn_call(call, spawned, move |call| pool.submit(call))
+            }
+            Some(simulation) => spawn_call(call, spawned, move |call| simulation.call(call)),
         }
-        handle
     }
 
     /// A worker's life. Tasks' panics are caught where they are polled; but wakers of strangers are called here, too, and one that panics
@@ -232,7 +233,7 @@ impl Runtime {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
+    pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Task<T> {
         self.shared.spawn_blocking(call, Location::caller())
     }
 

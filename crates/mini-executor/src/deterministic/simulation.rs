@@ -18,11 +18,10 @@ use super::root::Root;
 use super::schedule::Schedule;
 use super::trace::{Outcome, Trace, Who};
 use crate::block_on::Entered;
-use crate::blocking::Job;
 use crate::clock;
 use crate::driver::Driver;
 use crate::executor::Executor;
-use crate::task::{Row, Scheduled, Task};
+use crate::task::{Row, Runnable, Scheduled, Task};
 use crate::unhandled::{self, Listener};
 use crate::watchdog;
 
@@ -38,7 +37,7 @@ struct State {
     schedule: Schedule,
     ready: VecDeque<Ready>,
     /// Calls that came since it was last looked.
-    calls: Vec<(Job, Arc<Who>)>,
+    calls: Vec<(Runnable, Arc<Who>)>,
     /// The tasks that are not done, by their addresses.
     tasks: HashMap<usize, Arc<Who>>,
     /// Tasks and calls so far.
@@ -53,7 +52,7 @@ struct State {
 enum Ready {
     Root(Arc<Who>),
     Task(Scheduled, Arc<Who>),
-    Call(Job, Arc<Who>),
+    Call(Runnable, Arc<Who>),
 }
 
 impl Ready {
@@ -138,10 +137,10 @@ impl Simulation {
     }
 
     /// Has a call run as one step.
-    pub(crate) fn call(&self, job: Job) {
+    pub(crate) fn call(&self, call: Runnable) {
         let mut state = self.state();
-        let who = state.number(None, job.spawned);
-        state.calls.push((job, who));
+        let who = state.number(None, call.spawned());
+        state.calls.push((call, who));
     }
 
     /// Inside a task that runs tasks of its own: whether the one who is ready first lets the next one go before.
@@ -166,13 +165,13 @@ impl Simulation {
     }
 
     /// As [`call`](Self::call), for a call that was given to no runtime, if this thread drives one; else it is given back.
-    pub(crate) fn adopt(job: Job) -> Result<(), Job> {
+    pub(crate) fn adopt(call: Runnable) -> Result<(), Runnable> {
         match CURRENT.with_borrow(Clone::clone) {
             Some(simulation) => {
-                simulation.call(job);
+                simulation.call(call);
                 Ok(())
             }
-            None => Err(job),
+            None => Err(call),
         }
     }
 
@@ -233,8 +232,8 @@ impl Simulation {
                     }
                     self.note(who, outcome);
                 }
-                Ready::Call(job, who) => {
-                    (job.call)();
+                Ready::Call(call, who) => {
+                    call.run();
                     self.note(who, Outcome::Ends);
                 }
             }

@@ -7,7 +7,6 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::Shared;
-use crate::blocking::Blocking;
 use crate::dump::Dump;
 use crate::task::Task;
 
@@ -68,7 +67,7 @@ impl Handle {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
+    pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Task<T> {
         self.shared.spawn_blocking(call, Location::caller())
     }
 }

@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
 use super::record::Record;
+use super::shared::Scheduled;
 use crate::home::Home;
 use crate::hub::Hub;
 use crate::primitives::{AtomicU32, Cell};
@@ -75,10 +76,20 @@ pub(super) struct Afar {
     pub(super) abandon: unsafe fn(TaskRef),
 }
 
+/// Where a task without owner goes when it is woken.
+pub(super) struct Queues {
+    /// Puts a task where it will be polled. `true` where it was woken while it was polled, by yielding for one.
+    pub(super) schedule: fn(Scheduled, bool),
+    /// Lets it go, just before it is done.
+    pub(super) remove: fn(TaskRef),
+}
+
 /// What depends on the future's type and the kind of executor. Each function's `task` is the header of a task with exactly this table.
 pub(super) struct VTable {
     /// For handles on other threads.
     pub(super) afar: Afar,
+    /// What the task's executor does with it. For tasks without owner.
+    pub(super) queues: Queues,
     /// Polls the future; `true` when it came to its end or panicked, and then the outcome lies in its place.
     pub(super) poll: unsafe fn(TaskRef, &mut Context<'_>) -> bool,
     /// Drops the future.

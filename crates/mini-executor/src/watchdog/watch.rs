@@ -207,9 +207,10 @@ impl Watch {
         }
     }
 
-    /// What its thread polls.
+    /// What its thread polls. Nothing where it is not in `block_on`: a call may block as long as it likes in the pool that is for that.
     pub(super) fn word(&self) -> Word {
-        self.who().as_ref().map_or(Word(0), Who::word)
+        let who = self.who();
+        who.as_ref().filter(|_| self.entered() != Place::UNKNOWN).map_or(Word(0), Who::word)
     }
 
     pub(super) fn who(&self) -> MutexGuard<'_, Option<Who>> {

@@ -133,6 +133,17 @@ fn a_computing_task_is_reported_with_name_place_and_stack() {
 }
 
 #[test]
+fn a_call_that_blocks_where_it_may_is_no_hang() {
+    let _alone = alone();
+    // Its thread is known to the watchdog, which asks it at the end of a runtime.
+    block_on(spawn_blocking(|| grind_for(LONG)));
+    assert!(said_of(Some("blocking"), 0).is_empty());
+    let nested = || block_on(async { grind_for(LONG) });
+    block_on(spawn_blocking(nested));
+    assert_eq!(said_of(Some("blocking"), 1)[0].polled, Polled::BlockOn);
+}
+
+#[test]
 fn a_poll_is_reported_again_when_it_has_lasted_twice_as_long() {
     let _alone = alone();
     run_named("endless", async { grind_for(Duration::from_secs(3)) });

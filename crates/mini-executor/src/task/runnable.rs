@@ -16,6 +16,7 @@ use crate::heritage::heir;
 /// same function stands behind this crate's own pool for [calls that block](crate::spawn_blocking).
 ///
 /// `schedule` may be called on any thread, and while locks are held by whoever wakes the task; it should put the task into a queue and no more.
+/// It is dropped with the last of the task's handle and wakers.
 ///
 /// ```
 /// use mini_executor::{block_on, task, yield_now};
@@ -31,10 +32,9 @@ use crate::heritage::heir;
 ///     move |runnable| sender.send(runnable).unwrap(),
 /// );
 /// first.schedule();
-/// while let Ok(runnable) = queue.recv() {
+/// while let Ok(runnable) = queue.try_recv() {
 ///     runnable.run();
 /// }
-/// // The task has ended, and its sender with it.
 /// assert_eq!(block_on(task), 42);
 /// ```
 #[track_caller]

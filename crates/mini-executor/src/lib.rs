@@ -107,7 +107,7 @@ pub use io::Async;
 pub use local::LocalExecutor;
 pub use runtime::{Handle, Report, Runtime, Stuck, StuckIn};
 pub use sleep::{Interval, Sleep, TimedOut, interval, now, sleep, sleep_until, timeout};
-pub use task::{FallibleTask, Task};
+pub use task::{FallibleTask, Task, set_busy_times};
 #[cfg(feature = "tokio-io")]
 pub use tokio_io::TokioIo;
 pub use unhandled::{Unhandled, set_unhandled_hook};

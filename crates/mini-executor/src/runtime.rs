@@ -20,7 +20,7 @@ use crate::dump::Dump;
 use crate::executor::Executor;
 use crate::sleeper::Sleeper;
 use crate::sync::Notify;
-use crate::task::{Name, Task};
+use crate::task::{Name, Named, Task};
 use crate::thread::has_several_cpus;
 use crate::unhandled;
 use crate::watchdog::Answer;
@@ -217,7 +217,7 @@ impl Runtime {
         name: impl Into<Cow<'static, str>>,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        self.shared.spawn(future, name.into(), Location::caller())
+        self.shared.spawn(future, Named::new(name), Location::caller())
     }
 
     /// Runs a call on a thread where it may block, as [`spawn_blocking`](crate::spawn_blocking) does, but in this runtime's pool.

@@ -37,11 +37,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::awaits;
-pub(crate) use core::{Name, make, make_shared};
+pub(crate) use core::{Name, Named, make, make_shared};
 use header::Outcome;
 pub(crate) use header::TaskRef;
 pub(crate) use lists::{Family, Links, Row};
 pub(crate) use local::{arrive, close, phase as local_phase, run};
+pub use record::set_busy_times;
 pub(crate) use record::{awaited, awaits};
 pub(crate) use runnable::spawn_at;
 pub use runnable::{Runnable, spawn};

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use mini_executor::sync::{Mutex, Notify, Semaphore, mpsc, oneshot};
 use mini_executor::{
-    Async, Dump, Executor, LocalExecutor, Phase, Runtime, TaskReport, block_on, group, interval, send_group, sleep,
-    spawn_blocking, timeout, yield_now,
+    Async, Dump, Executor, LocalExecutor, Phase, Runtime, TaskReport, block_on, group, interval, send_group,
+    set_busy_times, sleep, spawn_blocking, timeout, yield_now,
 };
 
 const LONG: Duration = Duration::from_hours(1);
@@ -178,6 +178,25 @@ fn names_places_polls_and_phases_are_told() {
 async fn yield_now_once() -> bool {
     yield_now().await;
     false
+}
+
+#[test]
+fn polls_of_tasks_with_names_are_timed_where_it_was_asked_for() {
+    let executor = LocalExecutor::new();
+    let spins = async || {
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_millis(2) {}
+        std::future::pending::<()>().await;
+    };
+    let _tasks = [executor.spawn_named("spins", spins()), executor.spawn(spins())];
+    set_busy_times(true);
+    while executor.try_tick() {}
+    set_busy_times(false);
+    let dump = executor.dump();
+    let busy = |name: Option<&str>| dump.tasks.iter().find(|task| task.name.as_deref() == name).unwrap().busy;
+    assert_eq!(busy(None), None);
+    assert!(busy(Some("spins")).unwrap() >= Duration::from_millis(2));
+    assert!(dump.to_string().contains("1 poll that took "), "{dump}");
 }
 
 #[test]

@@ -59,8 +59,8 @@ fn who_drops_the_right_to_poll_a_task_cancels_it() {
     let held = Arc::new(());
     let holds = held.clone();
     let future = async move {
-        let _holds = holds;
         pending::<()>().await;
+        drop(holds);
     };
     let (first, task) = task::spawn(future, drop);
     assert!(format!("{first:?}").contains(file!()));

@@ -9,10 +9,11 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::header::{Afar, Header, Outcome, Place, Queues, TaskRef, VTable};
 use super::packed::{Packed, Slot};
-use super::record::Record;
+use super::record::{Busy, Record};
 use super::runnable::{Runnable, Scheduler};
 use super::shared::{self, Scheduled};
 use super::state::local as state;
@@ -40,18 +41,37 @@ union Stage<F: Future> {
 
 /// Where a task's name is kept, if it has one.
 pub(crate) trait Name: 'static {
-    fn name(&self) -> Option<&str>;
-}
-
-impl Name for () {
     fn name(&self) -> Option<&str> {
+        None
+    }
+
+    /// For how long it was polled.
+    fn busy(&self) -> Option<&Busy> {
         None
     }
 }
 
-impl Name for Cow<'static, str> {
+impl Name for () {}
+
+/// A name, and beside it room for what tasks without one have none for.
+pub(crate) struct Named {
+    name: Cow<'static, str>,
+    busy: Busy,
+}
+
+impl Named {
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), busy: Busy::default() }
+    }
+}
+
+impl Name for Named {
     fn name(&self) -> Option<&str> {
-        Some(self)
+        Some(&self.name)
+    }
+
+    fn busy(&self) -> Option<&Busy> {
+        Some(&self.busy)
     }
 }
 
@@ -143,6 +163,7 @@ impl<F: Future, N: Name> Core<F, N> {
             drop_output: Self::drop_output,
             free: Self::free,
             name: Self::name,
+            busy: Self::busy,
         }
     }
 
@@ -189,6 +210,8 @@ impl<F: Future, N: Name> Core<F, N> {
     }
 
     unsafe fn poll(task: TaskRef, context: &mut Context<'_>) -> bool {
+        // SAFETY: a header with this table stands in front of such a core, and the name is never written to.
+        let _busy = unsafe { &(*task.cast::<Self>().as_ptr()).name }.busy().and_then(Busy::begin);
         // SAFETY: as the table asks: there is a future, and who polls it has the stage. It is never moved.
         let future = unsafe { Pin::new_unchecked(&mut *Self::stage(task).future) };
         let polled = match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
@@ -269,5 +292,10 @@ impl<F: Future, N: Name> Core<F, N> {
         // SAFETY: a header with this table stands in front of such a core, and the name is never written to.
         let name = unsafe { &(*task.cast::<Self>().as_ptr()).name };
         name.name().map(NonNull::from)
+    }
+
+    unsafe fn busy(task: TaskRef) -> Option<Duration> {
+        // SAFETY: as above.
+        unsafe { &(*task.cast::<Self>().as_ptr()).name }.busy().and_then(Busy::total)
     }
 }

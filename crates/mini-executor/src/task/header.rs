@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::record::Record;
 use super::shared::Scheduled;
@@ -102,6 +103,8 @@ pub(super) struct VTable {
     pub(super) free: unsafe fn(TaskRef),
     /// The task's name, if it was given one.
     pub(super) name: unsafe fn(TaskRef) -> Option<NonNull<str>>,
+    /// For how long it was polled, if that is known.
+    pub(super) busy: unsafe fn(TaskRef) -> Option<Duration>,
 }
 
 /// Bytes from the front of the allocation. Not a function: a handle that calls one to have its result pays 2 ns for the call (2026-11-21,
@@ -179,5 +182,11 @@ impl TaskRef {
     pub(crate) fn name(&self) -> Option<&str> {
         // SAFETY: the table is this task's own; the name lies in the task, which is not changed after it was made.
         unsafe { (self.vtable.name)(*self).map(|name| name.as_ref()) }
+    }
+
+    /// For how long it was polled, if that is known.
+    pub(crate) fn busy(self) -> Option<Duration> {
+        // SAFETY: the table is this task's own.
+        unsafe { (self.vtable.busy)(self) }
     }
 }

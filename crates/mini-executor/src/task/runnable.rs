@@ -9,6 +9,7 @@ use super::Task;
 use super::core::{Name, make_scheduled};
 use super::shared::{Scheduled, Turn};
 use crate::heritage::heir;
+use crate::places::SOMEWHERE;
 
 /// Makes a task for an executor of your own: `schedule` is called with the right to poll it, once whenever it is woken.
 ///
@@ -62,7 +63,10 @@ where
 
 /// The right to poll a task: see [`spawn`]. There is one, or none, for each. Dropping it cancels the task.
 #[must_use = "the task is cancelled when this is dropped: run or schedule it"]
-pub struct Runnable(Option<Scheduled>);
+pub struct Runnable(
+    /// Taken by those who consume it.
+    Option<Scheduled>,
+);
 
 impl Runnable {
     pub(super) fn new(task: Scheduled) -> Self {
@@ -70,7 +74,7 @@ impl Runnable {
     }
 
     fn take(mut self) -> Scheduled {
-        self.0.take().expect("it is taken once, by those who consume it")
+        self.0.take().expect("who consumes it does so once")
     }
 
     /// Polls the task, or drops its future if it was cancelled. A panic ends the task and no more: it is the outcome. Tells whether the task
@@ -86,7 +90,7 @@ impl Runnable {
 
     /// Where the task was spawned.
     pub fn spawned(&self) -> &'static Location<'static> {
-        self.0.as_ref().expect("it is taken once, by those who consume it").spawned()
+        self.0.as_ref().map_or(SOMEWHERE, Scheduled::spawned)
     }
 }
 
@@ -105,8 +109,4 @@ impl fmt::Debug for Runnable {
 /// The function of such a task, which it keeps in the place of a name.
 pub(super) struct Scheduler<S>(pub(super) S);
 
-impl<S: 'static> Name for Scheduler<S> {
-    fn name(&self) -> Option<&str> {
-        None
-    }
-}
+impl<S: 'static> Name for Scheduler<S> {}

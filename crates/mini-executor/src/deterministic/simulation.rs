@@ -144,10 +144,18 @@ impl Simulation {
         state.calls.push((job, who));
     }
 
-    /// Inside a task that runs tasks of its own: whether the one who is ready first lets the next one go before.
-    pub(crate) fn passes_over() -> bool {
-        let simulation = CURRENT.with_borrow(Clone::clone);
-        simulation.is_some_and(|simulation| simulation.state().schedule.passes_over())
+    /// Inside a task that runs tasks of its own: who goes on of those that are ready. The first, or, half as likely, the one behind, and so on;
+    /// those that were passed over are put back.
+    pub(crate) fn draw<T>(pop: impl Fn() -> Option<T>, put_back: impl Fn(T)) -> Option<T> {
+        let mut drawn = pop()?;
+        while CURRENT
+            .with_borrow(|simulation| simulation.as_ref().is_some_and(|this| this.state().schedule.passes_over()))
+            && let Some(next) = pop()
+        {
+            put_back(drawn);
+            drawn = next;
+        }
+        Some(drawn)
     }
 
     /// Inside a task that runs tasks of its own: whose turn it is.

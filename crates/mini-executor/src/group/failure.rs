@@ -40,7 +40,9 @@ pub struct GroupError<E> {
 impl<E> fmt::Display for GroupError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a group failed: its member of {} returned an error", self.spawned)?;
-        self.others.iter().try_for_each(|other| write!(f, "; then that of {} panicked: {}", other.spawned, other.message))
+        self.others
+            .iter()
+            .try_for_each(|other| write!(f, "; then that of {} panicked: {}", other.spawned, other.message))
     }
 }
 
@@ -136,7 +138,7 @@ impl<E> Record<E> {
             drop(state);
             self.wake(spawned);
         } else {
-            state.others.push(Panicked { spawned, message: message(&*panic).to_owned() });
+            state.others.push(Panicked { spawned, message: message(&*panic).unwrap_or("(no message)").to_owned() });
             drop(state);
             discard(panic);
         }

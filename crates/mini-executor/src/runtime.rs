@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 
 use crate::block_on::block_on_with;
 use crate::blocking::{Blocking, Pool, prepare};
-use crate::deterministic::{Limits, Simulation};
+use crate::deterministic::Simulation;
 use crate::driver::Driver;
 use crate::dump::Dump;
 use crate::executor::Executor;
@@ -262,7 +262,7 @@ impl Runtime {
     #[track_caller]
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         if self.shared.simulation.is_some() {
-            let done = self.simulate(future, Location::caller(), Limits::default());
+            let done = self.simulate(future, Location::caller(), |_| None);
             return done.unwrap_or_else(|stop| panic!("{stop}\nWhat ran:\n{}", self.trace().unwrap_or_default()));
         }
         block_on_with(Sleeper::of_guest(self.shared.driver.clone()), future)

@@ -5,40 +5,40 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
+use std::fmt::Write;
 use std::future::Future;
 use std::panic::{Location, resume_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use super::root::Root;
 use super::schedule::Schedule;
-use super::trace::{Outcome, Trace, Who};
+use super::trace::{Trace, Who, YIELDS};
 use crate::block_on::Entered;
 use crate::blocking::Job;
 use crate::clock;
 use crate::driver::Driver;
 use crate::executor::Executor;
-use crate::task::{Row, Scheduled, Task};
-use crate::unhandled::{self, Listener};
+use crate::primitives::{Mutex, MutexGuard, lock};
+use crate::task::{Row, Scheduled, Task, Turn};
+use crate::unhandled;
 use crate::watchdog;
 
 /// What a deterministic runtime has in place of workers.
-#[derive(Debug)]
 pub(crate) struct Simulation {
     state: Mutex<State>,
     /// A thread is in [`drive`](Self::drive).
     is_driven: AtomicBool,
+    /// Calls that block: each is a task here, of one step.
+    calls: Executor<'static>,
 }
 
 struct State {
     schedule: Schedule,
     ready: VecDeque<Ready>,
-    /// Calls that came since it was last looked.
-    calls: Vec<(Job, Arc<Who>)>,
     /// The tasks that are not done, by their addresses.
     tasks: HashMap<usize, Arc<Who>>,
     /// Tasks and calls so far.
@@ -50,56 +50,10 @@ struct State {
     trace: Trace,
 }
 
-enum Ready {
-    Root(Arc<Who>),
-    Task(Scheduled, Arc<Who>),
-    Call(Job, Arc<Who>),
-}
-
-impl Ready {
-    fn who(&self) -> &Arc<Who> {
-        let (Self::Root(who) | Self::Task(_, who) | Self::Call(_, who)) = self;
-        who
-    }
-}
-
-/// When to stop before the future has its result.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Limits<'a> {
-    /// After so many steps.
-    pub(crate) steps: Option<u64>,
-    /// When this says so.
-    pub(crate) is_over: Option<&'a dyn Fn() -> bool>,
-}
-
-/// Why it stopped before the future had its result.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    /// Nobody is ready, and no timer is armed. Who there is.
-    Deadlock(Vec<Arc<Who>>),
-    TooManySteps(u64),
-    /// A task panicked that nobody joins, while somebody listens for that.
-    Unhandled,
-    /// As was asked for.
-    Over,
-}
-
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Deadlock(waiting) => {
-                f.write_str("a deadlock: nobody is ready, no timer is armed, and these wait:")?;
-                waiting.iter().try_for_each(|who| write!(f, "\n  {who}"))
-            }
-            Self::TooManySteps(steps) => write!(
-                f,
-                "no end after {steps} steps: tasks wake themselves or one another for ever (time does not pass while anybody is ready), \
-                 or the limit is too low"
-            ),
-            Self::Unhandled => f.write_str("a task that nobody joins has panicked"),
-            Self::Over => f.write_str("over"),
-        }
-    }
+struct Ready {
+    who: Arc<Who>,
+    /// `None` for the future given to `block_on`.
+    task: Option<Scheduled>,
 }
 
 thread_local! {
@@ -112,18 +66,17 @@ impl Simulation {
         let state = State {
             schedule: Schedule::new(seed),
             ready: VecDeque::new(),
-            calls: Vec::new(),
             tasks: HashMap::new(),
             spawned: 0,
             now: 0,
             current: 0,
             trace: Trace::default(),
         };
-        Self { state: Mutex::new(state), is_driven: AtomicBool::new(false) }
+        Self { state: Mutex::new(state), is_driven: AtomicBool::new(false), calls: Executor::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     pub(crate) fn trace(&self) -> Trace {
@@ -139,9 +92,10 @@ impl Simulation {
 
     /// Has a call run as one step.
     pub(crate) fn call(&self, job: Job) {
-        let mut state = self.state();
-        let who = state.number(None, job.spawned);
-        state.calls.push((job, who));
+        let spawned = job.spawned;
+        let task = self.calls.spawn_with(async move { (job.call)() }, (), spawned);
+        self.has_spawned(&task);
+        task.detach();
     }
 
     /// Inside a task that runs tasks of its own: who goes on of those that are ready. The first, or, half as likely, the one behind, and so on;
@@ -163,14 +117,13 @@ impl Simulation {
         if let Some(simulation) = CURRENT.with_borrow(Clone::clone) {
             let number = simulation.state().current;
             let who = Who { number, is_inner: true, name: name.map(str::to_owned), spawned };
-            simulation.note(Arc::new(who), Outcome::IsPolled);
+            simulation.note(Arc::new(who), "is polled");
         }
     }
 
     /// Whether there are calls that have not begun.
     pub(crate) fn has_calls(&self) -> bool {
-        let state = self.state();
-        !state.calls.is_empty() || state.ready.iter().any(|ready| matches!(ready, Ready::Call(..)))
+        !self.calls.is_empty()
     }
 
     /// As [`call`](Self::call), for a call that was given to no runtime, if this thread drives one; else it is given back.
@@ -184,7 +137,7 @@ impl Simulation {
         }
     }
 
-    /// Runs everybody until `future` has its result.
+    /// Runs everybody until `future` has its result; or `stop`, which is asked after each step, says why not to go on, or nobody can.
     #[track_caller]
     pub(crate) fn drive<T>(
         self: &Arc<Self>,
@@ -192,8 +145,8 @@ impl Simulation {
         driver: &Arc<Driver>,
         future: impl Future<Output = T>,
         caller: &'static Location<'static>,
-        limits: Limits<'_>,
-    ) -> Result<T, Stop> {
+        stop: impl Fn(u64) -> Option<String>,
+    ) -> Result<T, String> {
         let _entered = Entered::enter(driver.clone());
         let _driving = Driving::begin(self, executor);
         let _inside = Inside::enter(self);
@@ -202,62 +155,54 @@ impl Simulation {
         let mut root = Root::new(future, caller);
         let mut steps = 0;
         loop {
-            self.collect(executor, &mut root);
-            let Some(next) = self.state().pick() else {
-                match driver.next_due() {
-                    None => return Err(Stop::Deadlock(self.waiting(&root.who))),
-                    Some(due) => self.wait_until(due),
-                }
+            self.collect(executor, &root);
+            let Some(Ready { who, task }) = self.state().pick() else {
+                let Some(due) = driver.next_due() else { return Err(self.deadlock(&root.who)) };
+                self.wait_until(due);
                 driver.serve();
                 continue;
             };
-            if limits.steps == Some(steps) {
-                self.state().ready.push_front(next);
-                return Err(Stop::TooManySteps(steps));
-            }
             steps += 1;
-            self.state().current = next.who().number;
-            match next {
-                Ready::Root(who) => match root.poll() {
+            self.state().current = who.number;
+            let outcome = match task {
+                Some(task) => self.run(task, &who),
+                None => match root.poll() {
                     Ok(Poll::Ready(result)) => {
-                        self.note(who, Outcome::Ends);
+                        self.note(who, "ends");
                         return Ok(result);
                     }
-                    Ok(Poll::Pending) => self.note(who, root.outcome()),
+                    Ok(Poll::Pending) => root.outcome(),
                     Err(panic) => {
-                        self.note(who, Outcome::Panics);
+                        self.note(who, "panics");
                         resume_unwind(panic);
                     }
                 },
-                Ready::Task(task, who) => {
-                    let address = task.address();
-                    unhandled::last_caught();
-                    let mut outcome = task.run().into();
-                    if outcome == Outcome::Ends && unhandled::last_caught() == address {
-                        outcome = Outcome::Panics;
-                    }
-                    if !matches!(outcome, Outcome::Waits | Outcome::Yields) {
-                        self.state().forget(address, &who);
-                    }
-                    self.note(who, outcome);
-                }
-                Ready::Call(job, who) => {
-                    (job.call)();
-                    self.note(who, Outcome::Ends);
-                }
-            }
-            if Listener::has_heard() {
-                return Err(Stop::Unhandled);
-            }
-            if limits.is_over.is_some_and(|is_over| is_over()) {
-                return Err(Stop::Over);
+            };
+            self.note(who, outcome);
+            if let Some(why) = stop(steps) {
+                return Err(why);
             }
         }
     }
 
+    /// A task's turn, and what it came to.
+    fn run(&self, task: Scheduled, who: &Arc<Who>) -> &'static str {
+        let address = task.address();
+        unhandled::last_caught();
+        let outcome = match task.run() {
+            Turn::Waits => return "waits",
+            Turn::IsReady => return YIELDS,
+            Turn::Ended if unhandled::last_caught() == address => "panics",
+            Turn::Ended => "ends",
+            Turn::Cancelled => "is cancelled",
+        };
+        self.state().forget(address, who);
+        outcome
+    }
+
     /// Those who have become ready go to the end of the queue.
-    fn collect<F: Future>(&self, executor: &Executor<'static>, root: &mut Root<'_, F>) {
-        let mut queued = executor.take_queued();
+    fn collect<F: Future>(&self, executor: &Executor<'static>, root: &Root<'_, F>) {
+        let mut queued = self.take_queued(executor);
         let mut state = self.state();
         while let Some(task) = queued.pop() {
             let who = match state.tasks.get(&task.address()) {
@@ -265,13 +210,17 @@ impl Simulation {
                 // Spawned by another thread that has yet to say so: there is no order to keep.
                 None => state.number(None, task.spawned()),
             };
-            state.ready.push_back(Ready::Task(task, who));
+            state.ready.push_back(Ready { who, task: Some(task) });
         }
-        let calls = std::mem::take(&mut state.calls);
-        state.ready.extend(calls.into_iter().map(|(job, who)| Ready::Call(job, who)));
         if root.take_wake() {
-            state.ready.push_back(Ready::Root(root.who.clone()));
+            state.ready.push_back(Ready { who: root.who.clone(), task: None });
         }
+    }
+
+    fn take_queued(&self, executor: &Executor<'static>) -> Row {
+        let mut queued = executor.take_queued();
+        queued.append(&mut self.calls.take_queued());
+        queued
     }
 
     fn wait_until(&self, due: u64) {
@@ -280,33 +229,39 @@ impl Simulation {
         clock::pretend(Some(state.now));
     }
 
-    fn note(&self, who: Arc<Who>, outcome: Outcome) {
+    fn note(&self, who: Arc<Who>, outcome: &'static str) {
         let mut state = self.state();
         let now = Duration::from_nanos(state.now);
         state.trace.push(now, who, outcome);
     }
 
-    /// Everybody who is not done.
-    fn waiting(&self, root: &Arc<Who>) -> Vec<Arc<Who>> {
-        let mut waiting: Vec<_> = self.state().tasks.values().chain([root]).cloned().collect();
+    /// Nobody is ready, and no timer is armed: who there is.
+    fn deadlock(&self, root: &Arc<Who>) -> String {
+        let state = self.state();
+        let mut waiting: Vec<_> = state.tasks.values().chain([root]).collect();
         waiting.sort_unstable_by_key(|who| who.number);
-        waiting
+        let mut told = "a deadlock: nobody is ready, no timer is armed, and these wait:".to_owned();
+        for who in waiting {
+            // To a string it can't fail.
+            let _ = write!(told, "\n  {who}");
+        }
+        told
     }
 
     /// Drops the futures that are left: of those who are ready in the order in which they were woken, of the others in that of spawn.
     pub(crate) fn close(self: &Arc<Self>, executor: &Executor<'static>) {
         let _inside = Inside::enter(self);
         loop {
-            let calls = std::mem::take(&mut self.state().calls);
-            drop(calls);
-            let mut queued = executor.take_queued();
+            let mut queued = self.take_queued(executor);
             while let Some(task) = queued.pop() {
                 task.close();
             }
             let Some(address) = self.state().take_first() else { break };
             executor.close_at(address);
+            self.calls.close_at(address);
         }
         executor.close_all();
+        self.calls.close_all();
     }
 }
 
@@ -325,7 +280,7 @@ impl State {
     }
 
     fn pick(&mut self) -> Option<Ready> {
-        self.schedule.pick(&mut self.ready, |ready| ready.who().number)
+        self.schedule.pick(&mut self.ready, |ready| ready.who.number)
     }
 
     /// A task is done. Another one may lie where it did.
@@ -333,12 +288,6 @@ impl State {
         if self.tasks.get(&address).is_some_and(|other| Arc::ptr_eq(other, who)) {
             self.tasks.remove(&address);
         }
-    }
-}
-
-impl fmt::Debug for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("schedule", &self.schedule).field("now", &self.now).finish_non_exhaustive()
     }
 }
 
@@ -364,11 +313,7 @@ impl Drop for Driving<'_> {
         let mut row = Row::default();
         let mut state = self.simulation.state();
         for ready in std::mem::take(&mut state.ready) {
-            match ready {
-                Ready::Task(task, _) => row.push(task),
-                Ready::Call(job, who) => state.calls.push((job, who)),
-                Ready::Root(_) => {}
-            }
+            ready.task.into_iter().for_each(|task| row.push(task));
         }
         drop(state);
         self.executor.queue(row);

@@ -18,8 +18,8 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::{Duration, Instant};
 
 use mini_executor::{
-    LocalExecutor, Runtime, Task, block_on, group, send_group, set_unhandled_hook, sleep, sleep_until,
-    spawn_blocking, timeout, try_group, try_send_group, yield_now,
+    LocalExecutor, Runtime, Task, block_on, group, send_group, set_unhandled_hook, sleep, sleep_until, spawn_blocking,
+    timeout, try_group, try_send_group, yield_now,
 };
 
 /// What happened, in order.

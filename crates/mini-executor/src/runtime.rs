@@ -90,9 +90,6 @@ impl Shared {
         spawned: &'static Location<'static>,
     ) -> Task<T> {
         let task = self.executor.spawn_with(future, name, spawned);
-        if let Some(simulation) = &self.simulation {
-            simulation.has_spawned(&task);
-        }
         if self.is_closed.load(Ordering::Acquire) {
             self.executor.close_all();
         }

@@ -52,8 +52,8 @@
 //! - Guards and permits without a lifetime. Tasks of this crate may borrow; else put the `Arc` into the task and borrow from it there.
 //! - A read-write lock, a barrier, broadcast, channels of many receivers: async-lock, async-broadcast and async-channel have them, and
 //!   run here.
-//! - Several permits at once, a limit that changes, the closing of a semaphore or of a receiver: drop the receiver, and
-//!   tell with a [`Notify`] what is over.
+//! - Several permits at once, and a limit that changes. Closing, too: a channel ends with its receiver or its last sender, and that
+//!   something is over can be told by a [`Notify`].
 //! - Blocking variants: `block_on(receiver.recv())` is one.
 //! - A cooperative budget. A loop over a channel that is never empty keeps its thread for as long as that lasts; a
 //!   [`yield_now`](crate::yield_now()) once in a while lets others in.

@@ -23,14 +23,14 @@ use crate::clock;
 use crate::driver::Driver;
 use crate::executor::Executor;
 use crate::primitives::{Mutex, MutexGuard, lock};
-use crate::task::{Row, Scheduled, Task, Turn};
+use crate::task::{Row, Scheduled, Turn};
 use crate::unhandled;
 use crate::watchdog;
 
 /// What a deterministic runtime has in place of workers.
 pub(crate) struct Simulation {
     state: Mutex<State>,
-    /// A thread is in [`drive`](Self::drive).
+    /// A thread is [`Inside`].
     is_driven: AtomicBool,
     /// Calls that block: each is a task here, of one step.
     calls: Executor<'static>,
@@ -39,11 +39,11 @@ pub(crate) struct Simulation {
 struct State {
     schedule: Schedule,
     ready: VecDeque<Ready>,
-    /// The tasks that are not done, by their addresses.
+    /// The tasks that were ready once and are not done, by their addresses.
     tasks: HashMap<usize, Arc<Who>>,
     /// Tasks and calls so far.
     spawned: u64,
-    /// Virtual time, in nanoseconds.
+    /// Virtual time, in nanoseconds, while nobody is inside.
     now: u64,
     /// The number of who has his turn.
     current: u64,
@@ -83,19 +83,10 @@ impl Simulation {
         self.state().trace.clone()
     }
 
-    /// A task was spawned.
-    pub(crate) fn has_spawned<T>(&self, task: &Task<T>) {
-        let mut state = self.state();
-        let who = state.number(task.name().map(str::to_owned), task.spawned());
-        state.tasks.insert(task.address(), who);
-    }
-
     /// Has a call run as one step.
     pub(crate) fn call(&self, job: Job) {
         let spawned = job.spawned;
-        let task = self.calls.spawn_with(async move { (job.call)() }, (), spawned);
-        self.has_spawned(&task);
-        task.detach();
+        self.calls.spawn_with(async move { (job.call)() }, (), spawned).detach();
     }
 
     /// Inside a task that runs tasks of its own: who goes on of those that are ready. The first, or, half as likely, the one behind, and so on;
@@ -148,24 +139,25 @@ impl Simulation {
         stop: impl Fn(u64) -> Option<String>,
     ) -> Result<T, String> {
         let _entered = Entered::enter(driver.clone());
-        let _driving = Driving::begin(self, executor);
         let _inside = Inside::enter(self);
         let _watched = watchdog::Entry::new(caller);
         let future = pin!(future);
         let mut root = Root::new(future, caller);
         let mut steps = 0;
+        // Another future, whose end was not waited for, may have been ready.
+        self.state().ready.retain(|ready| ready.task.is_some());
         loop {
             self.collect(executor, &root);
             let Some(Ready { who, task }) = self.state().pick() else {
                 let Some(due) = driver.next_due() else { return Err(self.deadlock(&root.who)) };
-                self.wait_until(due);
+                clock::pretend(Some(due.max(clock::now())));
                 driver.serve();
                 continue;
             };
             steps += 1;
             self.state().current = who.number;
             let outcome = match task {
-                Some(task) => self.run(task, &who),
+                Some(task) => self.run(task),
                 None => match root.poll() {
                     Ok(Poll::Ready(result)) => {
                         self.note(who, "ends");
@@ -186,7 +178,7 @@ impl Simulation {
     }
 
     /// A task's turn, and what it came to.
-    fn run(&self, task: Scheduled, who: &Arc<Who>) -> &'static str {
+    fn run(&self, task: Scheduled) -> &'static str {
         let address = task.address();
         unhandled::last_caught();
         let outcome = match task.run() {
@@ -196,7 +188,7 @@ impl Simulation {
             Turn::Ended => "ends",
             Turn::Cancelled => "is cancelled",
         };
-        self.state().forget(address, who);
+        self.state().tasks.remove(&address);
         outcome
     }
 
@@ -205,11 +197,7 @@ impl Simulation {
         let mut queued = self.take_queued(executor);
         let mut state = self.state();
         while let Some(task) = queued.pop() {
-            let who = match state.tasks.get(&task.address()) {
-                Some(who) => who.clone(),
-                // Spawned by another thread that has yet to say so: there is no order to keep.
-                None => state.number(None, task.spawned()),
-            };
+            let who = state.who(&task);
             state.ready.push_back(Ready { who, task: Some(task) });
         }
         if root.take_wake() {
@@ -223,16 +211,8 @@ impl Simulation {
         queued
     }
 
-    fn wait_until(&self, due: u64) {
-        let mut state = self.state();
-        state.now = state.now.max(due);
-        clock::pretend(Some(state.now));
-    }
-
     fn note(&self, who: Arc<Who>, outcome: &'static str) {
-        let mut state = self.state();
-        let now = Duration::from_nanos(state.now);
-        state.trace.push(now, who, outcome);
+        self.state().trace.push(Duration::from_nanos(clock::now()), who, outcome);
     }
 
     /// Nobody is ready, and no timer is armed: who there is.
@@ -251,6 +231,8 @@ impl Simulation {
     /// Drops the futures that are left: of those who are ready in the order in which they were woken, of the others in that of spawn.
     pub(crate) fn close(self: &Arc<Self>, executor: &Executor<'static>) {
         let _inside = Inside::enter(self);
+        let ready = std::mem::take(&mut self.state().ready);
+        ready.into_iter().filter_map(|ready| ready.task).for_each(Scheduled::close);
         loop {
             let mut queued = self.take_queued(executor);
             while let Some(task) = queued.pop() {
@@ -266,9 +248,14 @@ impl Simulation {
 }
 
 impl State {
-    fn number(&mut self, name: Option<String>, spawned: &'static Location<'static>) -> Arc<Who> {
-        self.spawned += 1;
-        Arc::new(Who { number: self.spawned, is_inner: false, name, spawned })
+    /// Whose task it is. New ones are queued as they are spawned, so that is the order of their numbers.
+    fn who(&mut self, task: &Scheduled) -> Arc<Who> {
+        let new = || {
+            self.spawned += 1;
+            let name = task.name().map(str::to_owned);
+            Arc::new(Who { number: self.spawned, is_inner: false, name, spawned: task.spawned() })
+        };
+        self.tasks.entry(task.address()).or_insert_with(new).clone()
     }
 
     /// Forgets the task that was spawned first of those that are not done.
@@ -282,61 +269,33 @@ impl State {
     fn pick(&mut self) -> Option<Ready> {
         self.schedule.pick(&mut self.ready, |ready| ready.who.number)
     }
-
-    /// A task is done. Another one may lie where it did.
-    fn forget(&mut self, address: usize, who: &Arc<Who>) {
-        if self.tasks.get(&address).is_some_and(|other| Arc::ptr_eq(other, who)) {
-            self.tasks.remove(&address);
-        }
-    }
 }
 
-/// A thread runs the tasks. At the end, whatever it comes by, those that are ready go back to where they came from.
-struct Driving<'a> {
+/// A thread runs the tasks: its time is virtual, and calls that block are this simulation's.
+struct Inside<'a> {
     simulation: &'a Simulation,
-    executor: &'a Executor<'static>,
+    /// What the thread had before.
+    former: Option<Arc<Simulation>>,
+    time: Option<u64>,
 }
 
-impl<'a> Driving<'a> {
+impl<'a> Inside<'a> {
     #[track_caller]
-    fn begin(simulation: &'a Simulation, executor: &'a Executor<'static>) -> Self {
+    fn enter(simulation: &'a Arc<Simulation>) -> Self {
         assert!(
             !simulation.is_driven.swap(true, Ordering::Acquire),
             "block_on of a deterministic runtime on two threads at once: no seed decides which of them is faster"
         );
-        Self { simulation, executor }
-    }
-}
-
-impl Drop for Driving<'_> {
-    fn drop(&mut self) {
-        let mut row = Row::default();
-        let mut state = self.simulation.state();
-        for ready in std::mem::take(&mut state.ready) {
-            ready.task.into_iter().for_each(|task| row.push(task));
-        }
-        drop(state);
-        self.executor.queue(row);
-        self.simulation.is_driven.store(false, Ordering::Release);
-    }
-}
-
-/// On this thread time is virtual, and calls that block are this simulation's.
-struct Inside {
-    time: Option<u64>,
-    simulation: Option<Arc<Simulation>>,
-}
-
-impl Inside {
-    fn enter(simulation: &Arc<Simulation>) -> Self {
         let time = clock::pretend(Some(simulation.state().now));
-        Self { time, simulation: CURRENT.replace(Some(simulation.clone())) }
+        Self { simulation, former: CURRENT.replace(Some(simulation.clone())), time }
     }
 }
 
-impl Drop for Inside {
+impl Drop for Inside<'_> {
     fn drop(&mut self) {
+        self.simulation.state().now = clock::now();
         clock::pretend(self.time);
-        CURRENT.set(self.simulation.take());
+        CURRENT.set(self.former.take());
+        self.simulation.is_driven.store(false, Ordering::Release);
     }
 }

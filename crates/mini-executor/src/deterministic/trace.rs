@@ -16,7 +16,7 @@ pub(super) const YIELDS: &str = "yields";
 /// A task of a deterministic runtime, or what is given to `block_on`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Who {
-    /// 0 for the future given to `block_on`; tasks and calls that block are counted from 1, in the order in which they were spawned.
+    /// 0 for the future given to `block_on`; tasks and calls that block are counted from 1, as they come to be ready.
     pub(super) number: u64,
     /// It is one of those that the task of this number runs itself: a child of a group, a task of a `LocalExecutor`.
     pub(super) is_inner: bool,

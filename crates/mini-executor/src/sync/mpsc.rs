@@ -11,7 +11,6 @@ mod receiver;
 mod sender;
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -19,6 +18,8 @@ use super::line::Line;
 use crate::primitives::Mutex;
 pub use receiver::{Receiver, Receiving};
 pub use sender::{Sender, Sending};
+/// The standard library's: they say the same here, and hold the message that was not sent.
+pub use std::sync::mpsc::{SendError, TryRecvError, TrySendError};
 
 /// What both ends share.
 struct State<T> {
@@ -90,43 +91,3 @@ fn channel<T>(room: Option<Line>) -> (Sender<T>, Receiver<T>) {
     let channel = Arc::new(Mutex::new(state));
     (Sender::new(channel.clone()), Receiver::new(channel))
 }
-
-/// Why a message was not sent. Holds the message.
-///
-/// ```
-/// use mini_executor::{block_on, sync::mpsc::{self, SendError}};
-///
-/// let (sender, receiver) = mpsc::bounded(1);
-/// assert_eq!(sender.try_send("in time"), Ok(()));
-/// assert_eq!(sender.try_send("at once"), Err(SendError::Full("at once")));
-/// drop(receiver);
-/// assert_eq!(block_on(sender.send("late")), Err(SendError::Closed("late")));
-/// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum SendError<T> {
-    /// The channel has as many messages as it may, or others wait for room and are first. Only [`Sender::try_send`] says so.
-    Full(T),
-    /// There is no receiver any more.
-    Closed(T),
-}
-
-/// Messages need not be `Debug` for it to be.
-impl<T> fmt::Debug for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(_) => "Full(..)",
-            Self::Closed(_) => "Closed(..)",
-        })
-    }
-}
-
-impl<T> fmt::Display for SendError<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Full(_) => "the channel is full: the message was not sent",
-            Self::Closed(_) => "the receiver was dropped: the message was not sent",
-        })
-    }
-}
-
-impl<T> std::error::Error for SendError<T> {}

@@ -4,7 +4,6 @@
 //! A notification of one is a permit in a [`Line`], of which never more than one lies there unused. A notification of all sends everybody away,
 //! and counts the rounds: a future remembers the round that it was made in, and if there was another when it is polled, it was notified.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -43,10 +42,12 @@ use crate::primitives::{Mutex, lock};
 /// }).detach();
 /// assert_eq!(block_on(executor.run(through)), "through");
 /// ```
+#[derive(Debug)]
 pub struct Notify {
     state: Mutex<State>,
 }
 
+#[derive(Debug)]
 struct State {
     line: Line,
     /// Calls of `notify_waiters`.
@@ -127,12 +128,6 @@ impl Notify {
 impl Default for Notify {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl fmt::Debug for Notify {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Notify").finish_non_exhaustive()
     }
 }
 

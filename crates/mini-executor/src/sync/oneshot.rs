@@ -14,6 +14,9 @@ use std::task::{Context, Poll, Waker};
 use crate::awaits;
 use crate::primitives::{Mutex, lock};
 
+/// The standard library's: there will be no message, for the sender was dropped without sending.
+pub use std::sync::mpsc::RecvError;
+
 enum State<T> {
     /// Nothing has happened yet.
     Open,
@@ -142,15 +145,3 @@ impl<T> fmt::Debug for Receiver<T> {
         f.debug_struct("oneshot::Receiver").finish_non_exhaustive()
     }
 }
-
-/// A oneshot's sender was dropped without sending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecvError;
-
-impl fmt::Display for RecvError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("there will be no message: the sender was dropped without sending")
-    }
-}
-
-impl std::error::Error for RecvError {}

@@ -1,6 +1,5 @@
 //! Permits, of which there is a limited number: a [`Line`] behind a lock.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -37,6 +36,7 @@ use crate::primitives::{Mutex, lock};
 /// }));
 /// assert_eq!(most.get(), 3);
 /// ```
+#[derive(Debug)]
 pub struct Semaphore {
     line: Mutex<Line>,
 }
@@ -104,12 +104,6 @@ impl Semaphore {
     fn give(&self) {
         let called = lock(&self.line).give();
         wake(called);
-    }
-}
-
-impl fmt::Debug for Semaphore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Semaphore").field("available_permits", &self.available_permits()).finish()
     }
 }
 

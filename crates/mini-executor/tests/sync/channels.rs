@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use mini_executor::sync::mpsc::{self, SendError};
+use mini_executor::sync::mpsc::{self, SendError, TryRecvError, TrySendError};
 use mini_executor::sync::oneshot;
 use mini_executor::{LocalExecutor, block_on};
 
@@ -83,14 +83,17 @@ fn a_full_channel_has_senders_wait_until_a_message_is_taken() {
     let (sender, mut receiver) = mpsc::bounded(2);
     sender.try_send(1).unwrap();
     sender.try_send(2).unwrap();
-    assert_eq!(sender.try_send(3), Err(SendError::Full(3)));
+    assert_eq!(sender.try_send(3), Err(TrySendError::Full(3)));
     let mut sending = by_hand(sender.send(3));
     assert!(sending.is_pending());
-    assert_eq!((receiver.try_recv(), sending.wakes()), (Some(1), 1));
+    assert_eq!((receiver.try_recv(), sending.wakes()), (Ok(1), 1));
     // The place is promised: nobody else has it meanwhile.
-    assert_eq!(sender.try_send(4), Err(SendError::Full(4)));
+    assert_eq!(sender.try_send(4), Err(TrySendError::Full(4)));
     assert_eq!(sending.poll(), Poll::Ready(Ok(())));
-    assert_eq!([receiver.try_recv(), receiver.try_recv(), receiver.try_recv()], [Some(2), Some(3), None]);
+    assert_eq!(
+        [receiver.try_recv(), receiver.try_recv(), receiver.try_recv()],
+        [Ok(2), Ok(3), Err(TryRecvError::Empty)]
+    );
 }
 
 #[test]
@@ -100,7 +103,7 @@ fn waiting_senders_are_served_in_the_order_they_came() {
     let mut waiting: Vec<_> = (1..5).map(|number| by_hand(sender.send(number))).collect();
     assert!(waiting.iter_mut().all(Polled::is_pending));
     for number in 0..5 {
-        assert_eq!(receiver.try_recv(), Some(number));
+        assert_eq!(receiver.try_recv(), Ok(number));
         let ready: Vec<_> = waiting.iter_mut().map(|sending| sending.poll().is_ready()).collect();
         assert_eq!(ready.iter().position(|ready| *ready), (!waiting.is_empty()).then_some(0));
         waiting = waiting.into_iter().skip(1).collect();
@@ -117,17 +120,17 @@ fn a_cancelled_sender_leaves_its_place_to_the_next_and_sends_nothing() {
     assert!(first.is_pending() && second.is_pending() && third.is_pending());
     // One that still waits, and one that has just been promised the place.
     drop(second);
-    assert_eq!(receiver.try_recv(), Some(0));
+    assert_eq!(receiver.try_recv(), Ok(0));
     assert_eq!((first.wakes(), third.wakes()), (1, 0));
     drop(first);
     assert_eq!((third.wakes(), third.poll()), (1, Poll::Ready(Ok(()))));
-    assert_eq!((receiver.try_recv(), receiver.try_recv()), (Some(3), None));
+    assert_eq!((receiver.try_recv(), receiver.try_recv()), (Ok(3), Err(TryRecvError::Empty)));
 
     // With nobody behind, the place is free again.
     sender.try_send(4).unwrap();
     let mut fifth = by_hand(sender.send(5));
     assert!(fifth.is_pending());
-    assert_eq!(receiver.try_recv(), Some(4));
+    assert_eq!(receiver.try_recv(), Ok(4));
     drop(fifth);
     assert_eq!(sender.try_send(6), Ok(()));
 }
@@ -140,7 +143,7 @@ fn a_cancelled_receive_loses_nothing() {
         sender.try_send(1).unwrap();
         assert_eq!(receiving.wakes(), 1);
         drop(receiving);
-        assert_eq!(receiver.try_recv(), Some(1));
+        assert_eq!(receiver.try_recv(), Ok(1));
     }
 }
 
@@ -151,12 +154,12 @@ fn a_receiver_that_is_dropped_gives_waiting_messages_back() {
     sender.try_send(2).unwrap();
     let (mut called, mut waiting) = (by_hand(sender.send(3)), by_hand(sender.send(4)));
     assert!(called.is_pending() && waiting.is_pending());
-    assert_eq!(receiver.try_recv(), Some(1));
+    assert_eq!(receiver.try_recv(), Ok(1));
     drop(receiver);
     assert!(called.wakes() == 1 && waiting.wakes() == 1);
-    assert_eq!(called.poll(), Poll::Ready(Err(SendError::Closed(3))));
-    assert_eq!(waiting.poll(), Poll::Ready(Err(SendError::Closed(4))));
-    assert_eq!(sender.try_send(5), Err(SendError::Closed(5)));
+    assert_eq!(called.poll(), Poll::Ready(Err(SendError(3))));
+    assert_eq!(waiting.poll(), Poll::Ready(Err(SendError(4))));
+    assert_eq!(sender.try_send(5), Err(TrySendError::Disconnected(5)));
 }
 
 #[test]
@@ -208,7 +211,7 @@ fn a_message_may_hold_a_sender_and_use_it_when_it_is_dropped() {
     struct Nosy(mpsc::Sender<Option<Nosy>>);
     impl Drop for Nosy {
         fn drop(&mut self) {
-            assert!(matches!(self.0.try_send(None), Err(SendError::Closed(None))));
+            assert!(matches!(self.0.try_send(None), Err(TrySendError::Disconnected(None))));
         }
     }
     for (sender, receiver) in [mpsc::bounded(4), mpsc::unbounded()] {
@@ -235,7 +238,7 @@ fn wakers_are_called_without_a_lock() {
     }
     drop(waker);
     sender.try_send(1).unwrap();
-    assert_eq!((receiver.try_recv(), receiver.try_recv(), wakes.load(Ordering::Relaxed)), (Some(1), Some(2), 1));
+    assert_eq!((receiver.try_recv(), receiver.try_recv(), wakes.load(Ordering::Relaxed)), (Ok(1), Ok(2), 1));
 }
 
 /// Polling with a waker at hand.
@@ -262,8 +265,8 @@ fn bursts_of_any_size_keep_every_message() {
             sender.try_send(number).unwrap();
         }
         for number in 0..burst {
-            assert_eq!(receiver.try_recv(), Some(number));
+            assert_eq!(receiver.try_recv(), Ok(number));
         }
-        assert_eq!(receiver.try_recv(), None);
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
     }
 }

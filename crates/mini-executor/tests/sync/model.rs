@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::Poll;
 
-use mini_executor::sync::mpsc::{self, SendError};
+use mini_executor::sync::mpsc::{self, SendError, TrySendError};
 use mini_executor::sync::{Acquiring, Notified, Notify, Permit, Semaphore};
 use proptest::prelude::*;
 
@@ -67,12 +67,12 @@ proptest! {
             match step {
                 ChannelStep::TrySend => {
                     let expected = if model.is_closed {
-                        Err(SendError::Closed(number))
+                        Err(TrySendError::Disconnected(number))
                     } else if model.may_send(model.line.len(), capacity) {
                         model.queue.push_back(number);
                         Ok(())
                     } else {
-                        Err(SendError::Full(number))
+                        Err(TrySendError::Full(number))
                     };
                     prop_assert_eq!(sender.try_send(number), expected);
                 }
@@ -80,7 +80,7 @@ proptest! {
                     let mut future = sender.send(number);
                     let polled = poll_once(&mut future);
                     if model.is_closed {
-                        prop_assert_eq!(polled, Poll::Ready(Err(SendError::Closed(number))));
+                        prop_assert_eq!(polled, Poll::Ready(Err(SendError(number))));
                     } else if model.may_send(model.line.len(), capacity) {
                         prop_assert_eq!(polled, Poll::Ready(Ok(())));
                         model.queue.push_back(number);
@@ -94,7 +94,7 @@ proptest! {
                     let place = place % sending.len();
                     let polled = poll_once(&mut sending[place]);
                     if model.is_closed {
-                        prop_assert_eq!(polled, Poll::Ready(Err(SendError::Closed(model.line.remove(place)))));
+                        prop_assert_eq!(polled, Poll::Ready(Err(SendError(model.line.remove(place)))));
                         drop(sending.remove(place));
                     } else if model.may_send(place, capacity) {
                         prop_assert_eq!(polled, Poll::Ready(Ok(())));
@@ -111,7 +111,7 @@ proptest! {
                 }
                 ChannelStep::Poll(_) | ChannelStep::Cancel(_) => {}
                 ChannelStep::TryRecv => {
-                    let message = receiver.as_mut().and_then(mpsc::Receiver::try_recv);
+                    let message = receiver.as_mut().and_then(|receiver| receiver.try_recv().ok());
                     prop_assert_eq!(message, model.queue.pop_front());
                 }
                 ChannelStep::DropReceiver => {

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 use super::super::line::{Line, wake};
-use super::Channel;
+use super::{Channel, TryRecvError};
 use crate::awaits;
 use crate::primitives::lock;
 
@@ -41,21 +41,26 @@ impl<T> Receiver<T> {
         Receiving { receiver: self }
     }
 
-    /// A message, if there is one now.
+    /// A message, if there is one.
+    ///
+    /// # Errors
+    /// If there is none now, or if there will be none.
     ///
     /// ```
-    /// use mini_executor::sync::mpsc;
+    /// use mini_executor::sync::mpsc::{self, TryRecvError};
     ///
     /// let (sender, mut receiver) = mpsc::bounded(1);
     /// sender.try_send(1).unwrap();
-    /// assert_eq!(receiver.try_recv(), Some(1));
-    /// assert_eq!(receiver.try_recv(), None);
+    /// assert_eq!(receiver.try_recv(), Ok(1));
+    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+    /// drop(sender);
+    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Disconnected));
     /// ```
     #[inline]
-    pub fn try_recv(&mut self) -> Option<T> {
+    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         match self.poll(None) {
-            Poll::Ready(message) => message,
-            Poll::Pending => None,
+            Poll::Ready(message) => message.ok_or(TryRecvError::Disconnected),
+            Poll::Pending => Err(TryRecvError::Empty),
         }
     }
 

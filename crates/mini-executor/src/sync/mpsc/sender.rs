@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::super::line::{Line, wake};
-use super::{Channel, SendError};
+use super::{Channel, SendError, TrySendError};
 use crate::awaits;
 use crate::primitives::lock;
 
@@ -24,7 +24,7 @@ impl<T> Sender<T> {
     /// the future comes to its end.
     ///
     /// # Errors
-    /// [`SendError::Closed`] if the receiver is dropped, before or meanwhile: the message is in the error.
+    /// [`SendError`] if the receiver is dropped, before or meanwhile: the message is in the error.
     ///
     /// ```
     /// use mini_executor::{block_on, sync::mpsc};
@@ -32,7 +32,7 @@ impl<T> Sender<T> {
     /// let (sender, receiver) = mpsc::bounded(1);
     /// block_on(sender.send(1)).unwrap();
     /// drop(receiver);
-    /// assert_eq!(block_on(sender.send(2)), Err(mpsc::SendError::Closed(2)));
+    /// assert_eq!(block_on(sender.send(2)), Err(mpsc::SendError(2)));
     /// ```
     #[inline]
     pub fn send(&self, message: T) -> Sending<'_, T> {
@@ -42,24 +42,24 @@ impl<T> Sender<T> {
     /// Sends a message, if there is room and nobody waits for it.
     ///
     /// # Errors
-    /// If not, or if the receiver is dropped. The message is in the error.
+    /// [`TrySendError`] if not, or if the receiver is dropped. The message is in the error.
     ///
     /// ```
-    /// use mini_executor::sync::mpsc::{self, SendError};
+    /// use mini_executor::sync::mpsc::{self, TrySendError};
     ///
     /// let (sender, _receiver) = mpsc::bounded(1);
     /// assert_eq!(sender.try_send(1), Ok(()));
-    /// assert_eq!(sender.try_send(2), Err(SendError::Full(2)));
+    /// assert_eq!(sender.try_send(2), Err(TrySendError::Full(2)));
     /// ```
     #[inline]
-    pub fn try_send(&self, message: T) -> Result<(), SendError<T>> {
+    pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
         let mut state = lock(&self.channel);
         // Who fails drops nothing here, so the lock need not be released first.
         if state.is_closed {
-            return Err(SendError::Closed(message));
+            return Err(TrySendError::Disconnected(message));
         }
         if !state.room.as_mut().is_none_or(Line::try_take) {
-            return Err(SendError::Full(message));
+            return Err(TrySendError::Full(message));
         }
         state.queue.push_back(message);
         let receiver = state.receiver.take();
@@ -115,7 +115,7 @@ impl<T> Future for Sending<'_, T> {
         assert!(this.message.is_some(), "a send was polled after it had come to its end");
         let mut state = lock(this.channel);
         if state.is_closed {
-            return Poll::Ready(Err(SendError::Closed(this.message.take().expect("it was there above"))));
+            return Poll::Ready(Err(SendError(this.message.take().expect("it was there above"))));
         }
         if let Some(room) = &mut state.room
             && let Err(former) = room.take_or_wait(&mut this.number, context.waker())

@@ -1,7 +1,7 @@
 //! A channel from many senders to one receiver.
 //!
 //! # How it works
-//! A queue of messages behind a lock, and beside it its free places with a [line](super::line) of senders that wait for one. A sender keeps
+//! A queue of messages behind a lock, and beside it its free places with a line (`sync/line.rs`) of senders that wait for one. A sender keeps
 //! its message in its own hands until it has a place.
 //!
 //! The receiver of an unbounded channel takes the whole queue at once and leaves it the empty one of the round before: a burst

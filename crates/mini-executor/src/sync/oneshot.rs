@@ -42,12 +42,13 @@ type Shared<T> = Arc<Mutex<State<T>>>;
 /// ```
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let shared = Arc::new(Mutex::new(State::Open));
-    (Sender { shared: shared.clone() }, Receiver { shared })
+    (Sender { shared: Some(shared.clone()) }, Receiver { shared })
 }
 
 /// Sends one message. Dropping it instead tells the receiver that there will be none.
 pub struct Sender<T> {
-    shared: Shared<T>,
+    /// Until it has said its last word.
+    shared: Option<Shared<T>>,
 }
 
 impl<T> Sender<T> {
@@ -65,37 +66,34 @@ impl<T> Sender<T> {
     /// assert_eq!(sender.send("too late"), Err("too late"));
     /// ```
     #[inline]
-    pub fn send(self, message: T) -> Result<(), T> {
-        let mut state = lock(&self.shared);
-        if let State::Closed = *state {
-            return Err(message);
+    pub fn send(mut self, message: T) -> Result<(), T> {
+        match self.end(State::Sent(message)) {
+            Some(State::Sent(message)) => Err(message),
+            _ => Ok(()),
         }
-        let former = replace(&mut *state, State::Sent(message));
-        drop(state);
-        former.wake();
-        Ok(())
     }
-}
 
-impl<T> State<T> {
-    /// Wakes who awaits the message, if anybody does: without the lock.
+    /// Says the last word, and wakes who waits for it. It comes back where nobody is there any more.
     #[inline]
-    fn wake(self) {
-        if let Self::Awaited(waker) = self {
+    fn end(&mut self, word: State<T>) -> Option<State<T>> {
+        let shared = self.shared.take()?;
+        let mut state = lock(&shared);
+        if let State::Closed = *state {
+            return Some(word);
+        }
+        let former = replace(&mut *state, word);
+        drop(state);
+        if let State::Awaited(waker) = former {
             waker.wake();
         }
+        None
     }
 }
 
 impl<T> Drop for Sender<T> {
     #[inline]
     fn drop(&mut self) {
-        let mut state = lock(&self.shared);
-        if let State::Open | State::Awaited(_) = *state {
-            let former = replace(&mut *state, State::Closed);
-            drop(state);
-            former.wake();
-        }
+        self.end(State::Closed);
     }
 }
 

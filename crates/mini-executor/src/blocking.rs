@@ -46,22 +46,10 @@ const IDLE: Duration = Duration::from_secs(10);
 #[track_caller]
 pub fn spawn_blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Task<T> {
     static POOL: LazyLock<Arc<Pool>> = LazyLock::new(Arc::default);
-    spawn_call(call, Location::caller(), |call| {
-        if let Err(call) = Simulation::adopt(call) {
-            POOL.submit(call);
-        }
-    })
-}
-
-/// A call is a task that is polled once; `submit` says where.
-pub(crate) fn spawn_call<T: Send + 'static>(
-    call: impl FnOnce() -> T + Send + 'static,
-    spawned: &'static Location<'static>,
-    submit: impl Fn(Runnable) + Send + Sync + 'static,
-) -> Task<T> {
-    let (runnable, task) = spawn_at(spawned, async { call() }, submit);
-    runnable.schedule();
-    task
+    match Simulation::current() {
+        Some(simulation) => simulation.call(call, Location::caller()),
+        None => POOL.call(call, Location::caller()),
+    }
 }
 
 /// Calls that were handed over and are not done, in the whole process: while there are some, a thread that waits looks out for them.
@@ -121,8 +109,19 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has a thread run a call, now or when one is free.
-    pub(crate) fn submit(self: &Arc<Self>, call: Runnable) {
+    /// Has a thread run a call, now or when one is free: a task that is polled once.
+    pub(crate) fn call<T: Send + 'static>(
+        self: &Arc<Self>,
+        call: impl FnOnce() -> T + Send + 'static,
+        spawned: &'static Location<'static>,
+    ) -> Task<T> {
+        let pool = self.clone();
+        let (runnable, task) = spawn_at(spawned, async { call() }, move |call| pool.submit(call));
+        runnable.schedule();
+        task
+    }
+
+    fn submit(self: &Arc<Self>, call: Runnable) {
         OUTSTANDING.fetch_add(1, Ordering::Relaxed);
         SUBMITTED.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state();
@@ -261,8 +260,7 @@ mod tests {
     fn a_closed_pool_does_not_keep_its_idle_threads() {
         let pool: Arc<Pool> = Arc::default();
         let begin = Instant::now();
-        let submits = pool.clone();
-        crate::block_on(spawn_call(|| (), Location::caller(), move |call| submits.submit(call)));
+        crate::block_on(pool.call(|| (), Location::caller()));
         while pool.state().asleep == 0 {
             std::thread::yield_now();
         }

@@ -106,11 +106,6 @@ impl<'a> Executor<'a> {
         self.hub.get().map_or_else(Row::default, |hub| hub.take_injected())
     }
 
-    /// Queues tasks for all workers, without waking one.
-    pub(crate) fn queue(&self, row: Row) {
-        self.hub().inject_all(row);
-    }
-
     /// Drops the future of the task at `address`, unless it is queued. Nobody runs tasks any more.
     pub(crate) fn close_at(&self, address: usize) {
         if let Some(hub) = self.hub.get() {

@@ -100,9 +100,7 @@ pub use deadlock::{Deadlock, set_deadlock_after, set_deadlock_hook};
 pub use deterministic::{explore, try_explore};
 pub use dump::{Dump, Phase, TaskReport};
 pub use executor::Executor;
-pub use group::{
-    Cause, Child, Failure, GroupError, Panicked, SendTaskGroup, TaskGroup, group, send_group, try_group, try_send_group,
-};
+pub use group::{Child, GroupError, Panicked, SendTaskGroup, TaskGroup, group, send_group, try_group, try_send_group};
 pub use io::Async;
 pub use local::LocalExecutor;
 pub use runtime::{Handle, Report, Runtime, Stuck, StuckIn};

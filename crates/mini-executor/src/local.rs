@@ -281,13 +281,7 @@ impl<'a> LocalExecutor<'a> {
 /// In a deterministic runtime a turn is one task's, and any of those that are ready may be the one.
 #[cold]
 fn take_drawn_turn<T>(home: &'static Home, context: &Context<'_>) -> Poll<T> {
-    let Some(mut task) = home.pop() else { return Poll::Pending };
-    while Simulation::passes_over()
-        && let Some(next) = home.pop()
-    {
-        home.push(task);
-        task = next;
-    }
+    let Some(task) = Simulation::draw(|| home.pop(), |task| home.push(task)) else { return Poll::Pending };
     Simulation::is_polled(task.name(), task.spawned());
     run(task);
     context.waker().wake_by_ref();

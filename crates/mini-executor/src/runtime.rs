@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crate::block_on::block_on_with;
-use crate::blocking::{Pool, spawn_call};
-use crate::deterministic::{Limits, Simulation};
+use crate::blocking::Pool;
+use crate::deterministic::Simulation;
 use crate::driver::Driver;
 use crate::dump::Dump;
 use crate::executor::Executor;
@@ -90,9 +90,6 @@ impl Shared {
         spawned: &'static Location<'static>,
     ) -> Task<T> {
         let task = self.executor.spawn_with(future, name, spawned);
-        if let Some(simulation) = &self.simulation {
-            simulation.has_spawned(&task);
-        }
         if self.is_closed.load(Ordering::Acquire) {
             self.executor.close_all();
         }
@@ -104,12 +101,9 @@ impl Shared {
         call: impl FnOnce() -> T + Send + 'static,
         spawned: &'static Location<'static>,
     ) -> Task<T> {
-        match self.simulation.clone() {
-            None => {
-                let pool = self.pool.clone();
-                spawn_call(call, spawned, move |call| pool.submit(call))
-            }
-            Some(simulation) => spawn_call(call, spawned, move |call| simulation.call(call)),
+        match &self.simulation {
+            None => self.pool.call(call, spawned),
+            Some(simulation) => simulation.call(call, spawned),
         }
     }
 
@@ -263,7 +257,7 @@ impl Runtime {
     #[track_caller]
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         if self.shared.simulation.is_some() {
-            let done = self.simulate(future, Location::caller(), Limits::default());
+            let done = self.simulate(future, Location::caller(), |_| None);
             return done.unwrap_or_else(|stop| panic!("{stop}\nWhat ran:\n{}", self.trace().unwrap_or_default()));
         }
         block_on_with(Sleeper::of_guest(self.shared.driver.clone()), future)

@@ -194,11 +194,6 @@ impl<T> Task<T> {
         self.inner.spawned()
     }
 
-    /// Which task it is, as long as it is not done.
-    pub(crate) fn address(&self) -> usize {
-        self.inner.address()
-    }
-
     #[cold]
     fn fail(&self) -> T {
         let spawned = self.spawned();

@@ -10,7 +10,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::strangers::{Hook, discard};
+use crate::strangers::{Hook, discard, message};
 
 /// A panic of a task that nobody joins.
 pub struct Unhandled<'a> {
@@ -34,8 +34,7 @@ impl Unhandled<'_> {
     /// });
     /// ```
     pub fn message(&self) -> Option<&str> {
-        let literal = self.payload.downcast_ref::<&'static str>().copied();
-        literal.or_else(|| self.payload.downcast_ref::<String>().map(String::as_str))
+        message(&*self.payload)
     }
 }
 

@@ -8,7 +8,7 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::Runtime;
-use crate::deterministic::{Limits, MOST_STEPS};
+use crate::deterministic::MOST_STEPS;
 use crate::sleep::sleep;
 use crate::steward::Steward;
 use crate::watchdog::{self, Answer, Frame};
@@ -47,8 +47,8 @@ impl Runtime {
         if let Some(simulation) = &self.shared.simulation {
             let is_over = || self.shared.executor.is_empty() && !simulation.has_calls();
             // In virtual time a task that yields for ever would never let the deadline come.
-            let limits = Limits { steps: Some(MOST_STEPS), is_over: Some(&is_over) };
-            let _ = self.simulate(async { sleep(deadline).await }, Location::caller(), limits);
+            let stop = |steps| (is_over() || steps == MOST_STEPS).then(String::new);
+            let _ = self.simulate(async { sleep(deadline).await }, Location::caller(), stop);
         }
         let has_work = || !self.shared.executor.is_empty() || self.shared.pool.has_calls();
         while has_work() && end.is_none_or(|end| Instant::now() < end) && self.shared.simulation.is_none() {

@@ -82,6 +82,11 @@ impl Scheduled {
         task.shared.load(Relaxed) & RUNNING != 0
     }
 
+    /// Its name, if it was given one.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.0.name()
+    }
+
     /// Where it was spawned.
     pub(crate) fn spawned(&self) -> &'static Location<'static> {
         self.0.spawned()

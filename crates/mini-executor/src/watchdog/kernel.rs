@@ -13,7 +13,7 @@ use std::time::Duration;
 ///
 /// mini_executor::set_hang_hook(|hang| {
 ///     // A busy machine is no mistake of the task's.
-///     if !matches!(hang.activity, Activity::NotScheduled { .. }) {
+///     if !matches!(hang.activity, Activity::NotScheduled) {
 ///         eprintln!("{hang}");
 ///     }
 /// });
@@ -28,11 +28,8 @@ pub enum Activity {
         /// The call's number on this architecture, as in `libc::SYS_futex`.
         number: i64,
     },
-    /// It could run, and has spent more time waiting for a CPU than on one: not its own fault.
-    NotScheduled {
-        /// How long it has waited since about the middle of the threshold.
-        waited: Duration,
-    },
+    /// It could run, and has spent more time waiting for a CPU than on one since about the middle of the threshold: not its own fault.
+    NotScheduled,
     /// The kernel does not tell, or it is asleep in no call: a page that is fetched from a disk, for instance.
     Unknown,
 }
@@ -45,9 +42,7 @@ impl fmt::Display for Activity {
                 let name = name(*number).map_or_else(|| number.to_string(), str::to_owned);
                 write!(f, "in the system call {name}")
             }
-            Self::NotScheduled { waited } => {
-                write!(f, "able to run, but not scheduled: it waited {waited:.1?} for a CPU")
-            }
+            Self::NotScheduled => f.write_str("able to run, but not scheduled"),
             Self::Unknown => f.write_str("asleep in no system call, or doing what the kernel does not tell"),
         }
     }
@@ -81,7 +76,7 @@ impl Activity {
     pub(super) fn of(thread: i32, before: Option<Usage>) -> Self {
         // Some kernels are built without the file, or forbid it.
         match Self::parse(&read(thread, "syscall").unwrap_or_default()) {
-            Self::Computing => Self::of_running(before, Usage::of(thread)),
+            Self::Computing if has_waited(before, Usage::of(thread)) => Self::NotScheduled,
             activity => activity,
         }
     }
@@ -95,17 +90,12 @@ impl Activity {
             _ => Self::Unknown,
         }
     }
+}
 
-    /// On a CPU, or in the queue for one.
-    fn of_running(before: Option<Usage>, after: Option<Usage>) -> Self {
-        let (Some(before), Some(after)) = (before, after) else { return Self::Computing };
-        let waited = after.waited.saturating_sub(before.waited);
-        if waited > after.on_cpu.saturating_sub(before.on_cpu) {
-            Self::NotScheduled { waited }
-        } else {
-            Self::Computing
-        }
-    }
+/// Whether a thread was in the queue for a CPU rather than on one, between the two.
+fn has_waited(before: Option<Usage>, after: Option<Usage>) -> bool {
+    let (Some(before), Some(after)) = (before, after) else { return false };
+    after.waited.saturating_sub(before.waited) > after.on_cpu.saturating_sub(before.on_cpu)
 }
 
 /// The name of a system call in which threads wait: for time, for others, for sockets and pipes, for disks.
@@ -162,9 +152,8 @@ mod tests {
         let usage = |text| Usage::parse(text);
         let before = usage("1000000 500 3\n");
         assert!(before.is_some());
-        assert_eq!(Activity::of_running(before, usage("91000000 20000500 4")), Activity::Computing);
-        let waited = Duration::from_millis(90);
-        assert_eq!(Activity::of_running(before, usage("11000000 90000500 4")), Activity::NotScheduled { waited });
-        assert_eq!(Activity::of_running(None, before), Activity::Computing);
+        assert!(!has_waited(before, usage("91000000 20000500 4")));
+        assert!(has_waited(before, usage("11000000 90000500 4")));
+        assert!(!has_waited(None, before));
     }
 }

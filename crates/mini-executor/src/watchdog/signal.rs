@@ -189,9 +189,7 @@ extern "C" fn handle(_signal: c_int, _info: *mut libc::siginfo_t, context: *mut 
             // What is read here does not change after the task was made.
             body.name_length = task.name().map(|name| {
                 let length = name.len().min(NAME_BYTES);
-                for (to, from) in body.name.iter_mut().zip(name.bytes()) {
-                    *to = from;
-                }
+                body.name[..length].copy_from_slice(&name.as_bytes()[..length]);
                 length
             });
         }

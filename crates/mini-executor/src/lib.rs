@@ -103,11 +103,11 @@ pub use executor::Executor;
 pub use group::{Child, GroupError, Panicked, SendTaskGroup, TaskGroup, group, send_group, try_group, try_send_group};
 pub use io::Async;
 pub use local::LocalExecutor;
-pub use runtime::{Handle, Report, Runtime, Stuck, StuckIn};
+pub use runtime::{Handle, Report, Runtime, Stuck};
 pub use sleep::{Interval, Sleep, TimedOut, interval, now, sleep, sleep_until, timeout};
 pub use task::{FallibleTask, Task, set_busy_times};
 #[cfg(feature = "tokio-io")]
 pub use tokio_io::TokioIo;
 pub use unhandled::{Unhandled, set_unhandled_hook};
-pub use watchdog::{Hang, set_hang_hook, set_hang_signal, set_hang_threshold};
+pub use watchdog::{Hang, set_hang_hook, set_hang_threshold};
 pub use yield_now::{YieldNow, yield_now};

@@ -23,10 +23,9 @@ use crate::sync::Notify;
 use crate::task::{Name, Named, Task};
 use crate::thread::has_several_cpus;
 use crate::unhandled;
-use crate::watchdog::Answer;
 
 pub use handle::Handle;
-pub use shutdown::{Report, Stuck, StuckIn};
+pub use shutdown::{Report, Stuck};
 
 /// An executor with threads that run it, timers and sockets that they share, and a pool for calls that block.
 ///
@@ -289,7 +288,7 @@ impl Drop for Runtime {
         if !self.workers.is_empty()
             || (self.shared.simulation.is_some() && !self.shared.is_closed.load(Ordering::Acquire))
         {
-            self.end(&|_| Answer::default());
+            self.end(false);
         }
     }
 }

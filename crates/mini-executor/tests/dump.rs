@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mini_executor::sync::{Mutex, Notify, Semaphore, mpsc, oneshot};
 use mini_executor::{
@@ -162,7 +162,7 @@ fn names_places_polls_and_phases_are_told() {
     assert_eq!((task.name.as_deref(), task.spawned.line(), task.spawned.file()), (Some("spinner"), spawned, file!()));
     assert_eq!((task.polls, task.phase), (5, Phase::Ready));
     let text = dump.to_string();
-    assert!(text.starts_with("1 task\n    \"spinner\", spawned at ") && text.contains(", 5 polls"), "{text}");
+    assert!(text.starts_with("1 task\n    \"spinner\", spawned at ") && text.contains(", polls: 5"), "{text}");
 
     let waiting = LocalExecutor::new();
     waiting.spawn(sleep(LONG)).detach();
@@ -196,7 +196,7 @@ fn polls_of_tasks_with_names_are_timed_where_it_was_asked_for() {
     let busy = |name: Option<&str>| dump.tasks.iter().find(|task| task.name.as_deref() == name).unwrap().busy;
     assert_eq!(busy(None), None);
     assert!(busy(Some("spins")).unwrap() >= Duration::from_millis(2));
-    assert!(dump.to_string().contains("1 poll that took "), "{dump}");
+    assert!(dump.to_string().contains("polls: 1, busy for "), "{dump}");
 }
 
 #[test]
@@ -211,26 +211,28 @@ fn a_task_that_another_thread_has_woken_is_ready() {
 }
 
 #[test]
-fn ages_hold_what_is_true_of_them() {
+fn who_was_spawned_later_is_younger() {
     let executor = LocalExecutor::new();
-    let mut born = Vec::new();
     block_on(async {
-        for index in 0..20 {
-            let before = Instant::now();
-            executor.spawn_named(index.to_string(), pending::<()>()).detach();
-            born.push(before..Instant::now());
-            if index % 5 == 0 {
-                sleep(Duration::from_millis(2)).await;
+        executor.spawn_named("old", pending::<()>()).detach();
+        // The clock goes on by steps, and may lag on a busy machine; but it goes on.
+        loop {
+            sleep(Duration::from_millis(20)).await;
+            executor.spawn(pending::<()>()).detach();
+            let tasks = executor.dump().tasks;
+            assert!(tasks.is_sorted_by_key(|task| task.age), "{tasks:#?}");
+            assert_eq!(tasks.last().unwrap().name.as_deref(), Some("old"));
+            if tasks[0].age < tasks.last().unwrap().age {
+                break;
             }
         }
     });
-    let before = Instant::now();
-    let dump = executor.dump();
-    let after = Instant::now();
-    for task in dump.tasks {
-        let index: usize = task.name.unwrap().parse().unwrap();
-        assert!(*task.age.start() <= after - born[index].start, "{index}: {:?}", task.age);
-        assert!(*task.age.end() >= before - born[index].end, "{index}: {:?}", task.age);
+    let youngest = |dump: Dump| dump.tasks[0].age;
+    let before = youngest(executor.dump());
+    executor.spawn(pending::<()>()).detach();
+    assert!(youngest(executor.dump()) <= before, "outside of block_on, too");
+    while youngest(executor.dump()) == Duration::ZERO {
+        std::thread::yield_now();
     }
 }
 
@@ -259,7 +261,7 @@ fn tasks_of_several_threads_are_listed_from_any_thread() {
     assert_eq!((spinner.phase, spinner.polls), (Phase::Running, 1));
     let text = dump.to_string();
     assert!(
-        text.contains("100 tasks spawned at ") && text.contains(", waiting, "),
+        text.contains("100 times a task, spawned at ") && text.contains(", waiting, "),
         "no `.await` of the user's: {text}"
     );
     is_over.store(true, Ordering::Relaxed);
@@ -279,9 +281,7 @@ fn threads_may_ask_while_others_spawn_and_run() {
         }
     });
     while !spawner.is_finished() {
-        for task in runtime.dump().tasks {
-            assert!(task.age.start() <= task.age.end());
-        }
+        assert!(runtime.dump().tasks.iter().all(|task| task.spawned.file() == file!()));
     }
     runtime.block_on(spawner);
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mini_executor::sync::{Mutex, Notify, Semaphore, mpsc, oneshot};
 use mini_executor::{

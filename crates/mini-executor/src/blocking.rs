@@ -9,8 +9,6 @@
 //! both sides look out, and 20 us in tokio, whose threads sleep at once (2026-11-21, `cargo xtask compare-runtimes --only
 //! offload`). On a machine with one CPU nobody looks out, for that would keep the other from what is waited for.
 
-mod call;
-
 use std::collections::VecDeque;
 use std::panic::Location;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,11 +18,9 @@ use std::time::{Duration, Instant};
 
 use crate::deterministic::Simulation;
 use crate::strangers::reported;
+use crate::task::{Runnable, Task, spawn_at};
 use crate::thread::has_several_cpus;
 use crate::watchdog;
-
-pub use call::Blocking;
-pub(crate) use call::prepare;
 
 /// Threads at most.
 const MOST_THREADS: usize = 512;
@@ -48,13 +44,12 @@ const IDLE: Duration = Duration::from_secs(10);
 /// # Panics
 /// When the system refuses the pool's first thread.
 #[track_caller]
-pub fn spawn_blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
+pub fn spawn_blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Task<T> {
     static POOL: LazyLock<Arc<Pool>> = LazyLock::new(Arc::default);
-    let (job, handle) = prepare(call, Location::caller());
-    if let Err(job) = Simulation::adopt(job) {
-        POOL.submit(job);
+    match Simulation::current() {
+        Some(simulation) => simulation.call(call, Location::caller()),
+        None => POOL.call(call, Location::caller()),
     }
-    handle
 }
 
 /// Calls that were handed over and are not done, in the whole process: while there are some, a thread that waits looks out for them.
@@ -84,7 +79,7 @@ pub(crate) struct Pool {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Job>,
+    queue: VecDeque<Runnable>,
     threads: usize,
     /// Threads that will look into the queue without being told: they have been started or woken, or look out for calls. Each is good
     /// for one call, for that may last.
@@ -101,12 +96,6 @@ struct State {
     is_closed: bool,
 }
 
-/// A call that has not begun. It never panics; dropped, it tells its handle.
-pub(crate) struct Job {
-    pub(crate) call: Box<dyn FnOnce() + Send>,
-    pub(crate) spawned: &'static Location<'static>,
-}
-
 /// A call that has begun.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Running {
@@ -120,8 +109,19 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has a thread run a call, now or when one is free.
-    pub(crate) fn submit(self: &Arc<Self>, job: Job) {
+    /// Has a thread run a call, now or when one is free: a task that is polled once.
+    pub(crate) fn call<T: Send + 'static>(
+        self: &Arc<Self>,
+        call: impl FnOnce() -> T + Send + 'static,
+        spawned: &'static Location<'static>,
+    ) -> Task<T> {
+        let pool = self.clone();
+        let (runnable, task) = spawn_at(spawned, async { call() }, move |call| pool.submit(call));
+        runnable.schedule();
+        task
+    }
+
+    fn submit(self: &Arc<Self>, call: Runnable) {
         OUTSTANDING.fetch_add(1, Ordering::Relaxed);
         SUBMITTED.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state();
@@ -130,7 +130,7 @@ impl Pool {
             OUTSTANDING.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        state.queue.push_back(job);
+        state.queue.push_back(call);
         let queued = state.queue.len();
         self.queued.store(queued, Ordering::Release);
         if queued <= state.coming {
@@ -168,13 +168,15 @@ impl Pool {
         let thread = std::thread::current().id();
         let mut state = self.state();
         loop {
-            while let Some(job) = state.queue.pop_front() {
+            while let Some(call) = state.queue.pop_front() {
                 self.queued.store(state.queue.len(), Ordering::Relaxed);
                 state.coming -= 1;
                 // For the report at the runtime's end: a call that goes on cannot be stopped, but it can be named.
-                state.running.push((number, Running { spawned: job.spawned, since: Instant::now(), thread }));
+                let spawned = call.spawned();
+                state.running.push((number, Running { spawned, since: Instant::now(), thread }));
                 drop(state);
-                (job.call)();
+                // Its panic is its outcome; but who awaits it may be a stranger.
+                reported(spawned, || _ = call.run());
                 OUTSTANDING.fetch_sub(1, Ordering::Relaxed);
                 state = self.state();
                 state.running.retain(|(thread, _)| *thread != number);
@@ -221,9 +223,9 @@ impl Pool {
         drop(state);
         OUTSTANDING.fetch_sub(dropped.len(), Ordering::Relaxed);
         self.called.notify_all();
-        // What they hold are strangers' types.
-        for Job { call, spawned } in dropped {
-            reported(spawned, || drop(call));
+        // Those who await them may be strangers.
+        for call in dropped {
+            reported(call.spawned(), || drop(call));
         }
     }
 
@@ -258,9 +260,7 @@ mod tests {
     fn a_closed_pool_does_not_keep_its_idle_threads() {
         let pool: Arc<Pool> = Arc::default();
         let begin = Instant::now();
-        let (job, handle) = prepare(|| (), Location::caller());
-        pool.submit(job);
-        crate::block_on(handle);
+        crate::block_on(pool.call(|| (), Location::caller()));
         while pool.state().asleep == 0 {
             std::thread::yield_now();
         }

@@ -27,7 +27,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::driver::Driver;
-use crate::dump::Dump;
+use crate::dump::{Dump, Phase};
 use crate::home::Home;
 use crate::hub::Hub;
 use crate::strangers::Hook;
@@ -42,8 +42,8 @@ use crate::{awaits, blocking, clock, watchdog};
 /// watched, no call is out. Unless another thread wakes one of them they wait for ever:
 /// the future of block_on awaits at src/main.rs:30:20
 /// 2 tasks
-///     "left", spawned at src/main.rs:11:19, awaits at src/main.rs:13:28, 1.0 s old, 2 polls
-///     "right", spawned at src/main.rs:15:20, awaits at src/main.rs:17:27, 1.0 s old, 2 polls
+///     "left", spawned at src/main.rs:11:19, awaits at src/main.rs:13:28, 1.0s old, polls: 2
+///     "right", spawned at src/main.rs:15:20, awaits at src/main.rs:17:27, 1.0s old, polls: 2
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -159,23 +159,18 @@ pub(crate) enum Finding {
 
 /// This thread has slept for that long, and nobody woke it.
 pub(crate) fn look(driver: &Driver, is_woken: impl Fn() -> bool) -> Finding {
+    let hub = driver.hub().filter(|hub| !hub.is_empty());
     // A call's end wakes somebody, and so does a timer that another thread has armed meanwhile.
-    if blocking::is_any_outstanding() || driver.is_watching() {
+    if blocking::is_any_outstanding()
+        || driver.is_watching()
+        || hub.is_some_and(|hub| !is_known(driver, hub) || !hub.is_asleep())
+    {
         return Finding::Undecided;
     }
-    let mut tasks = Dump::default();
-    for home in homes() {
-        tasks.tasks.append(&mut Dump::of_home(home).tasks);
-    }
-    if let Some(hub) = driver.hub().filter(|hub| !hub.is_empty()) {
-        if !is_known(driver, hub) || !hub.is_asleep() {
-            return Finding::Undecided;
-        }
-        if !hub.is_told() {
-            tasks.tasks.append(&mut Dump::of_hub(hub).tasks);
-        }
-    }
-    if is_woken() || tasks.tasks.iter().any(|task| task.phase != crate::dump::Phase::Waiting) {
+    let of_hub = hub.filter(|hub| !hub.is_told()).map_or_else(Dump::default, Dump::of_hub);
+    let of_homes = homes().into_iter().flat_map(|home| Dump::of_home(home).tasks);
+    let tasks = Dump { tasks: of_homes.chain(of_hub.tasks).collect() };
+    if is_woken() || tasks.tasks.iter().any(|task| task.phase != Phase::Waiting) {
         return Finding::Undecided;
     }
     if tasks.tasks.is_empty() {
@@ -184,7 +179,7 @@ pub(crate) fn look(driver: &Driver, is_woken: impl Fn() -> bool) -> Finding {
     if let Some(hub) = driver.hub() {
         hub.tell();
     }
-    let entered = watchdog::block_on_entered().filter(|place| awaits::is_telling(place));
+    let entered = watchdog::block_on_entered().location().filter(|place| awaits::is_telling(place));
     let awaits = watchdog::block_on_awaited().location().filter(|place| awaits::is_telling(place));
     let thread = std::thread::current().name().map(str::to_owned);
     let deadlock = Deadlock { thread, entered, awaits, tasks };

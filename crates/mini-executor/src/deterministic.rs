@@ -17,9 +17,9 @@ mod schedule;
 mod simulation;
 mod trace;
 
-/// Steps of one run, if nothing else is said: who takes more is taken for one that never ends.
+/// Steps of one run: who takes more is taken for one that never ends.
 pub(crate) const MOST_STEPS: u64 = 1_000_000;
 
-pub use explore::{Explored, Explorer, Failed, Why, explore, try_explore};
-pub(crate) use simulation::{Limits, Simulation};
-pub use trace::{Outcome, Step, Trace, Who};
+pub use explore::{Explored, Failed, explore, try_explore};
+pub(crate) use simulation::Simulation;
+pub use trace::Trace;

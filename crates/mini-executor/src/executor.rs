@@ -15,7 +15,7 @@ use crate::dump::Dump;
 use crate::heritage::heir;
 use crate::hub::Hub;
 use crate::idle::Sleeper;
-use crate::task::{Name, Row, Scheduled, Task, make_shared};
+use crate::task::{Name, Named, Row, Scheduled, Task, make_shared};
 use crate::worker::Lease;
 
 /// Runs tasks on any number of threads. Tasks have to be `Send`, and may borrow what outlives the executor.
@@ -106,11 +106,6 @@ impl<'a> Executor<'a> {
         self.hub.get().map_or_else(Row::default, |hub| hub.take_injected())
     }
 
-    /// Queues tasks for all workers, without waking one.
-    pub(crate) fn queue(&self, row: Row) {
-        self.hub().inject_all(row);
-    }
-
     /// Drops the future of the task at `address`, unless it is queued. Nobody runs tasks any more.
     pub(crate) fn close_at(&self, address: usize) {
         if let Some(hub) = self.hub.get() {
@@ -143,7 +138,7 @@ impl<'a> Executor<'a> {
         self.spawn_with(future, (), Location::caller())
     }
 
-    /// Spawns a task with a name, by which reports tell it: of panics, of hangs. A name makes the task 24 bytes larger.
+    /// Spawns a task with a name, by which reports tell it: of panics, of hangs. A name makes the task 32 bytes larger.
     ///
     /// ```
     /// let executor = mini_executor::Executor::new();
@@ -156,7 +151,7 @@ impl<'a> Executor<'a> {
         name: impl Into<Cow<'static, str>>,
         future: impl Future<Output = T> + Send + 'a,
     ) -> Task<T> {
-        self.spawn_with(future, name.into(), Location::caller())
+        self.spawn_with(future, Named::new(name), Location::caller())
     }
 
     /// Spawns a task for each future, and puts the handles into `handles`.

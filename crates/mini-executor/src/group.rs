@@ -15,34 +15,39 @@
 //! a `join!` do. For parallel work spawn tasks on an executor of several threads, and join their handles in the children: the group
 //! then cancels the tasks by dropping the handles.
 //!
+//! # How a group ends
+//! - *All is well*: the body has its result, and then the last child is gone. Nothing is left to drop.
+//! - *Somebody failed*: whoever awaits the group is woken, and nobody is polled any more. Body and children are
+//!   dropped, before anybody is told; what their destructors throw is listed. Then the first failure goes out.
+//! - *The future is dropped*, before it was ready: body and children are dropped as its locals are. There is nobody to tell, and what
+//!   destructors throw goes to the [hook](crate::set_unhandled_hook).
+//!
 //! | file | its one subject |
 //! |---|---|
 //! | `failure` | what failed, and what a caller is told of it |
 //! | `member` | a child from both ends: the future that is polled, and the handle |
-//! | `scope` | the body, and how a group ends |
 //! | `send` | the group whose future may move to another thread |
 //! | `set` | what that one keeps its children in; [`TaskGroup`] uses a [`LocalExecutor`] |
 
 mod failure;
 mod member;
-mod scope;
 mod send;
 mod set;
 
 use std::convert::Infallible;
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::Location;
-use std::pin::pin;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use crate::LocalExecutor;
 use failure::Record;
-pub use failure::{Cause, Failure, GroupError, Panicked};
+pub use failure::{GroupError, Panicked};
 pub use member::Child;
 use member::Member;
-use scope::Scope;
 pub use send::{SendTaskGroup, send_group, try_send_group};
 
 /// Runs `body`, and waits for all children it spawns into its group. The result is the body's.
@@ -114,14 +119,8 @@ pub use send::{SendTaskGroup, send_group, try_send_group};
 pub fn group<'env, T, B: Future<Output = T>>(body: impl FnOnce(TaskGroup<'env>) -> B) -> impl Future<Output = T> {
     let made = Location::caller();
     async move {
-        let judged = |group: TaskGroup<'env>| {
-            let body = body(group);
-            async { Ok(body.await) }
-        };
-        match run(judged, made).await {
-            Ok(result) => result,
-            Err(error) => match error.first {},
-        }
+        let Ok(result) = run(body, Ok, made).await.map_err(|error| error.first);
+        result
     }
 }
 
@@ -145,21 +144,56 @@ pub fn group<'env, T, B: Future<Output = T>>(body: impl FnOnce(TaskGroup<'env>) 
 pub fn try_group<'env, T, E: 'env, B: Future<Output = Result<T, E>>>(
     body: impl FnOnce(TaskGroup<'env, E>) -> B,
 ) -> impl Future<Output = Result<T, GroupError<E>>> {
-    run(body, Location::caller())
+    run(body, std::convert::identity, Location::caller())
 }
 
-async fn run<'env, T, E: 'env, B: Future<Output = Result<T, E>>>(
+async fn run<'env, T, E: 'env, B: Future>(
     body: impl FnOnce(TaskGroup<'env, E>) -> B,
+    judge: fn(B::Output) -> Result<T, E>,
     made: &'static Location<'static>,
 ) -> Result<T, GroupError<E>> {
     // Made first, so that children are dropped after the body: the same order as after a failure.
     let executor = Rc::new(LocalExecutor::new());
     let record = Arc::new(Record::new());
     let group = TaskGroup { executor: Rc::downgrade(&executor), record: record.clone() };
-    let body = pin!(Some(body(group)));
-    let mut scope = Scope::new(body, record, made);
-    executor.run_at(std::future::poll_fn(|context| scope.poll(context)), made).await;
-    scope.conclude(|| drop(executor))
+    let mut scope = Scope::new(record, body(group), judge, made);
+    executor.run_at(poll_fn(|context| scope.poll(context)), made).await;
+    scope.conclude(|| drop(executor)).await
+}
+
+/// The part of a group that is the same wherever its children are kept: the body on its way, and how it all ends.
+struct Scope<B: Future, T, E> {
+    /// Until it came to its end.
+    body: Option<Member<B, T, E>>,
+    result: Child<T>,
+    record: Arc<Record<E>>,
+}
+
+impl<B: Future, T, E> Scope<B, T, E> {
+    fn new(
+        record: Arc<Record<E>>,
+        body: B,
+        judge: fn(B::Output) -> Result<T, E>,
+        made: &'static Location<'static>,
+    ) -> Self {
+        let (body, result) = Member::new(&record, body, judge, made);
+        Self { body: Some(body), result, record }
+    }
+
+    /// Gives the body its turn; ready when body and children have ended, or one of them failed.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.record.wait(context.waker());
+        self.body.take_if(|body| Pin::new(body).poll(context).is_ready());
+        if self.record.has_ended() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// What the group came to, once [`poll`](Self::poll) was ready. `drop_children` drops those that are left.
+    async fn conclude(mut self, drop_children: impl FnOnce()) -> Result<T, GroupError<E>> {
+        self.body = None;
+        drop_children();
+        self.record.conclude()?;
+        Ok(self.result.await)
+    }
 }
 
 /// A group that children are spawned into. Its clones are the same group: a child that is to spawn others takes one with it.

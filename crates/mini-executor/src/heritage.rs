@@ -11,8 +11,6 @@ mod with_variables {
     pub(crate) fn heir<F: Future>(future: F) -> ctxvar::InContext<F> {
         future.in_context()
     }
-
-    pub(crate) use ctxvar::in_context as heir_call;
 }
 
 #[cfg(not(feature = "ctxvar"))]
@@ -22,15 +20,9 @@ mod without {
     pub(crate) const fn heir<F: Future>(future: F) -> F {
         future
     }
-
-    /// The call as it is.
-    #[inline]
-    pub(crate) const fn heir_call<F>(call: F) -> F {
-        call
-    }
 }
 
 #[cfg(feature = "ctxvar")]
-pub(crate) use with_variables::{heir, heir_call};
+pub(crate) use with_variables::heir;
 #[cfg(not(feature = "ctxvar"))]
-pub(crate) use without::{heir, heir_call};
+pub(crate) use without::heir;

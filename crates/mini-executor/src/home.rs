@@ -8,6 +8,7 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::task::Waker;
+use std::time::Duration;
 
 use crate::births::Births;
 use crate::deadlock;
@@ -126,11 +127,11 @@ impl Home {
         }
     }
 
-    /// Calls `tell` for each task, from the youngest on, with the times between which it was born. On the owner's thread.
-    pub(crate) fn each(&self, mut tell: impl FnMut(TaskRef, (u64, u64))) {
-        let mut times = self.births.times();
+    /// Calls `tell` for each task, from the youngest on, with its age. On the owner's thread.
+    pub(crate) fn each(&self, mut tell: impl FnMut(TaskRef, Duration)) {
+        let mut ages = self.births.ages();
         for task in std::iter::successors(self.tasks.get(), |task| task.after.get()) {
-            tell(task, times(task));
+            tell(task, ages(task));
         }
     }
 

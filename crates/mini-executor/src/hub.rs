@@ -13,6 +13,7 @@
 use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
+use std::time::Duration;
 
 use crate::idle::Idle;
 use crate::primitives::{AtomicBool, AtomicU32, AtomicUsize, Line, Mutex, lock, yield_now};
@@ -168,8 +169,8 @@ impl Hub {
         !self.is_told.swap(true, Relaxed)
     }
 
-    /// Calls `tell` for each task, with the times between which it was born: under a lock, so `tell` has to be ours.
-    pub(crate) fn each(&self, mut tell: impl FnMut(TaskRef, (u64, u64))) {
+    /// Calls `tell` for each task, with its age: under a lock, so `tell` has to be ours.
+    pub(crate) fn each(&self, mut tell: impl FnMut(TaskRef, Duration)) {
         for family in &self.families {
             lock(&family.0).each(&mut tell);
         }

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
@@ -16,6 +16,7 @@ use rustix::net::{Shutdown, SocketType, ipproto, shutdown, sockopt};
 
 use crate::awaits;
 use crate::driver::Driver;
+use crate::primitives::{Mutex, lock};
 use crate::reactor::{Interest, Report, Source};
 
 /// Anything with a descriptor that epoll can wait for: sockets, pipes, not files. It reads and writes without holding the thread.
@@ -39,8 +40,7 @@ use crate::reactor::{Interest, Report, Source};
 /// # }
 /// ```
 pub struct Async<T: AsFd> {
-    /// `None` only while it is being taken apart.
-    io: Option<T>,
+    io: T,
     /// Whether that is a TCP connection.
     is_tcp: bool,
     source: Arc<Source>,
@@ -77,13 +77,10 @@ impl<T: AsFd> Async<T> {
         }
         let is_tcp = sockopt::socket_protocol(&io).is_ok_and(|protocol| protocol == Some(ipproto::TCP))
             && sockopt::socket_type(&io) == Ok(SocketType::STREAM);
-        Ok(Self { io: Some(io), is_tcp, source: Arc::new(Source::new()), place: Mutex::new(None) })
+        Ok(Self { io, is_tcp, source: Arc::new(Source::new()), place: Mutex::new(None) })
     }
 
     /// What is inside.
-    ///
-    /// # Panics
-    /// Never: only [`into_inner`](Self::into_inner) takes it out, and ends this value.
     ///
     /// For what needs no waiting: addresses, options. What would block fails with `WouldBlock` here.
     ///
@@ -100,28 +97,7 @@ impl<T: AsFd> Async<T> {
     /// # }
     /// ```
     pub fn get_ref(&self) -> &T {
-        self.io.as_ref().expect("it is there until into_inner")
-    }
-
-    /// Gives the descriptor back; it stays non-blocking.
-    ///
-    /// # Panics
-    /// Never.
-    ///
-    /// ```
-    /// use mini_executor::Async;
-    /// use std::os::unix::net::UnixStream;
-    ///
-    /// # fn main() -> std::io::Result<()> {
-    /// let (_here, there) = UnixStream::pair()?;
-    /// let stream: UnixStream = Async::new(there)?.into_inner();
-    /// stream.set_nonblocking(false)?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn into_inner(mut self) -> T {
-        self.deregister();
-        self.io.take().expect("it is there until now")
+        &self.io
     }
 
     /// Attempts `operation` until it would not block, and waits to be readable in between.
@@ -184,7 +160,7 @@ impl<T: AsFd> Async<T> {
     ) -> Poll<io::Result<R>> {
         loop {
             if let Some(seen) = self.source.ready(interest) {
-                match operation(self.get_ref(), seen) {
+                match operation(&self.io, seen) {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                         // Watched before it is believed: a descriptor that is registered only afterwards reports what it is then.
                         self.source.is_not_ready(interest, seen);
@@ -228,7 +204,7 @@ impl<T: AsFd> Async<T> {
     /// Has the current thread's driver watch it.
     fn register(&self) -> io::Result<()> {
         refuse_in_virtual_time()?;
-        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = lock(&self.place);
         if place.as_ref().is_some_and(|place| place.driver.is_current()) {
             return Ok(());
         }
@@ -257,15 +233,6 @@ impl<T: AsFd> Async<T> {
         }
         outcome
     }
-
-    fn deregister(&mut self) {
-        let place = self.place.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let (Some(place), Some(io)) = (place, &self.io)
-            && let Ok(reactor) = place.driver.reactor()
-        {
-            reactor.deregister(io.as_fd(), place.key);
-        }
-    }
 }
 
 /// What comes when from the kernel is not the seed's to decide.
@@ -282,7 +249,11 @@ pub(crate) fn refuse_in_virtual_time() -> io::Result<()> {
 
 impl<T: AsFd> Drop for Async<T> {
     fn drop(&mut self) {
-        self.deregister();
+        if let Some(place) = lock(&self.place).take()
+            && let Ok(reactor) = place.driver.reactor()
+        {
+            reactor.deregister(self.io.as_fd(), place.key);
+        }
     }
 }
 

@@ -32,6 +32,7 @@
 //! | children that borrow, and end with their scope | [`group`](group()), [`send_group`] |
 //! | channels and locks, for tasks of any runtime | [`sync`] |
 //! | what is spawned to see the context variables of who spawned it | feature `ctxvar` |
+//! | an executor of your own | [`task`](mod@task) |
 //! | what every task waits for | [`LocalExecutor::dump`], [`Runtime::dump`]; [`set_deadlock_hook`] |
 //! | tests that hold in every order of turns, and repeat what they find | [`explore`], [`Runtime::deterministic`] |
 //!
@@ -82,7 +83,7 @@ mod spin;
 mod steward;
 mod strangers;
 pub mod sync;
-mod task;
+pub mod task;
 mod thread;
 mod timers;
 #[cfg(feature = "tokio-io")]
@@ -94,21 +95,19 @@ mod worker;
 mod yield_now;
 
 pub use block_on::block_on;
-pub use blocking::{Blocking, spawn_blocking};
+pub use blocking::spawn_blocking;
 pub use deadlock::{Deadlock, set_deadlock_after, set_deadlock_hook};
 pub use deterministic::{explore, try_explore};
 pub use dump::{Dump, Phase, TaskReport};
 pub use executor::Executor;
-pub use group::{
-    Cause, Child, Failure, GroupError, Panicked, SendTaskGroup, TaskGroup, group, send_group, try_group, try_send_group,
-};
+pub use group::{Child, GroupError, Panicked, SendTaskGroup, TaskGroup, group, send_group, try_group, try_send_group};
 pub use io::Async;
 pub use local::LocalExecutor;
-pub use runtime::{Handle, Report, Runtime, Stuck, StuckIn};
+pub use runtime::{Handle, Report, Runtime, Stuck};
 pub use sleep::{Interval, Sleep, TimedOut, interval, now, sleep, sleep_until, timeout};
-pub use task::{FallibleTask, Task};
+pub use task::{FallibleTask, Task, set_busy_times};
 #[cfg(feature = "tokio-io")]
 pub use tokio_io::TokioIo;
 pub use unhandled::{Unhandled, set_unhandled_hook};
-pub use watchdog::{Hang, set_hang_hook, set_hang_signal, set_hang_threshold};
+pub use watchdog::{Hang, set_hang_hook, set_hang_threshold};
 pub use yield_now::{YieldNow, yield_now};

@@ -19,7 +19,7 @@ use loom::sync::atomic::{AtomicBool, AtomicU32};
 use loom::thread;
 
 use crate::queue::{CAPACITY, Owner, Ring};
-use crate::task::{Scheduled, Task, make_shared};
+use crate::task::{self, Scheduled, Task, make_shared};
 use crate::{Executor, hub::Hub};
 
 /// Checks all orders with at most so many preemptions: enough, in experience, for nearly every mistake.
@@ -303,5 +303,28 @@ fn a_sibling_comes_for_a_task_whose_worker_does_not() {
             Poll::Ready(())
         })));
         assert_eq!(sibling.join().unwrap(), 7);
+    });
+}
+
+/// It is run, ends and is let go of while its function has yet to return, by the thread that woke it or another one.
+#[test]
+fn a_task_of_ones_own_ends_inside_its_function() {
+    check(3, || {
+        let slot = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let own_slot = slot.clone();
+        let (first, task) = task::spawn(
+            poll_fn(move |context: &mut Context<'_>| match own_slot.lock().unwrap().replace(context.waker().clone()) {
+                None => Poll::Pending,
+                Some(_) => Poll::Ready(()),
+            }),
+            // Nothing of loom's is in it: in a model it is kept, as the task is, until the end.
+            |runnable| _ = runnable.run(),
+        );
+        first.run();
+        let waker = slot.lock().unwrap().take().unwrap();
+        let (others, woken) = (waker.clone(), thread::spawn(move || waker.wake()));
+        others.wake();
+        drop(task);
+        woken.join().unwrap();
     });
 }

@@ -5,7 +5,8 @@
 //! without a lock. Only a new one takes the lock. No number is given back, for places are never freed.
 //!
 //! The table is of 65,536 words, 512 KiB, of which the kernel provides the pages that are used. A place's slot is given by its address, and
-//! the compiler puts a program's places side by side: a few pages hold them all.
+//! the compiler puts a program's places side by side: a few pages hold them all. Places 512 KiB apart share a slot, and are looked for in the
+//! list when they take turns.
 
 use std::panic::Location;
 use std::sync::atomic::AtomicU64;
@@ -44,7 +45,8 @@ static PLACES: Places<{ 1 << 16 }> = Places::new();
 
 /// See the module. So many slots, which is a power of two.
 struct Places<const SLOTS: usize> {
-    /// The address of a place in the low 48 bits, its number above. 0 is free. Written once, under the lock of the list.
+    /// The address of a place in the low 48 bits, its number above. 0 is free. Of places that share a slot it has the one that was asked
+    /// for last.
     slots: [AtomicU64; SLOTS],
     /// All places, by their numbers less one.
     list: Mutex<Vec<&'static Location<'static>>>,
@@ -54,14 +56,6 @@ struct Places<const SLOTS: usize> {
 const ADDRESS_BITS: u32 = 48;
 /// Places are numbers of words apart, so the lowest bits of their addresses are 0.
 const ALIGN: usize = align_of::<Location<'static>>();
-/// Slots that are looked at for a place whose own is taken. Places share a slot if they lie a multiple of 512 KiB apart.
-const PROBES: usize = 64;
-
-/// Whether a slot's word is of the place with that address.
-#[inline]
-const fn is_of(word: u64, address: usize) -> bool {
-    (word ^ address as u64) << (64 - ADDRESS_BITS) == 0
-}
 
 impl<const SLOTS: usize> Places<SLOTS> {
     const fn new() -> Self {
@@ -75,42 +69,29 @@ impl<const SLOTS: usize> Places<SLOTS> {
     #[inline]
     fn number(&self, location: &'static Location<'static>) -> Place {
         let address = std::ptr::from_ref(location).addr();
-        let word = self.slots[address / ALIGN % SLOTS].load(Relaxed);
-        if is_of(word, address) { Place((word >> ADDRESS_BITS) as u16) } else { self.number_slowly(location, address) }
+        let slot = &self.slots[address / ALIGN % SLOTS];
+        let word = slot.load(Relaxed);
+        if (word ^ address as u64) << (64 - ADDRESS_BITS) == 0 {
+            Place((word >> ADDRESS_BITS) as u16)
+        } else {
+            self.number_slowly(location, slot)
+        }
     }
 
     #[cold]
     #[inline(never)]
-    fn number_slowly(&self, location: &'static Location<'static>, address: usize) -> Place {
-        if address as u64 >> ADDRESS_BITS != 0 {
-            return Place::UNKNOWN;
-        }
-        let home = address / ALIGN;
-        let find = || {
-            for slot in (home..home + PROBES.min(SLOTS)).map(|slot| &self.slots[slot % SLOTS]) {
-                let word = slot.load(Relaxed);
-                if word == 0 || is_of(word, address) {
-                    return Some((slot, word));
-                }
-            }
-            None
-        };
-        // Without the lock first: it may stand beside its own slot.
-        let found = find().filter(|(_, word)| *word != 0);
-        if let Some((_, word)) = found {
-            return Place((word >> ADDRESS_BITS) as u16);
-        }
+    fn number_slowly(&self, location: &'static Location<'static>, slot: &AtomicU64) -> Place {
         let mut list = self.list();
-        match find() {
-            Some((slot, 0)) => {
-                let Ok(number) = u16::try_from(list.len() + 1) else { return Place::UNKNOWN };
-                list.push(location);
-                slot.store(address as u64 | u64::from(number) << ADDRESS_BITS, Relaxed);
-                Place(number)
-            }
-            Some((_, word)) => Place((word >> ADDRESS_BITS) as u16),
-            None => Place::UNKNOWN,
+        let known = list.iter().position(|known| std::ptr::eq(*known, location));
+        let Ok(number) = u16::try_from(known.unwrap_or(list.len()) + 1) else { return Place::UNKNOWN };
+        if known.is_none() {
+            list.push(location);
         }
+        let address = std::ptr::from_ref(location).addr() as u64;
+        if address >> ADDRESS_BITS == 0 {
+            slot.store(address | u64::from(number) << ADDRESS_BITS, Relaxed);
+        }
+        Place(number)
     }
 
     fn location(&self, place: Place) -> Option<&'static Location<'static>> {
@@ -169,23 +150,23 @@ mod tests {
     }
 
     #[test]
-    fn places_of_one_slot_stand_side_by_side() {
+    fn places_of_one_slot_keep_their_numbers() {
         // Three words each, in a table of 8: every eighth place has the first one's slot.
         let all = places(6 * 8);
         let table: Places<8> = Places::new();
         let same: Vec<_> = all.iter().step_by(8).collect();
-        let numbers: Vec<u16> = same.iter().map(|location| table.number(location).0).collect();
-        assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
-        assert_eq!(same.iter().map(|location| table.number(location).0).collect::<Vec<_>>(), numbers);
+        for _ in 0..2 {
+            let numbers: Vec<u16> = same.iter().map(|location| table.number(location).0).collect();
+            assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+        }
+        assert!(std::ptr::eq(table.location(Place(6)).unwrap(), same[5]));
     }
 
     #[test]
-    fn where_there_is_no_room_a_place_is_not_known() {
-        let all = places(9);
+    fn where_there_is_no_number_left_a_place_is_not_known() {
+        let all = places(2);
         let table: Places<8> = Places::new();
-        let numbers: Vec<u16> = all.iter().map(|location| table.number(location).0).collect();
-        assert_eq!(numbers, [1, 2, 3, 4, 5, 6, 7, 8, 0]);
-        assert_eq!(table.number(&all[8]), Place::UNKNOWN);
-        assert!(std::ptr::eq(table.location(Place(8)).unwrap(), &raw const all[7]));
+        table.list().resize(usize::from(u16::MAX) - 1, SOMEWHERE);
+        assert_eq!((table.number(&all[0]), table.number(&all[1])), (Place(u16::MAX), Place::UNKNOWN));
     }
 }

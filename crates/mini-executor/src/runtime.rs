@@ -13,20 +13,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use crate::block_on::block_on_with;
-use crate::blocking::{Blocking, Pool, prepare};
-use crate::deterministic::{Limits, Simulation};
+use crate::blocking::Pool;
+use crate::deterministic::Simulation;
 use crate::driver::Driver;
 use crate::dump::Dump;
 use crate::executor::Executor;
 use crate::sleeper::Sleeper;
 use crate::sync::Notify;
-use crate::task::{Name, Task};
+use crate::task::{Name, Named, Task};
 use crate::thread::has_several_cpus;
 use crate::unhandled;
-use crate::watchdog::Answer;
 
 pub use handle::Handle;
-pub use shutdown::{Report, Stuck, StuckIn};
+pub use shutdown::{Report, Stuck};
 
 /// An executor with threads that run it, timers and sockets that they share, and a pool for calls that block.
 ///
@@ -90,9 +89,6 @@ impl Shared {
         spawned: &'static Location<'static>,
     ) -> Task<T> {
         let task = self.executor.spawn_with(future, name, spawned);
-        if let Some(simulation) = &self.simulation {
-            simulation.has_spawned(&task);
-        }
         if self.is_closed.load(Ordering::Acquire) {
             self.executor.close_all();
         }
@@ -103,13 +99,11 @@ impl Shared {
         &self,
         call: impl FnOnce() -> T + Send + 'static,
         spawned: &'static Location<'static>,
-    ) -> Blocking<T> {
-        let (job, handle) = prepare(call, spawned);
+    ) -> Task<T> {
         match &self.simulation {
-            None => self.pool.submit(job),
-            Some(simulation) => simulation.call(job),
+            None => self.pool.call(call, spawned),
+            Some(simulation) => simulation.call(call, spawned),
         }
-        handle
     }
 
     /// A worker's life. Tasks' panics are caught where they are polled; but wakers of strangers are called here, too, and one that panics
@@ -216,7 +210,7 @@ impl Runtime {
         name: impl Into<Cow<'static, str>>,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        self.shared.spawn(future, name.into(), Location::caller())
+        self.shared.spawn(future, Named::new(name), Location::caller())
     }
 
     /// Runs a call on a thread where it may block, as [`spawn_blocking`](crate::spawn_blocking) does, but in this runtime's pool.
@@ -232,7 +226,7 @@ impl Runtime {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
+    pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Task<T> {
         self.shared.spawn_blocking(call, Location::caller())
     }
 
@@ -262,7 +256,7 @@ impl Runtime {
     #[track_caller]
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         if self.shared.simulation.is_some() {
-            let done = self.simulate(future, Location::caller(), Limits::default());
+            let done = self.simulate(future, Location::caller(), |_| None);
             return done.unwrap_or_else(|stop| panic!("{stop}\nWhat ran:\n{}", self.trace().unwrap_or_default()));
         }
         block_on_with(Sleeper::of_guest(self.shared.driver.clone()), future)
@@ -294,7 +288,7 @@ impl Drop for Runtime {
         if !self.workers.is_empty()
             || (self.shared.simulation.is_some() && !self.shared.is_closed.load(Ordering::Acquire))
         {
-            self.end(&|_| Answer::default());
+            self.end(false);
         }
     }
 }

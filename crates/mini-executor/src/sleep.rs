@@ -152,10 +152,7 @@ impl Drop for Sleep {
 impl fmt::Debug for Sleep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let remaining = Duration::from_nanos(self.due.saturating_sub(clock::now()));
-        f.debug_struct("Sleep")
-            .field("remaining", &remaining)
-            .field("is_precise", &self.is_precise)
-            .finish_non_exhaustive()
+        f.debug_struct("Sleep").field("remaining", &remaining).finish_non_exhaustive()
     }
 }
 

@@ -31,6 +31,12 @@ pub(crate) fn discard(mut panic: Box<dyn Any + Send>) {
     std::mem::forget(panic);
 }
 
+/// What was thrown, as text: `panic!` throws a string.
+pub(crate) fn message(panic: &(dyn Any + Send)) -> Option<&str> {
+    let literal = panic.downcast_ref::<&'static str>().copied();
+    literal.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+}
+
 /// Calls strangers from a place that has to go on. What they throw is reported, as of a task spawned at `spawned`.
 pub(crate) fn reported(spawned: &'static Location<'static>, strangers: impl FnOnce()) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(strangers)) {

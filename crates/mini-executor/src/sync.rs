@@ -52,6 +52,8 @@
 //! - Guards and permits without a lifetime. Tasks of this crate may borrow; else put the `Arc` into the task and borrow from it there.
 //! - A read-write lock, a barrier, broadcast, channels of many receivers: async-lock, async-broadcast and async-channel have them, and
 //!   run here.
+//! - Several permits at once, and a limit that changes. Closing, too: a channel ends with its receiver or its last sender, and that
+//!   something is over can be told by a [`Notify`].
 //! - Blocking variants: `block_on(receiver.recv())` is one.
 //! - A cooperative budget. A loop over a channel that is never empty keeps its thread for as long as that lasts; a
 //!   [`yield_now`](crate::yield_now()) once in a while lets others in.
@@ -59,24 +61,20 @@
 //! # Inside
 //! | file | its one subject |
 //! |---|---|
-//! | `waiters` | the queue of those that wait, from whose middle one can leave; begin here |
-//! | `lock` | the lock around it |
-//! | `semaphore` | permits: one word until somebody has to wait |
+//! | `line` | who waits, in the order of coming, and how many of them may go; begin here |
+//! | `semaphore` | permits |
 //! | `mutex` | a semaphore of one permit, with data; the only unsafe code among these |
 //! | `notify` | notifications |
 //! | `oneshot` | a channel for one message |
 //! | `mpsc` | a channel for many |
 
-mod error;
-mod lock;
+mod line;
 pub mod mpsc;
 mod mutex;
 mod notify;
 pub mod oneshot;
 mod semaphore;
-mod waiters;
 
-pub use error::{AcquireError, TryAcquireError, TryLockError};
 pub use mutex::{Locking, Mutex, MutexGuard};
 pub use notify::{Notified, Notify};
 pub use semaphore::{Acquiring, Permit, Semaphore};

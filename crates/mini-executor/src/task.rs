@@ -9,6 +9,7 @@
 //! | `join` | what its handle does: await, cancel, leave it alone |
 //! | `shared_state`, `shared` | the same two for tasks that move between threads |
 //! | `lists` | tasks in a row: those that wait for a worker, and all that there are |
+//! | `runnable` | tasks without an executor of this crate |
 //! | `packed` | a waker in one word |
 //! | `record` | where it was spawned, where it awaits, how often it was polled |
 #![allow(unsafe_code)]
@@ -22,6 +23,7 @@ mod local;
 mod loom_tests;
 mod packed;
 mod record;
+mod runnable;
 mod shared;
 mod shared_state;
 mod state;
@@ -35,12 +37,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::awaits;
-pub(crate) use core::{Name, make, make_shared};
+pub(crate) use core::{Name, Named, make, make_shared};
 use header::Outcome;
 pub(crate) use header::TaskRef;
 pub(crate) use lists::{Family, Links, Row};
 pub(crate) use local::{arrive, close, phase as local_phase, run};
+pub use record::set_busy_times;
 pub(crate) use record::{awaited, awaits};
+pub(crate) use runnable::spawn_at;
+pub use runnable::{Runnable, spawn};
 pub(crate) use shared::{Scheduled, Turn, phase as shared_phase};
 
 /// A handle to a task that was spawned: a future of its result.
@@ -177,7 +182,7 @@ impl<T> Task<T> {
         Some(unsafe { &*std::ptr::from_ref(name) })
     }
 
-    /// Where it was spawned.
+    /// Where it was spawned. In a program with more than 65,535 places that spawn or await, some place in this crate for those that came last.
     ///
     /// ```
     /// let executor = mini_executor::LocalExecutor::new();
@@ -185,14 +190,8 @@ impl<T> Task<T> {
     /// println!("{}", task.spawned()); // src/main.rs:3:21
     /// # assert!(task.spawned().line() > 1);
     /// ```
-    /// Where it was spawned. In a program with more than 65,535 places that spawn or await, some place in this crate for those that came last.
     pub fn spawned(&self) -> &'static Location<'static> {
         self.inner.spawned()
-    }
-
-    /// Which task it is, as long as it is not done.
-    pub(crate) fn address(&self) -> usize {
-        self.inner.address()
     }
 
     #[cold]

@@ -35,15 +35,6 @@ impl<T> TokioIo<T> {
     pub const fn new(io: T) -> Self {
         Self(io)
     }
-
-    /// What is inside.
-    ///
-    /// ```
-    /// assert_eq!(mini_executor::TokioIo::new(7).into_inner(), 7);
-    /// ```
-    pub fn into_inner(self) -> T {
-        self.0
-    }
 }
 
 impl<T: AsyncRead + Unpin> tokio::io::AsyncRead for TokioIo<T> {

@@ -58,7 +58,7 @@ impl Turn {
                 let now = clock::now();
                 Self { end: Some(now + TURN_NS), looked: now, polls: 0, stop: pace.gap }
             }
-            Demand::Seed => Self { end: Some(DRAWN), looked: 0, polls: 0, stop: pace.gap },
+            Demand::Seed => Self { end: Some(DRAWN), looked: 0, polls: 0, stop: 1 },
         }
     }
 

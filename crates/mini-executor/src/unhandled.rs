@@ -10,9 +10,10 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-use crate::strangers::{Hook, discard};
+use crate::strangers::{Hook, discard, message};
 
 /// A panic of a task that nobody joins.
+#[derive(Debug)]
 pub struct Unhandled<'a> {
     /// The task's name, if it was given one.
     pub name: Option<&'a str>,
@@ -34,8 +35,7 @@ impl Unhandled<'_> {
     /// });
     /// ```
     pub fn message(&self) -> Option<&str> {
-        let literal = self.payload.downcast_ref::<&'static str>().copied();
-        literal.or_else(|| self.payload.downcast_ref::<String>().map(String::as_str))
+        message(&*self.payload)
     }
 }
 
@@ -46,17 +46,6 @@ impl fmt::Display for Unhandled<'_> {
             write!(f, "{name:?}, ")?;
         }
         write!(f, "spawned at {}: {}", self.spawned, self.message().unwrap_or("(no message)"))
-    }
-}
-
-impl fmt::Debug for Unhandled<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let message = self.message();
-        f.debug_struct("Unhandled")
-            .field("name", &self.name)
-            .field("spawned", &self.spawned)
-            .field("message", &message)
-            .finish_non_exhaustive()
     }
 }
 

@@ -14,9 +14,7 @@
 //! | `kernel` | what the kernel says about a thread: computing, in which system call, not scheduled |
 //! | `signal` | asks the thread itself: the task's name, registers, a copy of its stack |
 //! | `stack` | makes names and lines of that copy |
-//! | `reporter` | the thread that makes the reports, for that takes time |
-//! | `hang` | the report, and the hook it goes to |
-//! | `ask` | asks a thread the same once, when its runtime ends |
+//! | `hang` | the report, the thread that makes it, for that takes time, and the hook it goes to |
 //!
 //! # How it works
 //! A thread that begins a poll stores one word, the task's address with a count of polls above it, and stores what was there
@@ -47,15 +45,15 @@
 //! and five crates less are built.
 //!
 //! # What it may change in a program
-//! The signal is sent to a thread that has already hung, once for each report, and to one that keeps its runtime from ending. It is a real-time signal that had no
-//! handler when it was first needed; [`set_hang_signal`] takes another, or none, and then reports name neither task nor stack.
+//! The signal is sent to a thread that has already hung, once for each report, and to one that keeps its runtime from ending. It is a real-time signal that has no
+//! handler of the program's own, the last there is: programs count from the first.
 //! System calls that it interrupts go on by themselves (`SA_RESTART`), except those that never do, with any handler, see signal(7):
 //! `poll`, `select`, `epoll_wait`, `nanosleep`, `clock_nanosleep`, `sigtimedwait`, `semtimedop`, `msgrcv`, `io_getevents`, and
 //! reading, writing, accepting and connecting on a socket with a time-out of its own (`SO_RCVTIMEO`, `SO_SNDTIMEO`). They fail with `EINTR`,
 //! which Rust's own library handles where it calls them: [`std::thread::sleep`] sleeps on.
 //!
-//! The handler reads the whole stack, unused parts included, which `AddressSanitizer` takes for a mistake: run it with
-//! `MINI_EXECUTOR_HANG_MS=0`.
+//! The handler has the kernel copy the stack (`process_vm_readv`, of the process's own memory): where a sandbox forbids that, reports come
+//! without.
 //!
 //! # What it does not see
 //! A poll that is over before the watchdog comes to look at it is not reported: thresholds are kept with a tenth of their
@@ -63,20 +61,26 @@
 //! poll that runs other executors' tasks inside counts anew after each of them. A thread that blocks the signal, or is
 //! stuck in the kernel where no signal reaches, is reported without task and stack.
 
-mod ask;
 mod hang;
 mod kernel;
-mod reporter;
 mod sampler;
 mod signal;
 #[cfg(all(feature = "stacks", any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod stack;
-mod syscalls;
+#[cfg(not(all(feature = "stacks", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+mod stack {
+    pub(crate) fn frames(_: &super::Captured) -> Vec<String> {
+        Vec::new()
+    }
+}
 mod watch;
 
-pub(crate) use ask::{Answer, ask, register};
-pub use hang::{Frame, Hang, Polled, Silence, set_hang_hook};
+pub use hang::{Hang, set_hang_hook};
 pub use kernel::Activity;
+pub(crate) use sampler::ask;
 pub use sampler::set_hang_threshold;
-pub use signal::set_hang_signal;
-pub(crate) use watch::{Current, Entry, begin, block_on_awaited, block_on_entered, current, set_block_on_awaits};
+pub(crate) use signal::Captured;
+pub(crate) use stack::frames;
+pub(crate) use watch::{
+    Current, Entry, begin, block_on_awaited, block_on_entered, current, register, set_block_on_awaits,
+};

@@ -19,5 +19,5 @@ fn the_example_loses_an_update_shows_how_and_finds_nothing_with_a_lock() {
     };
     let last_read = turns("first", "yields").max(turns("second", "yields"));
     assert!(last_read < turns("first", "ends").min(turns("second", "ends")), "{told}");
-    assert!(told.trim_end().ends_with(" steps in all.") && told.contains("1000 runs passed"), "{told}");
+    assert!(told.trim_end().ends_with(" different interleavings.") && told.contains("1000 runs passed"), "{told}");
 }

@@ -6,9 +6,9 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 
 use super::MOST_STEPS;
-use super::simulation::{Limits, Stop};
 use super::trace::Trace;
 use crate::runtime::Runtime;
+use crate::strangers::message;
 use crate::unhandled::Listener;
 
 /// Runs `test` once for each seed, in a fresh [deterministic runtime](Runtime::deterministic) each time.
@@ -45,7 +45,9 @@ use crate::unhandled::Listener;
 /// ```
 #[track_caller]
 pub fn explore(seeds: impl IntoIterator<Item = u64>, test: impl AsyncFn(&Runtime)) {
-    Explorer::new().explore(seeds, test);
+    if let Err(failed) = try_explore(seeds, test) {
+        panic!("{failed}");
+    }
 }
 
 /// As [`explore`], for those who want to go on with what is found.
@@ -66,118 +68,50 @@ pub fn explore(seeds: impl IntoIterator<Item = u64>, test: impl AsyncFn(&Runtime
 /// println!("{}", failed.unwrap_err());
 /// ```
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "closures are written in place")]
 pub fn try_explore(
     seeds: impl IntoIterator<Item = u64>,
     test: impl AsyncFn(&Runtime),
 ) -> Result<Explored, Box<Failed>> {
-    Explorer::new().try_explore(seeds, test)
-}
-
-/// [`explore`] with other limits.
-///
-/// ```
-/// use mini_executor::deterministic::{Explorer, Why};
-/// use mini_executor::yield_now;
-///
-/// let livelock = Explorer::new().steps(1_000).try_explore(0..10, async |_| loop {
-///     yield_now().await;
-/// });
-/// assert_eq!(livelock.unwrap_err().why, Why::TooManySteps);
-/// ```
-#[derive(Debug, Clone)]
-pub struct Explorer {
-    steps: u64,
-}
-
-impl Explorer {
-    /// As [`explore`] does it.
-    pub fn new() -> Self {
-        Self { steps: MOST_STEPS }
-    }
-
-    /// A run that takes more steps fails.
-    #[must_use]
-    pub fn steps(mut self, steps: u64) -> Self {
-        self.steps = steps;
-        self
-    }
-
-    /// As [`explore`].
-    ///
-    /// # Panics
-    /// When a run fails.
-    #[track_caller]
-    pub fn explore(&self, seeds: impl IntoIterator<Item = u64>, test: impl AsyncFn(&Runtime)) {
-        if let Err(failed) = self.try_explore(seeds, test) {
-            panic!("{failed}");
+    let caller = Location::caller();
+    let mut explored = Explored { runs: 0, interleavings: 0 };
+    let mut seen = HashSet::new();
+    for seed in seeds {
+        let (failure, trace) = run(seed, &test, caller);
+        if let Some(message) = failure {
+            let again = run(seed, &test, caller);
+            let is_repeated = again.0.as_ref() == Some(&message) && again.1 == trace;
+            return Err(Box::new(Failed { seed, message, passed: explored, trace, is_repeated }));
         }
+        seen.insert(trace.hash());
+        explored = Explored { runs: explored.runs + 1, interleavings: seen.len() as u64 };
     }
-
-    /// As [`try_explore`].
-    ///
-    /// # Errors
-    /// With the first run that fails.
-    #[track_caller]
-    #[expect(clippy::needless_pass_by_value, reason = "closures are written in place")]
-    pub fn try_explore(
-        &self,
-        seeds: impl IntoIterator<Item = u64>,
-        test: impl AsyncFn(&Runtime),
-    ) -> Result<Explored, Box<Failed>> {
-        let caller = Location::caller();
-        let mut explored = Explored { runs: 0, steps: 0, interleavings: 0 };
-        let mut seen = HashSet::new();
-        for seed in seeds {
-            let (failure, trace) = self.run(seed, &test, caller);
-            if let Some((why, message)) = failure {
-                let (again, repeated) = self.run(seed, &test, caller);
-                let is_repeated = repeated == trace && again.is_some_and(|again| again == (why, message.clone()));
-                return Err(Box::new(Failed { seed, why, message, passed: explored, trace, is_repeated }));
-            }
-            seen.insert(trace.hash());
-            explored.runs += 1;
-            explored.steps += trace.count();
-            explored.interleavings = seen.len() as u64;
-        }
-        Ok(explored)
-    }
-
-    /// One run: why it failed, if it did, and what ran.
-    fn run(
-        &self,
-        seed: u64,
-        test: &impl AsyncFn(&Runtime),
-        caller: &'static Location<'static>,
-    ) -> (Option<(Why, String)>, Trace) {
-        let listener = Listener::new();
-        let runtime = Runtime::deterministic(seed);
-        let limits = Limits { steps: Some(self.steps), ..Limits::default() };
-        let run = catch_unwind(AssertUnwindSafe(|| runtime.simulate(async { test(&runtime).await }, caller, limits)));
-        let trace = runtime.trace().unwrap_or_default();
-        // What is left is dropped now, and that may fail, too.
-        let end = catch_unwind(AssertUnwindSafe(|| drop(runtime)));
-        let unhandled = listener.end();
-        let failure = match (run, unhandled) {
-            (Err(panic), _) => Some((Why::Panicked, message(&*panic))),
-            (Ok(Err(stop @ Stop::Deadlock(_))), _) => Some((Why::Deadlock, stop.to_string())),
-            (Ok(Err(stop @ Stop::TooManySteps(_))), _) => Some((Why::TooManySteps, stop.to_string())),
-            (Ok(_), Some(unhandled)) => Some((Why::Unhandled, unhandled)),
-            (Ok(_), None) => end.err().map(|panic| (Why::Panicked, message(&*panic))),
-        };
-        (failure, trace)
-    }
+    Ok(explored)
 }
 
-impl Default for Explorer {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// What a panic says.
-fn message(panic: &(dyn Any + Send)) -> String {
-    let literal = panic.downcast_ref::<&'static str>().map(|message| (*message).to_owned());
-    literal.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(no message)".to_owned())
+/// One run: why it failed, if it did, and what ran.
+fn run(seed: u64, test: &impl AsyncFn(&Runtime), caller: &'static Location<'static>) -> (Option<String>, Trace) {
+    let listener = Listener::new();
+    let runtime = Runtime::deterministic(seed);
+    let stop = |steps| match steps {
+        MOST_STEPS => Some(format!(
+            "no end after {MOST_STEPS} steps: tasks wake themselves or one another for ever (time does not pass while anybody is ready)"
+        )),
+        _ => Listener::has_heard().then(String::new),
+    };
+    let run = catch_unwind(AssertUnwindSafe(|| runtime.simulate(async { test(&runtime).await }, caller, stop)));
+    let trace = runtime.trace().unwrap_or_default();
+    // What is left is dropped now, and that may fail, too.
+    let end = catch_unwind(AssertUnwindSafe(|| drop(runtime)));
+    let unhandled = listener.end();
+    let panicked =
+        |panic: Box<dyn Any + Send>| format!("the test panicked: {}", message(&*panic).unwrap_or("(no message)"));
+    let failure = match run {
+        Err(panic) => Some(panicked(panic)),
+        Ok(Err(why)) if !why.is_empty() => Some(why),
+        Ok(_) => unhandled.or_else(|| end.err().map(panicked)),
+    };
+    (failure, trace)
 }
 
 /// How much was looked at.
@@ -186,31 +120,14 @@ fn message(panic: &(dyn Any + Send)) -> String {
 pub struct Explored {
     /// Runs that passed: one for each seed.
     pub runs: u64,
-    /// The turns of tasks in all of them.
-    pub steps: u64,
     /// How many different orders of turns there were. If they are far fewer than runs, more seeds will hardly bring news.
     pub interleavings: u64,
 }
 
 impl fmt::Display for Explored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { runs, steps, interleavings } = self;
-        write!(f, "{runs} runs passed, with {interleavings} different interleavings, {steps} steps in all")
+        write!(f, "{} runs passed, with {} different interleavings", self.runs, self.interleavings)
     }
-}
-
-/// Why a run failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Why {
-    /// The test panicked.
-    Panicked,
-    /// A task panicked that nobody joins.
-    Unhandled,
-    /// Nobody was ready, and no timer was armed.
-    Deadlock,
-    /// There was no end to it.
-    TooManySteps,
 }
 
 /// A run that failed: with which seed, why, and what ran in which order. As text, all of that.
@@ -219,9 +136,7 @@ pub enum Why {
 pub struct Failed {
     /// The seed: [`Runtime::deterministic`] with it repeats the run.
     pub seed: u64,
-    /// Why it failed.
-    pub why: Why,
-    /// The panic's message, or who waits.
+    /// Why it failed: with the panic's message, or who waits.
     pub message: String,
     /// The runs before this one.
     pub passed: Explored,
@@ -234,12 +149,8 @@ pub struct Failed {
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, why, message, passed, trace, is_repeated } = self;
-        let what = match why {
-            Why::Panicked => "the test panicked: ",
-            Why::Deadlock | Why::TooManySteps | Why::Unhandled => "",
-        };
-        writeln!(f, "with seed {seed}, after {} runs that passed: {what}{message}", passed.runs)?;
+        let Self { seed, message, passed, trace, is_repeated } = self;
+        writeln!(f, "with seed {seed}, after {} runs that passed: {message}", passed.runs)?;
         writeln!(f, "What ran, in this order:")?;
         write!(f, "{trace}")?;
         if *is_repeated {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use super::trace::{Outcome, Who};
+use super::trace::{Who, YIELDS};
 use crate::watchdog;
 
 /// See the module.
@@ -48,7 +48,7 @@ impl<'a, F: Future> Root<'a, F> {
     }
 
     /// What a poll came to that gave no result.
-    pub(super) fn outcome(&self) -> Outcome {
-        if self.waker.is_woken.load(Ordering::Relaxed) { Outcome::Yields } else { Outcome::Waits }
+    pub(super) fn outcome(&self) -> &'static str {
+        if self.waker.is_woken.load(Ordering::Relaxed) { YIELDS } else { "waits" }
     }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::panic::Location;
 use std::sync::Arc;
 
-use super::simulation::{Limits, Simulation, Stop};
+use super::simulation::Simulation;
 use super::trace::Trace;
 use crate::runtime::Runtime;
 
@@ -34,14 +34,15 @@ impl Runtime {
         self.shared.simulation.as_ref().map(|simulation| simulation.trace())
     }
 
-    /// Runs `future` in a deterministic runtime, within limits.
+    /// Runs `future` in a deterministic runtime, until `stop`, which is asked after each step, says why not to go on: that is the error, or a
+    /// deadlock.
     pub(crate) fn simulate<T>(
         &self,
         future: impl Future<Output = T>,
         caller: &'static Location<'static>,
-        limits: Limits<'_>,
-    ) -> Result<T, Stop> {
+        stop: impl Fn(u64) -> Option<String>,
+    ) -> Result<T, String> {
         let simulation = self.shared.simulation.as_ref().expect("it is called for deterministic runtimes alone");
-        simulation.drive(&self.shared.executor, &self.shared.driver, future, caller, limits)
+        simulation.drive(&self.shared.executor, &self.shared.driver, future, caller, stop)
     }
 }

@@ -5,101 +5,54 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
-use std::fmt;
+use std::fmt::Write;
 use std::future::Future;
 use std::panic::{Location, resume_unwind};
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
 use super::root::Root;
 use super::schedule::Schedule;
-use super::trace::{Outcome, Trace, Who};
+use super::trace::{Trace, Who, YIELDS};
 use crate::block_on::Entered;
-use crate::blocking::Job;
 use crate::clock;
 use crate::driver::Driver;
 use crate::executor::Executor;
-use crate::task::{Row, Scheduled, Task};
-use crate::unhandled::{self, Listener};
+use crate::primitives::{Mutex, MutexGuard, lock};
+use crate::task::{Row, Scheduled, Task, Turn};
+use crate::unhandled;
 use crate::watchdog;
 
 /// What a deterministic runtime has in place of workers.
-#[derive(Debug)]
 pub(crate) struct Simulation {
     state: Mutex<State>,
-    /// A thread is in [`drive`](Self::drive).
+    /// A thread is [`Inside`].
     is_driven: AtomicBool,
+    /// Calls that block: each is a task here, of one step.
+    calls: Executor<'static>,
 }
 
 struct State {
     schedule: Schedule,
     ready: VecDeque<Ready>,
-    /// Calls that came since it was last looked.
-    calls: Vec<(Job, Arc<Who>)>,
-    /// The tasks that are not done, by their addresses.
+    /// The tasks that were ready once and are not done, by their addresses.
     tasks: HashMap<usize, Arc<Who>>,
     /// Tasks and calls so far.
     spawned: u64,
-    /// Virtual time, in nanoseconds.
+    /// Virtual time, in nanoseconds, while nobody is inside.
     now: u64,
     /// The number of who has his turn.
     current: u64,
     trace: Trace,
 }
 
-enum Ready {
-    Root(Arc<Who>),
-    Task(Scheduled, Arc<Who>),
-    Call(Job, Arc<Who>),
-}
-
-impl Ready {
-    fn who(&self) -> &Arc<Who> {
-        let (Self::Root(who) | Self::Task(_, who) | Self::Call(_, who)) = self;
-        who
-    }
-}
-
-/// When to stop before the future has its result.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Limits<'a> {
-    /// After so many steps.
-    pub(crate) steps: Option<u64>,
-    /// When this says so.
-    pub(crate) is_over: Option<&'a dyn Fn() -> bool>,
-}
-
-/// Why it stopped before the future had its result.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    /// Nobody is ready, and no timer is armed. Who there is.
-    Deadlock(Vec<Arc<Who>>),
-    TooManySteps(u64),
-    /// A task panicked that nobody joins, while somebody listens for that.
-    Unhandled,
-    /// As was asked for.
-    Over,
-}
-
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Deadlock(waiting) => {
-                f.write_str("a deadlock: nobody is ready, no timer is armed, and these wait:")?;
-                waiting.iter().try_for_each(|who| write!(f, "\n  {who}"))
-            }
-            Self::TooManySteps(steps) => write!(
-                f,
-                "no end after {steps} steps: tasks wake themselves or one another for ever (time does not pass while anybody is ready), \
-                 or the limit is too low"
-            ),
-            Self::Unhandled => f.write_str("a task that nobody joins has panicked"),
-            Self::Over => f.write_str("over"),
-        }
-    }
+struct Ready {
+    who: Arc<Who>,
+    /// `None` for the future given to `block_on`.
+    task: Option<Scheduled>,
 }
 
 thread_local! {
@@ -112,71 +65,66 @@ impl Simulation {
         let state = State {
             schedule: Schedule::new(seed),
             ready: VecDeque::new(),
-            calls: Vec::new(),
             tasks: HashMap::new(),
             spawned: 0,
             now: 0,
             current: 0,
             trace: Trace::default(),
         };
-        Self { state: Mutex::new(state), is_driven: AtomicBool::new(false) }
+        Self { state: Mutex::new(state), is_driven: AtomicBool::new(false), calls: Executor::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     pub(crate) fn trace(&self) -> Trace {
         self.state().trace.clone()
     }
 
-    /// A task was spawned.
-    pub(crate) fn has_spawned<T>(&self, task: &Task<T>) {
-        let mut state = self.state();
-        let who = state.number(task.name().map(str::to_owned), task.spawned());
-        state.tasks.insert(task.address(), who);
+    /// The one that this thread drives.
+    pub(crate) fn current() -> Option<Arc<Self>> {
+        CURRENT.with_borrow(Clone::clone)
     }
 
     /// Has a call run as one step.
-    pub(crate) fn call(&self, job: Job) {
-        let mut state = self.state();
-        let who = state.number(None, job.spawned);
-        state.calls.push((job, who));
+    pub(crate) fn call<T: Send + 'static>(
+        &self,
+        call: impl FnOnce() -> T + Send + 'static,
+        spawned: &'static Location<'static>,
+    ) -> Task<T> {
+        self.calls.spawn_with(async { call() }, (), spawned)
     }
 
-    /// Inside a task that runs tasks of its own: whether the one who is ready first lets the next one go before.
-    pub(crate) fn passes_over() -> bool {
-        let simulation = CURRENT.with_borrow(Clone::clone);
-        simulation.is_some_and(|simulation| simulation.state().schedule.passes_over())
+    /// Inside a task that runs tasks of its own: who goes on of those that are ready. The first, or, half as likely, the one behind, and so on;
+    /// those that were passed over are put back.
+    pub(crate) fn draw<T>(pop: impl Fn() -> Option<T>, put_back: impl Fn(T)) -> Option<T> {
+        let mut drawn = pop()?;
+        while CURRENT
+            .with_borrow(|simulation| simulation.as_ref().is_some_and(|this| this.state().schedule.passes_over()))
+            && let Some(next) = pop()
+        {
+            put_back(drawn);
+            drawn = next;
+        }
+        Some(drawn)
     }
 
     /// Inside a task that runs tasks of its own: whose turn it is.
     pub(crate) fn is_polled(name: Option<&str>, spawned: &'static Location<'static>) {
-        if let Some(simulation) = CURRENT.with_borrow(Clone::clone) {
+        if let Some(simulation) = Self::current() {
             let number = simulation.state().current;
             let who = Who { number, is_inner: true, name: name.map(str::to_owned), spawned };
-            simulation.note(Arc::new(who), Outcome::IsPolled);
+            simulation.note(Arc::new(who), "is polled");
         }
     }
 
     /// Whether there are calls that have not begun.
     pub(crate) fn has_calls(&self) -> bool {
-        let state = self.state();
-        !state.calls.is_empty() || state.ready.iter().any(|ready| matches!(ready, Ready::Call(..)))
+        !self.calls.is_empty()
     }
 
-    /// As [`call`](Self::call), for a call that was given to no runtime, if this thread drives one; else it is given back.
-    pub(crate) fn adopt(job: Job) -> Result<(), Job> {
-        match CURRENT.with_borrow(Clone::clone) {
-            Some(simulation) => {
-                simulation.call(job);
-                Ok(())
-            }
-            None => Err(job),
-        }
-    }
-
-    /// Runs everybody until `future` has its result.
+    /// Runs everybody until `future` has its result; or `stop`, which is asked after each step, says why not to go on, or nobody can.
     #[track_caller]
     pub(crate) fn drive<T>(
         self: &Arc<Self>,
@@ -184,128 +132,126 @@ impl Simulation {
         driver: &Arc<Driver>,
         future: impl Future<Output = T>,
         caller: &'static Location<'static>,
-        limits: Limits<'_>,
-    ) -> Result<T, Stop> {
+        stop: impl Fn(u64) -> Option<String>,
+    ) -> Result<T, String> {
         let _entered = Entered::enter(driver.clone());
-        let _driving = Driving::begin(self, executor);
         let _inside = Inside::enter(self);
         let _watched = watchdog::Entry::new(caller);
         let future = pin!(future);
         let mut root = Root::new(future, caller);
         let mut steps = 0;
+        // Another future, whose end was not waited for, may have been ready.
+        self.state().ready.retain(|ready| ready.task.is_some());
         loop {
-            self.collect(executor, &mut root);
-            let Some(next) = self.state().pick() else {
-                match driver.next_due() {
-                    None => return Err(Stop::Deadlock(self.waiting(&root.who))),
-                    Some(due) => self.wait_until(due),
-                }
+            self.collect(executor, &root);
+            let Some(Ready { who, task }) = self.state().pick() else {
+                let Some(due) = driver.next_due() else { return Err(self.deadlock(&root.who)) };
+                clock::pretend(Some(due.max(clock::now())));
                 driver.serve();
                 continue;
             };
-            if limits.steps == Some(steps) {
-                self.state().ready.push_front(next);
-                return Err(Stop::TooManySteps(steps));
-            }
             steps += 1;
-            self.state().current = next.who().number;
-            match next {
-                Ready::Root(who) => match root.poll() {
+            self.state().current = who.number;
+            let outcome = match task {
+                Some(task) => self.run(task),
+                None => match root.poll() {
                     Ok(Poll::Ready(result)) => {
-                        self.note(who, Outcome::Ends);
+                        self.note(who, "ends");
                         return Ok(result);
                     }
-                    Ok(Poll::Pending) => self.note(who, root.outcome()),
+                    Ok(Poll::Pending) => root.outcome(),
                     Err(panic) => {
-                        self.note(who, Outcome::Panics);
+                        self.note(who, "panics");
                         resume_unwind(panic);
                     }
                 },
-                Ready::Task(task, who) => {
-                    let address = task.address();
-                    unhandled::last_caught();
-                    let mut outcome = task.run().into();
-                    if outcome == Outcome::Ends && unhandled::last_caught() == address {
-                        outcome = Outcome::Panics;
-                    }
-                    if !matches!(outcome, Outcome::Waits | Outcome::Yields) {
-                        self.state().forget(address, &who);
-                    }
-                    self.note(who, outcome);
-                }
-                Ready::Call(job, who) => {
-                    (job.call)();
-                    self.note(who, Outcome::Ends);
-                }
-            }
-            if Listener::has_heard() {
-                return Err(Stop::Unhandled);
-            }
-            if limits.is_over.is_some_and(|is_over| is_over()) {
-                return Err(Stop::Over);
+            };
+            self.note(who, outcome);
+            if let Some(why) = stop(steps) {
+                return Err(why);
             }
         }
+    }
+
+    /// A task's turn, and what it came to.
+    fn run(&self, task: Scheduled) -> &'static str {
+        let address = task.address();
+        unhandled::last_caught();
+        let outcome = match task.run() {
+            Turn::Waits => return "waits",
+            Turn::IsReady => return YIELDS,
+            Turn::Ended if unhandled::last_caught() == address => "panics",
+            Turn::Ended => "ends",
+            Turn::Cancelled => "is cancelled",
+        };
+        self.state().tasks.remove(&address);
+        outcome
     }
 
     /// Those who have become ready go to the end of the queue.
-    fn collect<F: Future>(&self, executor: &Executor<'static>, root: &mut Root<'_, F>) {
-        let mut queued = executor.take_queued();
+    fn collect<F: Future>(&self, executor: &Executor<'static>, root: &Root<'_, F>) {
+        let mut queued = self.take_queued(executor);
         let mut state = self.state();
         while let Some(task) = queued.pop() {
-            let who = match state.tasks.get(&task.address()) {
-                Some(who) => who.clone(),
-                // Spawned by another thread that has yet to say so: there is no order to keep.
-                None => state.number(None, task.spawned()),
-            };
-            state.ready.push_back(Ready::Task(task, who));
+            let who = state.who(&task);
+            state.ready.push_back(Ready { who, task: Some(task) });
         }
-        let calls = std::mem::take(&mut state.calls);
-        state.ready.extend(calls.into_iter().map(|(job, who)| Ready::Call(job, who)));
         if root.take_wake() {
-            state.ready.push_back(Ready::Root(root.who.clone()));
+            state.ready.push_back(Ready { who: root.who.clone(), task: None });
         }
     }
 
-    fn wait_until(&self, due: u64) {
-        let mut state = self.state();
-        state.now = state.now.max(due);
-        clock::pretend(Some(state.now));
+    fn take_queued(&self, executor: &Executor<'static>) -> Row {
+        let mut queued = executor.take_queued();
+        queued.append(&mut self.calls.take_queued());
+        queued
     }
 
-    fn note(&self, who: Arc<Who>, outcome: Outcome) {
-        let mut state = self.state();
-        let now = Duration::from_nanos(state.now);
-        state.trace.push(now, who, outcome);
+    fn note(&self, who: Arc<Who>, outcome: &'static str) {
+        self.state().trace.push(Duration::from_nanos(clock::now()), who, outcome);
     }
 
-    /// Everybody who is not done.
-    fn waiting(&self, root: &Arc<Who>) -> Vec<Arc<Who>> {
-        let mut waiting: Vec<_> = self.state().tasks.values().chain([root]).cloned().collect();
+    /// Nobody is ready, and no timer is armed: who there is.
+    fn deadlock(&self, root: &Arc<Who>) -> String {
+        let state = self.state();
+        let mut waiting: Vec<_> = state.tasks.values().chain([root]).collect();
         waiting.sort_unstable_by_key(|who| who.number);
-        waiting
+        let mut told = "a deadlock: nobody is ready, no timer is armed, and these wait:".to_owned();
+        for who in waiting {
+            // To a string it can't fail.
+            let _ = write!(told, "\n  {who}");
+        }
+        told
     }
 
     /// Drops the futures that are left: of those who are ready in the order in which they were woken, of the others in that of spawn.
     pub(crate) fn close(self: &Arc<Self>, executor: &Executor<'static>) {
         let _inside = Inside::enter(self);
+        let ready = std::mem::take(&mut self.state().ready);
+        ready.into_iter().filter_map(|ready| ready.task).for_each(Scheduled::close);
         loop {
-            let calls = std::mem::take(&mut self.state().calls);
-            drop(calls);
-            let mut queued = executor.take_queued();
+            let mut queued = self.take_queued(executor);
             while let Some(task) = queued.pop() {
                 task.close();
             }
             let Some(address) = self.state().take_first() else { break };
             executor.close_at(address);
+            self.calls.close_at(address);
         }
         executor.close_all();
+        self.calls.close_all();
     }
 }
 
 impl State {
-    fn number(&mut self, name: Option<String>, spawned: &'static Location<'static>) -> Arc<Who> {
-        self.spawned += 1;
-        Arc::new(Who { number: self.spawned, is_inner: false, name, spawned })
+    /// Whose task it is. New ones are queued as they are spawned, so that is the order of their numbers.
+    fn who(&mut self, task: &Scheduled) -> Arc<Who> {
+        let new = || {
+            self.spawned += 1;
+            let name = task.name().map(str::to_owned);
+            Arc::new(Who { number: self.spawned, is_inner: false, name, spawned: task.spawned() })
+        };
+        self.tasks.entry(task.address()).or_insert_with(new).clone()
     }
 
     /// Forgets the task that was spawned first of those that are not done.
@@ -317,73 +263,35 @@ impl State {
     }
 
     fn pick(&mut self) -> Option<Ready> {
-        self.schedule.pick(&mut self.ready, |ready| ready.who().number)
-    }
-
-    /// A task is done. Another one may lie where it did.
-    fn forget(&mut self, address: usize, who: &Arc<Who>) {
-        if self.tasks.get(&address).is_some_and(|other| Arc::ptr_eq(other, who)) {
-            self.tasks.remove(&address);
-        }
+        self.schedule.pick(&mut self.ready, |ready| ready.who.number)
     }
 }
 
-impl fmt::Debug for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("schedule", &self.schedule).field("now", &self.now).finish_non_exhaustive()
-    }
-}
-
-/// A thread runs the tasks. At the end, whatever it comes by, those that are ready go back to where they came from.
-struct Driving<'a> {
+/// A thread runs the tasks: its time is virtual, and calls that block are this simulation's.
+struct Inside<'a> {
     simulation: &'a Simulation,
-    executor: &'a Executor<'static>,
+    /// What the thread had before.
+    former: Option<Arc<Simulation>>,
+    time: Option<u64>,
 }
 
-impl<'a> Driving<'a> {
+impl<'a> Inside<'a> {
     #[track_caller]
-    fn begin(simulation: &'a Simulation, executor: &'a Executor<'static>) -> Self {
+    fn enter(simulation: &'a Arc<Simulation>) -> Self {
         assert!(
             !simulation.is_driven.swap(true, Ordering::Acquire),
             "block_on of a deterministic runtime on two threads at once: no seed decides which of them is faster"
         );
-        Self { simulation, executor }
-    }
-}
-
-impl Drop for Driving<'_> {
-    fn drop(&mut self) {
-        let mut row = Row::default();
-        let mut state = self.simulation.state();
-        for ready in std::mem::take(&mut state.ready) {
-            match ready {
-                Ready::Task(task, _) => row.push(task),
-                Ready::Call(job, who) => state.calls.push((job, who)),
-                Ready::Root(_) => {}
-            }
-        }
-        drop(state);
-        self.executor.queue(row);
-        self.simulation.is_driven.store(false, Ordering::Release);
-    }
-}
-
-/// On this thread time is virtual, and calls that block are this simulation's.
-struct Inside {
-    time: Option<u64>,
-    simulation: Option<Arc<Simulation>>,
-}
-
-impl Inside {
-    fn enter(simulation: &Arc<Simulation>) -> Self {
         let time = clock::pretend(Some(simulation.state().now));
-        Self { time, simulation: CURRENT.replace(Some(simulation.clone())) }
+        Self { simulation, former: CURRENT.replace(Some(simulation.clone())), time }
     }
 }
 
-impl Drop for Inside {
+impl Drop for Inside<'_> {
     fn drop(&mut self) {
+        self.simulation.state().now = clock::now();
         clock::pretend(self.time);
-        CURRENT.set(self.simulation.take());
+        CURRENT.set(self.former.take());
+        self.simulation.is_driven.store(false, Ordering::Release);
     }
 }

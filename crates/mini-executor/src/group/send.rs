@@ -4,12 +4,11 @@ use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
-use std::pin::pin;
 use std::sync::{Arc, Weak};
 
+use super::Scope;
 use super::failure::{GroupError, Record};
 use super::member::{Child, Member};
-use super::scope::Scope;
 use super::set::Set;
 use crate::awaits;
 use crate::heritage::heir;
@@ -53,14 +52,8 @@ pub fn send_group<'env, T: Send, B: Future<Output = T> + Send>(
 ) -> impl Future<Output = T> + Send {
     let made = Location::caller();
     async move {
-        let judged = |group: SendTaskGroup<'env>| {
-            let body = body(group);
-            async { Ok(body.await) }
-        };
-        match run(judged, made).await {
-            Ok(result) => result,
-            Err(error) => match error.first {},
-        }
+        let Ok(result) = run(body, Ok, made).await.map_err(|error| error.first);
+        result
     }
 }
 
@@ -82,7 +75,7 @@ pub fn send_group<'env, T: Send, B: Future<Output = T> + Send>(
 pub fn try_send_group<'env, T: Send, E: Send + 'env, B: Future<Output = Result<T, E>> + Send>(
     body: impl FnOnce(SendTaskGroup<'env, E>) -> B + Send,
 ) -> impl Future<Output = Result<T, GroupError<E>>> + Send {
-    run(body, Location::caller())
+    run(body, std::convert::identity, Location::caller())
 }
 
 /// Closes the set at the end of the scope, whatever ends it. Handles may keep the set itself for longer.
@@ -94,18 +87,18 @@ impl Drop for Closing<'_> {
     }
 }
 
-async fn run<'env, T: Send, E: Send + 'env, B: Future<Output = Result<T, E>> + Send>(
+async fn run<'env, T: Send, E: Send + 'env, B: Future + Send>(
     body: impl FnOnce(SendTaskGroup<'env, E>) -> B + Send,
+    judge: fn(B::Output) -> Result<T, E>,
     made: &'static Location<'static>,
 ) -> Result<T, GroupError<E>> {
     // Made first, so that children are dropped after the body, as in a `TaskGroup`.
     let children = Closing(Arc::new(Set::new()));
     let record = Arc::new(Record::new());
     let group = SendTaskGroup { children: Arc::downgrade(&children.0), record: record.clone() };
-    let body = pin!(Some(body(group)));
-    let mut scope = Scope::new(body, record, made);
+    let mut scope = Scope::new(record, body(group), judge, made);
     awaits::or_from(made, children.0.run(|context| scope.poll(context))).await;
-    scope.conclude(|| drop(children))
+    scope.conclude(|| drop(children)).await
 }
 
 /// A [`TaskGroup`](crate::TaskGroup) of children that are `Send`, made by [`send_group`] and [`try_send_group`].

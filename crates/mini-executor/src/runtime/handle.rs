@@ -7,9 +7,8 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use super::Shared;
-use crate::blocking::Blocking;
 use crate::dump::Dump;
-use crate::task::Task;
+use crate::task::{Named, Task};
 
 /// Spawns tasks on a [`Runtime`](crate::Runtime), from wherever it was sent to. Tasks that are spawned after the runtime's end are dropped at
 /// once; unless a worker was stuck at its end, which leaves all tasks as they are.
@@ -48,7 +47,7 @@ impl Handle {
         name: impl Into<Cow<'static, str>>,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        self.shared.spawn(future, name.into(), Location::caller())
+        self.shared.spawn(future, Named::new(name), Location::caller())
     }
 
     /// As [`Runtime::dump`](crate::Runtime::dump).
@@ -68,7 +67,7 @@ impl Handle {
     /// # }
     /// ```
     #[track_caller]
-    pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Blocking<T> {
+    pub fn spawn_blocking<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Task<T> {
         self.shared.spawn_blocking(call, Location::caller())
     }
 }

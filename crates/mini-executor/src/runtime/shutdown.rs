@@ -1,6 +1,5 @@
 //! An orderly end, and what is told of it.
 
-use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::sync::atomic::Ordering;
@@ -8,15 +7,16 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use super::Runtime;
-use crate::deterministic::{Limits, MOST_STEPS};
+use crate::awaits;
+use crate::deterministic::MOST_STEPS;
 use crate::sleep::sleep;
 use crate::steward::Steward;
-use crate::watchdog::{self, Answer, Frame};
+use crate::watchdog;
 
 /// How long the workers have to come to the end of a poll when the runtime ends.
 const LAST_POLLS: Duration = Duration::from_millis(100);
-/// For so long it is waited, in all, for what those that are stuck say they are at.
-const LAST_ANSWERS: Duration = Duration::from_secs(2);
+/// So many calls are asked for their stacks: more of them hardly tell more, and each may take the time that nobody answers in.
+const MOST_ASKED: usize = 10;
 
 impl Runtime {
     /// Ends the runtime: waits up to `deadline` for its tasks and for calls that block, then drops the futures of those that are left.
@@ -38,50 +38,41 @@ impl Runtime {
     /// # Ok(())
     /// # }
     /// ```
-    /// It is asked for its stack, by a signal (see
-    /// [`watchdog`](crate::watchdog#what-it-may-change-in-a-program)); for many that takes up to two seconds more, and the time that it takes to read the
-    /// program's symbols, which is up to a second in a debug build.
+    /// The first ten that are stuck are asked for their stacks, by a signal (see
+    /// [`watchdog`](crate::watchdog#what-it-may-change-in-a-program)). That may take a second more in a debug build, for the program's symbols
+    /// are read.
     pub fn shutdown(mut self, deadline: Duration) -> Report {
         let end = Instant::now().checked_add(deadline);
         let begun = self.shared.executor.len();
         if let Some(simulation) = &self.shared.simulation {
             let is_over = || self.shared.executor.is_empty() && !simulation.has_calls();
             // In virtual time a task that yields for ever would never let the deadline come.
-            let limits = Limits { steps: Some(MOST_STEPS), is_over: Some(&is_over) };
-            let _ = self.simulate(async { sleep(deadline).await }, Location::caller(), limits);
+            let stop = |steps| (is_over() || steps == MOST_STEPS).then(String::new);
+            let _ = self.simulate(async { sleep(deadline).await }, Location::caller(), stop);
         }
         let has_work = || !self.shared.executor.is_empty() || self.shared.pool.has_calls();
         while has_work() && end.is_none_or(|end| Instant::now() < end) && self.shared.simulation.is_none() {
             std::thread::sleep(Duration::from_millis(1).min(deadline));
         }
         let cancelled = self.shared.executor.len();
-        let waited = Cell::new(Duration::ZERO);
-        let stuck = self.end(&|thread| {
-            if waited.get() >= LAST_ANSWERS {
-                return Answer::default();
-            }
-            let (answer, took) = watchdog::ask(thread);
-            waited.set(waited.get() + took);
-            answer.unwrap_or_default()
-        });
+        let stuck = self.end(true);
         Report { finished: begun.saturating_sub(cancelled), cancelled, stuck }
     }
 
-    /// Stops the workers, and drops what tasks are left if all of them have stopped.
-    pub(super) fn end(&mut self, ask: &dyn Fn(ThreadId) -> Answer) -> Vec<Stuck> {
+    /// Stops the workers, and drops what tasks are left if all of them have stopped. `asks`: those that are stuck are asked where.
+    pub(super) fn end(&mut self, asks: bool) -> Vec<Stuck> {
         self.shared.is_over.store(true, Ordering::Release);
         self.shared.over.notify_waiters();
         self.shared.driver.steward().into_iter().for_each(Steward::wake);
         self.shared.pool.close();
         let running = self.shared.pool.running();
-        let mut stuck: Vec<Stuck> = running
-            .iter()
-            .map(|call| Stuck {
-                what: StuckIn::Call { spawned: call.spawned },
-                since: Some(call.since),
-                stack: ask(call.thread).stack,
-            })
-            .collect();
+        let calls = running.iter().enumerate().map(|(index, call)| Stuck {
+            is_call: true,
+            spawned: Some(call.spawned),
+            since: Some(call.since),
+            ..Stuck::new(call.thread, asks && index < MOST_ASKED)
+        });
+        let mut stuck: Vec<Stuck> = calls.collect();
         let last = Instant::now() + LAST_POLLS;
         for worker in self.workers.drain(..) {
             while !worker.is_finished() && Instant::now() < last {
@@ -91,12 +82,10 @@ impl Runtime {
                 // A worker does not panic: tasks' panics are caught.
                 let _ = worker.join();
             } else {
-                let Answer { name, spawned, stack } = ask(worker.thread().id());
-                let worker = worker.thread().name().unwrap_or_default().to_owned();
-                stuck.push(Stuck { what: StuckIn::Task { worker, name, spawned }, since: None, stack });
+                stuck.push(Stuck::new(worker.thread().id(), asks));
             }
         }
-        if !stuck.iter().any(|stuck| matches!(stuck.what, StuckIn::Task { .. })) {
+        if stuck.iter().all(|stuck| stuck.is_call) {
             // First: a task that is spawned from now on is closed by who spawns it.
             self.shared.is_closed.store(true, Ordering::Release);
             // Here and not with the executor, which tasks may keep alive themselves, by a handle.
@@ -120,7 +109,7 @@ impl Runtime {
 pub struct Report {
     /// Tasks that came to their end while it was waited for them.
     pub finished: usize,
-    /// Tasks that did not: their futures were dropped instead, or are left alone if a worker is [stuck](StuckIn::Task), for it may be using them.
+    /// Tasks that did not: their futures were dropped instead, or are left alone if a worker is [stuck](Stuck), for it may be using them.
     pub cancelled: usize,
     /// What could not be ended.
     pub stuck: Vec<Stuck>,
@@ -151,52 +140,44 @@ pub struct Report {
 /// # }
 /// ```
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Stuck {
-    /// What it is.
-    pub what: StuckIn,
-    /// Since when, as far as that is known.
+    /// Whether it is a call that blocks; else it is a task's poll that does not come to an end.
+    pub is_call: bool,
+    /// The task's name, if it was given one and its thread answers.
+    pub name: Option<String>,
+    /// Where the task was spawned, or the call handed over. `None` for a task if its thread does not answer.
+    pub spawned: Option<&'static Location<'static>>,
+    /// Since when the call lasts. `None` for a task.
     pub since: Option<Instant>,
     /// The stack of its thread, the innermost function first, as the [watchdog](crate::watchdog) finds it. Empty without the feature
-    /// `stacks`, where the watchdog is off, and where the thread does not answer.
-    pub stack: Vec<Frame>,
+    /// `stacks`, where the watchdog is off, where the thread does not answer, and for calls after the tenth.
+    pub stack: Vec<String>,
 }
 
-/// What can be stuck.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StuckIn {
-    /// A call that blocks.
-    Call {
-        /// Where it was handed over.
-        spawned: &'static Location<'static>,
-    },
-    /// A task's poll that does not come to an end.
-    Task {
-        /// The name of the thread that polls it.
-        worker: String,
-        /// The task's name, if it was given one and its thread answers.
-        name: Option<String>,
-        /// Where it was spawned. `None` if its thread does not answer.
-        spawned: Option<&'static Location<'static>>,
-    },
+impl Stuck {
+    /// A task's poll on that thread, which is asked about it or not.
+    fn new(thread: ThreadId, asks: bool) -> Self {
+        let said = if asks { watchdog::ask(thread) } else { None };
+        let stack = said.as_ref().map_or_else(Vec::new, watchdog::frames);
+        let (name, spawned) = said.map_or((None, None), |said| (said.name, said.spawned));
+        Self { is_call: false, name, spawned: spawned.filter(|place| awaits::is_telling(place)), since: None, stack }
+    }
 }
 
 impl fmt::Display for Stuck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.what {
-            StuckIn::Call { spawned } => write!(f, "a call that blocks, spawned at {spawned}")?,
-            StuckIn::Task { worker, name, spawned } => {
-                match name {
-                    Some(name) => write!(f, "the task {name:?}")?,
-                    None => f.write_str("a task")?,
-                }
-                if let Some(spawned) = spawned {
-                    write!(f, ", spawned at {spawned},")?;
-                }
-                write!(f, " on {worker} that does not come to the end of its poll")?;
-            }
+        match &self.name {
+            _ if self.is_call => f.write_str("a call that blocks")?,
+            Some(name) => write!(f, "the task {name:?}")?,
+            None => f.write_str("a task")?,
         }
-        if let Some(since) = self.since {
-            write!(f, ", for {:.1?}", since.elapsed())?;
+        if let Some(spawned) = self.spawned {
+            write!(f, ", spawned at {spawned}")?;
+        }
+        match self.since {
+            Some(since) => write!(f, ", for {:.1?}", since.elapsed())?,
+            None => f.write_str(", does not come to the end of its poll")?,
         }
         self.stack.iter().try_for_each(|frame| write!(f, "\n    at {frame}"))
     }

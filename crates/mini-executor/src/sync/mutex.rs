@@ -1,6 +1,6 @@
 //! A lock that may be held while a task waits.
 //!
-//! It is a [`Semaphore`] of one permit and the data beside it; everything about waiting, order and hand-over is told there.
+//! It is a [`Semaphore`] of one permit and the data beside it; the guard holds the permit.
 #![allow(unsafe_code)]
 
 use std::cell::UnsafeCell;
@@ -11,8 +11,7 @@ use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::error::TryLockError;
-use super::semaphore::{Acquiring, Semaphore};
+use super::semaphore::{Acquiring, Permit, Semaphore};
 
 /// Lets one task at a time at its data, across awaits, in the order they asked.
 ///
@@ -47,7 +46,7 @@ pub struct Mutex<T: ?Sized> {
 }
 
 // SAFETY: who shares the mutex reaches the data only through the guard of whoever holds the one permit: one thread at a time, and
-// what one did happened before what the next does, by the semaphore's orderings. So it is enough that the data may be sent.
+// what one did happened before what the next does, by the semaphore's lock. So it is enough that the data may be sent.
 unsafe impl<T: ?Sized + Send> Sync for Mutex<T> {}
 
 impl<T> Mutex<T> {
@@ -81,8 +80,8 @@ impl<T> Mutex<T> {
 }
 
 impl<T: ?Sized> Mutex<T> {
-    /// Waits for its turn, after all that asked before. Cancel-safe: who is dropped while it waits leaves the queue, and if its turn
-    /// had just come, the next has it.
+    /// Waits for its turn, after all that asked before. Cancel-safe: who is dropped while it waits leaves the line, and if it was its
+    /// turn, it is the next one's.
     ///
     /// Locking a mutex twice in one task waits for ever.
     ///
@@ -98,45 +97,25 @@ impl<T: ?Sized> Mutex<T> {
         Locking { mutex: self, turn: self.turn.acquire() }
     }
 
-    /// Locks it, if it is unlocked and nobody waits.
-    ///
-    /// # Errors
-    /// If not.
+    /// Locks it, if it is unlocked and nobody waits for it.
     ///
     /// ```
     /// let mutex = mini_executor::sync::Mutex::new(1);
-    /// let guard = mutex.try_lock().unwrap();
-    /// assert!(mutex.try_lock().is_err());
+    /// let guard = mutex.try_lock();
+    /// assert!(guard.is_some() && mutex.try_lock().is_none());
     /// ```
     #[inline]
-    pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
-        self.turn.try_take(1).map_err(|_| TryLockError)?;
-        Ok(MutexGuard::new(self))
-    }
-
-    /// The data, without locking: that nobody else has the mutex is known when it is compiled.
-    ///
-    /// ```
-    /// let mut mutex = mini_executor::sync::Mutex::new(1);
-    /// *mutex.get_mut() += 1;
-    /// assert_eq!(mutex.into_inner(), 2);
-    /// ```
-    pub fn get_mut(&mut self) -> &mut T {
-        self.data.get_mut()
-    }
-}
-
-impl<T: Default> Default for Mutex<T> {
-    fn default() -> Self {
-        Self::new(T::default())
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        let turn = self.turn.try_acquire()?;
+        Some(MutexGuard { mutex: self, _turn: turn, data: PhantomData })
     }
 }
 
 impl<T: ?Sized + fmt::Debug> fmt::Debug for Mutex<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.try_lock() {
-            Ok(guard) => f.debug_struct("Mutex").field("data", &&*guard).finish(),
-            Err(TryLockError) => f.debug_struct("Mutex").field("data", &format_args!("<locked>")).finish(),
+            Some(guard) => f.debug_struct("Mutex").field("data", &&*guard).finish(),
+            None => f.debug_struct("Mutex").field("data", &format_args!("<locked>")).finish(),
         }
     }
 }
@@ -155,10 +134,7 @@ impl<'a, T: ?Sized> Future for Locking<'a, T> {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<MutexGuard<'a, T>> {
         let mutex = self.mutex;
-        self.turn.poll_take(context).map(|taken| {
-            taken.expect("a mutex is never closed");
-            MutexGuard::new(mutex)
-        })
+        Pin::new(&mut self.turn).poll(context).map(|turn| MutexGuard { mutex, _turn: turn, data: PhantomData })
     }
 }
 
@@ -174,6 +150,7 @@ impl<T: ?Sized> fmt::Debug for Locking<'_, T> {
 #[must_use = "the mutex is unlocked when the guard is dropped: bind it to a name"]
 pub struct MutexGuard<'a, T: ?Sized> {
     mutex: &'a Mutex<T>,
+    _turn: Permit<'a>,
     /// It stands for this reference: may be sent or shared where that may. So this is refused, for two threads would have the `Cell`:
     ///
     /// ```compile_fail
@@ -182,14 +159,6 @@ pub struct MutexGuard<'a, T: ?Sized> {
     /// share(mutex.try_lock().unwrap());
     /// ```
     data: PhantomData<&'a mut T>,
-}
-
-impl<'a, T: ?Sized> MutexGuard<'a, T> {
-    /// For whoever has the permit, which is the guard's from now on.
-    #[inline]
-    fn new(mutex: &'a Mutex<T>) -> Self {
-        Self { mutex, data: PhantomData }
-    }
 }
 
 impl<T: ?Sized> Deref for MutexGuard<'_, T> {
@@ -207,13 +176,6 @@ impl<T: ?Sized> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above, and no `&` from this guard lives on, for it is borrowed exclusively.
         unsafe { &mut *self.mutex.data.get() }
-    }
-}
-
-impl<T: ?Sized> Drop for MutexGuard<'_, T> {
-    #[inline]
-    fn drop(&mut self) {
-        self.mutex.turn.give(1);
     }
 }
 

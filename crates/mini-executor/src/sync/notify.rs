@@ -1,18 +1,16 @@
 //! A word to whoever waits: look again.
 //!
 //! # How it works
-//! As in the [semaphore](super::Semaphore) one word tells everything while nobody waits: whether there is a permit, and how many
-//! rounds of `notify_waiters` there were. A future remembers the round it was made in, and if the word has another when it is polled,
-//! it was notified. Once somebody waits the flag [`WAITING`] sends everybody who notifies to the lock.
+//! A notification of one is a permit in a [`Line`], of which never more than one lies there unused. A notification of all sends everybody away,
+//! and counts the rounds: a future remembers the round that it was made in, and if there was another when it is polled, it was notified.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use super::lock::{AtomicUsize, Lock, Ordering};
-use super::waiters::{Calls, Key, WaitList};
+use super::line::{Line, wake};
 use crate::awaits;
+use crate::primitives::{Mutex, lock};
 
 /// Wakes tasks that wait for something to have changed, and holds nothing itself.
 ///
@@ -44,26 +42,16 @@ use crate::awaits;
 /// }).detach();
 /// assert_eq!(block_on(executor.run(through)), "through");
 /// ```
+#[derive(Debug)]
 pub struct Notify {
-    /// [`PERMIT`], [`WAITING`], and above them the count of rounds.
-    state: AtomicUsize,
-    waiters: Lock<Waiters>,
+    state: Mutex<State>,
 }
 
-/// `notify_one` found nobody. Never set together with [`WAITING`].
-const PERMIT: usize = 1;
-/// Somebody is in the queue. Set and cleared under the lock; while it is set nothing in the word changes without the lock.
-const WAITING: usize = 1 << 1;
-/// One call of `notify_waiters`.
-const ROUND: usize = 1 << 2;
-
-type Waiters = WaitList<(), Call>;
-
-/// Which of the two woke a waiter.
-#[derive(Clone, Copy)]
-enum Call {
-    One,
-    All,
+#[derive(Debug)]
+struct State {
+    line: Line,
+    /// Calls of `notify_waiters`.
+    rounds: u64,
 }
 
 impl Notify {
@@ -75,13 +63,13 @@ impl Notify {
     /// ```
     #[cfg(not(loom))]
     pub const fn new() -> Self {
-        Self { state: AtomicUsize::new(0), waiters: Lock::new(Waiters::new()) }
+        Self { state: Mutex::new(State { line: Line::new(0), rounds: 0 }) }
     }
 
     #[cfg(loom)]
     #[allow(missing_docs)]
     pub fn new() -> Self {
-        Self { state: AtomicUsize::new(0), waiters: Lock::new(Waiters::new()) }
+        Self { state: Mutex::new(State { line: Line::new(0), rounds: 0 }) }
     }
 
     /// Waits for a notification.
@@ -98,7 +86,7 @@ impl Notify {
     /// block_on(notified);
     /// ```
     pub fn notified(&self) -> Notified<'_> {
-        Notified { notify: self, round: self.state.load(Ordering::Acquire) / ROUND, key: None }
+        Notified { notify: self, round: lock(&self.state).rounds, number: None }
     }
 
     /// Wakes the one that waits longest; if nobody does, the next that waits need not. There is one such permit: a second call while it
@@ -112,15 +100,10 @@ impl Notify {
     /// block_on(notify.notified());
     /// ```
     pub fn notify_one(&self) {
-        if self.try_change(|state| state | PERMIT) {
-            return;
-        }
-        let mut waiters = self.waiters.lock();
-        let called = self.call_one(&mut waiters);
-        drop(waiters);
-        if let Some(waker) = called {
-            waker.wake();
-        }
+        let mut state = lock(&self.state);
+        let called = if state.line.spare() == 0 { state.line.give() } else { None };
+        drop(state);
+        wake(called);
     }
 
     /// Wakes all that wait, be it that they have only asked for the future yet.
@@ -134,51 +117,11 @@ impl Notify {
     /// block_on(async { (first.await, second.await) });
     /// ```
     pub fn notify_waiters(&self) {
-        if self.try_change(|state| state.wrapping_add(ROUND)) {
-            return;
-        }
-        let mut calls = Calls::default();
-        let mut waiters = self.waiters.lock();
-        while !waiters.is_empty() {
-            calls.add(waiters.call_first(Call::All));
-        }
-        // The last may have left meanwhile, and a permit have come: all but the flag is to stay.
-        self.state.fetch_and(!WAITING, Ordering::AcqRel);
-        self.state.fetch_add(ROUND, Ordering::AcqRel);
-        drop(waiters);
-        calls.wake();
-    }
-
-    /// Changes the word, if nobody waits.
-    #[inline]
-    fn try_change(&self, change: impl Fn(usize) -> usize) -> bool {
-        let mut state = self.state.load(Ordering::Relaxed);
-        while state & WAITING == 0 {
-            // Written even where the permit is there already: who takes it is to see what was done before this notification, too.
-            match self.state.compare_exchange_weak(state, change(state), Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return true,
-                Err(changed) => state = changed,
-            }
-        }
-        false
-    }
-
-    /// With the lock held; the waker is to be woken without.
-    fn call_one(&self, waiters: &mut Waiters) -> Option<Waker> {
-        let called = waiters.call_first(Call::One);
-        if called.is_none() {
-            self.state.fetch_or(PERMIT, Ordering::AcqRel);
-        } else {
-            self.settle(waiters);
-        }
-        called
-    }
-
-    /// Somebody has left the queue. With the lock held.
-    fn settle(&self, waiters: &Waiters) {
-        if waiters.is_empty() {
-            self.state.fetch_and(!WAITING, Ordering::AcqRel);
-        }
+        let mut state = lock(&self.state);
+        state.rounds += 1;
+        let all = state.line.send_away();
+        drop(state);
+        all.for_each(Waker::wake);
     }
 }
 
@@ -188,53 +131,15 @@ impl Default for Notify {
     }
 }
 
-impl fmt::Debug for Notify {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Notify")
-            .field("has_permit", &(self.state.load(Ordering::Relaxed) & PERMIT != 0))
-            .finish_non_exhaustive()
-    }
-}
-
 /// What [`Notify::notified`] gives.
 #[must_use = "futures do nothing unless they are awaited"]
 #[derive(Debug)]
 pub struct Notified<'a> {
     notify: &'a Notify,
     /// The calls of `notify_waiters` before this was made.
-    round: usize,
-    key: Option<Key>,
-}
-
-impl Notified<'_> {
-    /// Enters the queue, unless a notification has come.
-    fn enter(&mut self, waker: &Waker) -> Poll<()> {
-        let Notify { state: word, waiters } = self.notify;
-        let mut state = word.load(Ordering::Acquire);
-        // Whoever has to wait: the lock, and a waker that was cloned before. They are released in this order.
-        let mut waiting = None;
-        loop {
-            // A permit is left to others where a round has come: one notification is enough.
-            if state / ROUND != self.round {
-                return Poll::Ready(());
-            }
-            let is_permitted = state & PERMIT != 0;
-            if !is_permitted && waiting.is_none() {
-                let waker = waker.clone();
-                waiting = Some((waiters.lock(), waker));
-                state = word.load(Ordering::Acquire);
-                continue;
-            }
-            let after = if is_permitted { state & !PERMIT } else { state | WAITING };
-            match word.compare_exchange_weak(state, after, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) if is_permitted => return Poll::Ready(()),
-                Ok(_) => break,
-                Err(changed) => state = changed,
-            }
-        }
-        self.key = waiting.map(|(mut waiters, waker)| waiters.push((), waker));
-        Poll::Pending
-    }
+    round: u64,
+    /// While it stands in the line.
+    number: Option<u64>,
 }
 
 impl Future for Notified<'_> {
@@ -243,32 +148,29 @@ impl Future for Notified<'_> {
     #[track_caller]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if this.key.is_none() {
-            return awaits::pending(this.enter(context.waker()));
+        let mut state = lock(&this.notify.state);
+        // A permit is left to others where a round has come: one notification is enough.
+        if state.rounds != this.round {
+            // Who was called before that round has its permit, and who was not is not in the line any more.
+            let _ = this.number.take().map(|number| state.line.leave(number));
+            return Poll::Ready(());
         }
-        // The lock is a temporary: it is released at the end of this line, before a waker may be dropped.
-        let word = this.notify.waiters.lock().take_word(&mut this.key, context.waker());
-        if word.is_ok() { Poll::Ready(()) } else { awaits::pending(Poll::Pending) }
+        let taken = state.line.take_or_wait(&mut this.number, context.waker());
+        drop(state);
+        match taken {
+            Ok(()) => Poll::Ready(()),
+            Err(_former) => awaits::pending(Poll::Pending),
+        }
     }
 }
 
 impl Drop for Notified<'_> {
     fn drop(&mut self) {
-        let Some(key) = self.key.take() else { return };
-        let mut waiters = self.notify.waiters.lock();
-        let left = waiters.remove(&key);
-        let called = match left {
-            Ok(Call::One) => self.notify.call_one(&mut waiters),
-            Ok(Call::All) => None,
-            Err(_) => {
-                self.notify.settle(&waiters);
-                None
+        if let Some(number) = self.number {
+            let left = lock(&self.notify.state).line.leave(number);
+            if left.is_ok() {
+                self.notify.notify_one();
             }
-        };
-        drop(waiters);
-        drop(left);
-        if let Some(waker) = called {
-            waker.wake();
         }
     }
 }

@@ -1,30 +1,33 @@
 //! A channel for one message: an answer.
 //!
 //! # How it works
-//! Both ends share one allocation: a lock around the message and the receiver's waker. The last to leave it needs no lock, for it owns
-//! what is inside: the receiver looks whether the sender has gone, which is one plain load, and then takes the allocation apart.
+//! Both ends share one allocation with a lock around one of four states. Each end goes by putting its last word there: the message or the end of
+//! the sender, the end of the receiver. The other one finds it.
 
 use std::fmt;
 use std::future::Future;
+use std::mem::replace;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-pub use super::error::{RecvError, SendError, TryRecvError};
-use super::lock::Lock;
 use crate::awaits;
+use crate::primitives::{Mutex, lock};
 
-struct State<T> {
-    message: Option<T>,
-    /// Of the task that awaits the message.
-    receiver: Option<Waker>,
-    /// The sender was dropped, with or without having sent.
-    is_sender_gone: bool,
-    /// The receiver was dropped, or closed.
-    is_closed: bool,
+/// The standard library's: there will be no message, for the sender was dropped without sending.
+pub use std::sync::mpsc::RecvError;
+
+enum State<T> {
+    /// Nothing has happened yet.
+    Open,
+    /// A task awaits the message.
+    Awaited(Waker),
+    Sent(T),
+    /// One end is gone, without a message; or it was received.
+    Closed,
 }
 
-type Shared<T> = Arc<Lock<State<T>>>;
+type Shared<T> = Arc<Mutex<State<T>>>;
 
 /// A sender and a receiver for one message.
 ///
@@ -38,14 +41,13 @@ type Shared<T> = Arc<Lock<State<T>>>;
 /// assert_eq!(block_on(executor.run(receiver)), Ok(42));
 /// ```
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
-    let state = State { message: None, receiver: None, is_sender_gone: false, is_closed: false };
-    let shared = Arc::new(Lock::new(state));
-    (Sender { shared: Some(shared.clone()) }, Receiver { shared: Some(shared) })
+    let shared = Arc::new(Mutex::new(State::Open));
+    (Sender { shared: Some(shared.clone()) }, Receiver { shared })
 }
 
 /// Sends one message. Dropping it instead tells the receiver that there will be none.
 pub struct Sender<T> {
-    /// None once it has sent.
+    /// Until it has said its last word.
     shared: Option<Shared<T>>,
 }
 
@@ -53,153 +55,60 @@ impl<T> Sender<T> {
     /// Sends the message. Does not wait.
     ///
     /// # Errors
-    /// If the receiver was closed or dropped: the message is in the error. A receiver may also be dropped later, without having looked;
-    /// then the message is dropped with it.
+    /// If the receiver was dropped: the message comes back. A receiver may also be dropped later, without having looked; then the
+    /// message is dropped with it.
     ///
     /// ```
     /// use mini_executor::sync::oneshot;
     ///
     /// let (sender, receiver) = oneshot::channel();
     /// drop(receiver);
-    /// assert_eq!(sender.send("too late"), Err(oneshot::SendError("too late")));
+    /// assert_eq!(sender.send("too late"), Err("too late"));
     /// ```
     #[inline]
-    pub fn send(mut self, message: T) -> Result<(), SendError<T>> {
-        // It is there: only this function and the destructor take it, and both come last.
-        let Some(shared) = self.shared.take() else { return Err(SendError(message)) };
-        let mut state = shared.lock();
-        if state.is_closed {
-            drop(state);
-            return Err(SendError(message));
+    pub fn send(mut self, message: T) -> Result<(), T> {
+        match self.end(State::Sent(message)) {
+            Some(State::Sent(message)) => Err(message),
+            _ => Ok(()),
         }
-        state.message = Some(message);
-        let receiver = state.take_leave();
-        drop(state);
-        leave(shared, receiver);
-        Ok(())
     }
 
-    /// Whether nobody will take the message any more.
-    ///
-    /// ```
-    /// let (sender, receiver) = mini_executor::sync::oneshot::channel::<u32>();
-    /// assert!(!sender.is_closed());
-    /// drop(receiver);
-    /// assert!(sender.is_closed());
-    /// ```
-    pub fn is_closed(&self) -> bool {
-        self.shared.as_ref().is_none_or(|shared| shared.lock().is_closed)
-    }
-}
-
-impl<T> State<T> {
-    /// The sender goes; the waker is to be woken without the lock.
+    /// Says the last word, and wakes who waits for it. It comes back where nobody is there any more.
     #[inline]
-    fn take_leave(&mut self) -> Option<Waker> {
-        self.is_sender_gone = true;
-        self.receiver.take()
-    }
-}
-
-/// The sender wakes the receiver after it has let go of what they share, so that the receiver finds itself alone with it.
-#[inline]
-fn leave<T>(shared: Shared<T>, receiver: Option<Waker>) {
-    drop(shared);
-    if let Some(receiver) = receiver {
-        receiver.wake();
+    fn end(&mut self, word: State<T>) -> Option<State<T>> {
+        let shared = self.shared.take()?;
+        let mut state = lock(&shared);
+        if let State::Closed = *state {
+            return Some(word);
+        }
+        let former = replace(&mut *state, word);
+        drop(state);
+        if let State::Awaited(waker) = former {
+            waker.wake();
+        }
+        None
     }
 }
 
 impl<T> Drop for Sender<T> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(shared) = self.shared.take() {
-            let receiver = shared.lock().take_leave();
-            leave(shared, receiver);
-        }
+        self.end(State::Closed);
     }
 }
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("oneshot::Sender").field("is_closed", &self.is_closed()).finish()
+        f.debug_struct("oneshot::Sender").finish_non_exhaustive()
     }
 }
 
 /// A future of the message. Cancel-safe: await it by `&mut`, give up waiting, and the message is still to be had later.
 ///
-/// # Panics
-/// When it is polled after it gave the message or the error.
+/// After it has given the message, it says that there will be none.
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct Receiver<T> {
-    /// None once it has given its result.
-    shared: Option<Shared<T>>,
-}
-
-impl<T> Receiver<T> {
-    /// The message, if it has come.
-    ///
-    /// # Errors
-    /// If it has not come yet, or was taken before, or never will come.
-    ///
-    /// ```
-    /// use mini_executor::sync::oneshot::{self, TryRecvError};
-    ///
-    /// let (sender, mut receiver) = oneshot::channel();
-    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
-    /// sender.send(1).unwrap();
-    /// assert_eq!(receiver.try_recv(), Ok(1));
-    /// assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
-    /// ```
-    pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        let Some(shared) = &self.shared else { return Err(TryRecvError::Closed) };
-        let mut state = shared.lock();
-        let message = state.message.take();
-        if message.is_none() && !state.is_sender_gone && !state.is_closed {
-            return Err(TryRecvError::Empty);
-        }
-        drop(state);
-        self.shared = None;
-        message.ok_or(TryRecvError::Closed)
-    }
-
-    /// Takes no message from now on. One that has come before may still be received.
-    ///
-    /// ```
-    /// let (sender, mut receiver) = mini_executor::sync::oneshot::channel();
-    /// receiver.close();
-    /// assert!(sender.send(1).is_err());
-    /// assert!(receiver.try_recv().is_err());
-    /// ```
-    pub fn close(&mut self) {
-        if let Some(shared) = &self.shared {
-            shared.lock().is_closed = true;
-        }
-    }
-
-    /// What there is, once the sender has let go of what the two share.
-    #[inline]
-    fn finish(&mut self) -> Result<T, RecvError> {
-        let state = self.shared.take().and_then(Arc::into_inner).map(Lock::into_inner);
-        state.and_then(|state| state.message).ok_or(RecvError)
-    }
-
-    #[inline]
-    fn poll_locked(&mut self, waker: &Waker) -> Poll<Result<T, RecvError>> {
-        let shared = self.shared.as_ref().expect("a oneshot's receiver was polled after it had given its result");
-        let mut state = shared.lock();
-        let message = state.message.take();
-        if message.is_none() && !state.is_sender_gone && !state.is_closed {
-            let is_same = state.receiver.as_ref().is_some_and(|receiver| receiver.will_wake(waker));
-            let former = if is_same { None } else { state.receiver.replace(waker.clone()) };
-            drop(state);
-            drop(former);
-            return Poll::Pending;
-        }
-        drop(state);
-        self.shared = None;
-        Poll::Ready(message.ok_or(RecvError))
-    }
+    shared: Shared<T>,
 }
 
 impl<T> Future for Receiver<T> {
@@ -207,28 +116,30 @@ impl<T> Future for Receiver<T> {
 
     #[track_caller]
     #[inline]
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // One reference is our own, and nobody makes new ones.
-        if self.shared.as_ref().is_some_and(|shared| Arc::strong_count(shared) == 1) {
-            return Poll::Ready(self.finish());
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = lock(&self.shared);
+        if let State::Open | State::Awaited(_) = *state {
+            let former = replace(&mut *state, State::Awaited(context.waker().clone()));
+            drop(state);
+            drop(former);
+            return awaits::pending(Poll::Pending);
         }
-        awaits::pending(self.poll_locked(context.waker()))
+        match replace(&mut *state, State::Closed) {
+            State::Sent(message) => Poll::Ready(Ok(message)),
+            _ => Poll::Ready(Err(RecvError)),
+        }
     }
 }
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        let Some(shared) = self.shared.take() else { return };
-        let mut state = shared.lock();
-        state.is_closed = true;
-        let (message, receiver) = (state.message.take(), state.receiver.take());
-        drop(state);
-        drop((message, receiver));
+        // The lock is a temporary: what is left is dropped after it.
+        let _left = replace(&mut *lock(&self.shared), State::Closed);
     }
 }
 
 impl<T> fmt::Debug for Receiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("oneshot::Receiver").field("has_ended", &self.shared.is_none()).finish()
+        f.debug_struct("oneshot::Receiver").finish_non_exhaustive()
     }
 }

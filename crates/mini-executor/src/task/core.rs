@@ -9,10 +9,12 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use super::header::{Afar, Header, Outcome, Place, TaskRef, VTable};
+use super::header::{Afar, Header, Outcome, Place, Queues, TaskRef, VTable};
 use super::packed::{Packed, Slot};
-use super::record::Record;
+use super::record::{Busy, Record};
+use super::runnable::{Runnable, Scheduler};
 use super::shared::{self, Scheduled};
 use super::state::local as state;
 use super::{join, shared_state};
@@ -27,7 +29,7 @@ struct Core<F: Future, N> {
     header: Header,
     stage: UnsafeCell<Stage<F>>,
     /// `()` for a task without a name, which takes no room.
-    name: N,
+    pub(super) name: N,
 }
 
 // Both at its front: a handle reads the outcome there without knowing the future.
@@ -39,18 +41,37 @@ union Stage<F: Future> {
 
 /// Where a task's name is kept, if it has one.
 pub(crate) trait Name: 'static {
-    fn name(&self) -> Option<&str>;
-}
-
-impl Name for () {
     fn name(&self) -> Option<&str> {
+        None
+    }
+
+    /// For how long it was polled.
+    fn busy(&self) -> Option<&Busy> {
         None
     }
 }
 
-impl Name for Cow<'static, str> {
+impl Name for () {}
+
+/// A name, and beside it room for what tasks without one have none for.
+pub(crate) struct Named {
+    name: Cow<'static, str>,
+    busy: Busy,
+}
+
+impl Named {
+    pub(crate) fn new(name: impl Into<Cow<'static, str>>) -> Self {
+        Self { name: name.into(), busy: Busy::default() }
+    }
+}
+
+impl Name for Named {
     fn name(&self) -> Option<&str> {
-        Some(self)
+        Some(&self.name)
+    }
+
+    fn busy(&self) -> Option<&Busy> {
+        Some(&self.busy)
     }
 }
 
@@ -65,7 +86,7 @@ pub(crate) unsafe fn make<F: Future, N: Name>(
     future: F,
     name: N,
 ) -> TaskRef {
-    let vtable = const { &Core::<F, N>::table(join::AFAR) };
+    let vtable = const { &Core::<F, N>::table(join::AFAR, Queues { schedule: |_, _| (), remove: |_| () }) };
     Core::make(vtable, Place { home }, [state::QUEUED + 2 * state::ONE, 0], spawned, future, name)
 }
 
@@ -80,17 +101,59 @@ pub(crate) unsafe fn make_shared<F: Future, N: Name>(
     future: F,
     name: N,
 ) -> (TaskRef, Scheduled) {
-    let vtable = const { &Core::<F, N>::table(shared::AFAR) };
-    let words = [0, shared_state::SCHEDULED + 2 * shared_state::ONE];
-    let task = Core::make(vtable, Place { hub }, words, spawned, future, name);
+    let vtable = const { &Core::<F, N>::table(shared::AFAR, shared::OF_HUB) };
+    let task = Core::make(vtable, Place { hub }, SHARED, spawned, future, name);
     // SAFETY: the word says that it is scheduled, and nobody else knows of it.
     (task, unsafe { Scheduled::new(task) })
 }
 
+/// Makes a task that goes to `schedule` when it is woken, with a reference until it is done and one for the handle, and the right to poll it.
+///
+/// # Safety
+/// Future and output are `Send`, and live for ever.
+pub(super) unsafe fn make_scheduled<F: Future, S: Fn(Runnable) + Send + Sync + 'static>(
+    schedule: S,
+    spawned: &'static Location<'static>,
+    future: F,
+) -> (TaskRef, Scheduled) {
+    type Of<F, S> = Core<F, Scheduler<S>>;
+    let vtable = const { &Of::<F, S>::table(shared::AFAR, Queues { schedule: Of::<F, S>::schedule, remove: |_| () }) };
+    let task = Core::make(vtable, Place { owner: nobody() }, SHARED, spawned, future, Scheduler(schedule));
+    // SAFETY: as above.
+    (task, unsafe { Scheduled::new(task) })
+}
+
+/// A new task without owner: to be polled, with two references.
+const SHARED: [u32; 2] = [0, shared_state::SCHEDULED + 2 * shared_state::ONE];
+
+/// The token of the thread that owns what is nobody's.
+#[cfg(not(loom))]
+fn nobody() -> &'static AtomicU32 {
+    static NOBODY: AtomicU32 = AtomicU32::new(0);
+    &NOBODY
+}
+
+#[cfg(loom)]
+fn nobody() -> &'static AtomicU32 {
+    Box::leak(Box::new(AtomicU32::new(0)))
+}
+
+impl<F: Future, S: Fn(Runnable) + Send + Sync + 'static> Core<F, Scheduler<S>> {
+    /// Hands the task to its function, which may run it at once, be it on another thread, and so end and free it: a reference
+    /// keeps the function as long as it runs.
+    fn schedule(task: Scheduled, _: bool) {
+        let kept = task.keep();
+        // SAFETY: a header with this table stands in front of such a core, which is kept; this part is never written to.
+        let scheduler = unsafe { &(*kept.task().cast::<Self>().as_ptr()).name };
+        (scheduler.0)(Runnable::new(task));
+    }
+}
+
 impl<F: Future, N: Name> Core<F, N> {
-    const fn table(afar: Afar) -> VTable {
+    const fn table(afar: Afar, queues: Queues) -> VTable {
         VTable {
             afar,
+            queues,
             poll: Self::poll,
             drop_future: Self::drop_future,
             #[cfg(not(loom))]
@@ -100,6 +163,7 @@ impl<F: Future, N: Name> Core<F, N> {
             drop_output: Self::drop_output,
             free: Self::free,
             name: Self::name,
+            busy: Self::busy,
         }
     }
 
@@ -146,6 +210,8 @@ impl<F: Future, N: Name> Core<F, N> {
     }
 
     unsafe fn poll(task: TaskRef, context: &mut Context<'_>) -> bool {
+        // SAFETY: a header with this table stands in front of such a core, and the name is never written to.
+        let _busy = unsafe { &(*task.cast::<Self>().as_ptr()).name }.busy().and_then(Busy::begin);
         // SAFETY: as the table asks: there is a future, and who polls it has the stage. It is never moved.
         let future = unsafe { Pin::new_unchecked(&mut *Self::stage(task).future) };
         let polled = match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
@@ -226,5 +292,10 @@ impl<F: Future, N: Name> Core<F, N> {
         // SAFETY: a header with this table stands in front of such a core, and the name is never written to.
         let name = unsafe { &(*task.cast::<Self>().as_ptr()).name };
         name.name().map(NonNull::from)
+    }
+
+    unsafe fn busy(task: TaskRef) -> Option<Duration> {
+        // SAFETY: as above.
+        unsafe { &(*task.cast::<Self>().as_ptr()).name }.busy().and_then(Busy::total)
     }
 }

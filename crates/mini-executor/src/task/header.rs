@@ -6,8 +6,10 @@
 use std::any::Any;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::record::Record;
+use super::shared::Scheduled;
 use crate::home::Home;
 use crate::hub::Hub;
 use crate::primitives::{AtomicU32, Cell};
@@ -75,10 +77,20 @@ pub(super) struct Afar {
     pub(super) abandon: unsafe fn(TaskRef),
 }
 
+/// Where a task without owner goes when it is woken.
+pub(super) struct Queues {
+    /// Puts a task where it will be polled. `true` where it was woken while it was polled, by yielding for one.
+    pub(super) schedule: fn(Scheduled, bool),
+    /// Lets it go, just before it is done.
+    pub(super) remove: fn(TaskRef),
+}
+
 /// What depends on the future's type and the kind of executor. Each function's `task` is the header of a task with exactly this table.
 pub(super) struct VTable {
     /// For handles on other threads.
     pub(super) afar: Afar,
+    /// What the task's executor does with it. For tasks without owner.
+    pub(super) queues: Queues,
     /// Polls the future; `true` when it came to its end or panicked, and then the outcome lies in its place.
     pub(super) poll: unsafe fn(TaskRef, &mut Context<'_>) -> bool,
     /// Drops the future.
@@ -91,6 +103,8 @@ pub(super) struct VTable {
     pub(super) free: unsafe fn(TaskRef),
     /// The task's name, if it was given one.
     pub(super) name: unsafe fn(TaskRef) -> Option<NonNull<str>>,
+    /// For how long it was polled, if that is known.
+    pub(super) busy: unsafe fn(TaskRef) -> Option<Duration>,
 }
 
 /// Bytes from the front of the allocation. Not a function: a handle that calls one to have its result pays 2 ns for the call (2026-11-21,
@@ -168,5 +182,11 @@ impl TaskRef {
     pub(crate) fn name(&self) -> Option<&str> {
         // SAFETY: the table is this task's own; the name lies in the task, which is not changed after it was made.
         unsafe { (self.vtable.name)(*self).map(|name| name.as_ref()) }
+    }
+
+    /// For how long it was polled, if that is known.
+    pub(crate) fn busy(self) -> Option<Duration> {
+        // SAFETY: the table is this task's own.
+        unsafe { (self.vtable.busy)(self) }
     }
 }

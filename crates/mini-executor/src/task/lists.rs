@@ -10,6 +10,7 @@
 #![allow(unsafe_code)]
 
 use std::task::Poll;
+use std::time::Duration;
 
 use super::header::TaskRef;
 use super::shared::Scheduled;
@@ -160,11 +161,11 @@ impl Family {
         }
     }
 
-    /// Calls `tell` for each task, from the youngest on, with the times between which it was born.
-    pub(crate) fn each(&self, mut tell: impl FnMut(TaskRef, (u64, u64))) {
-        let mut times = self.births.times();
+    /// Calls `tell` for each task, from the youngest on, with its age.
+    pub(crate) fn each(&self, mut tell: impl FnMut(TaskRef, Duration)) {
+        let mut ages = self.births.ages();
         for task in std::iter::successors(self.first, |task| task.after.get()) {
-            tell(task, times(task));
+            tell(task, ages(task));
         }
     }
 

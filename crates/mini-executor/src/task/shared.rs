@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
-use super::header::{Afar, TaskRef};
+use super::header::{Afar, Queues, TaskRef};
 use super::local::{drop_shared_reference, free};
 use super::packed::Packed;
 use super::shared_state::{ABANDONED, AWAITED, BEGIN, CLOSED, DONE, ONE, OUTPUT, RUNNING, SCHEDULED, is_idle};
@@ -45,6 +45,13 @@ impl Scheduled {
         Self(task)
     }
 
+    /// Has the task live on, though whoever gets the right may end it.
+    pub(super) fn keep(&self) -> Kept {
+        // Relaxed: it lives as long as this right does.
+        assert_countable(shared::count(self.0.shared.fetch_add(ONE, Relaxed)));
+        Kept(self.0)
+    }
+
     /// The task alone, for a list that keeps the right.
     pub(super) fn into_task(self) -> TaskRef {
         self.0
@@ -73,6 +80,11 @@ impl Scheduled {
     /// Whether somebody has it in hand: it is polled, or being closed.
     pub(super) fn is_in_hand(task: TaskRef) -> bool {
         task.shared.load(Relaxed) & RUNNING != 0
+    }
+
+    /// Its name, if it was given one.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.0.name()
     }
 
     /// Where it was spawned.
@@ -115,11 +127,16 @@ impl Scheduled {
             close(task);
             Turn::Cancelled
         } else if before & SCHEDULED != 0 {
-            hub(task).reschedule(self);
+            (task.vtable.queues.schedule)(self, true);
             Turn::IsReady
         } else {
             Turn::Waits
         }
+    }
+
+    /// Puts it where its executor keeps those that are to be polled.
+    pub(super) fn schedule(self) {
+        (self.0.vtable.queues.schedule)(self, false);
     }
 
     /// Drops the task's future, instead of polling it.
@@ -137,11 +154,36 @@ pub(crate) fn phase(task: TaskRef) -> Phase {
     }
 }
 
-/// The task's hub. For tasks without owner: all that this file's functions are called with.
+/// A task of an [`Executor`](crate::Executor) goes to its hub.
+pub(super) const OF_HUB: Queues = Queues {
+    schedule: |task, is_again| {
+        let hub = hub(task.0);
+        if is_again { hub.reschedule(task) } else { hub.schedule(task) }
+    },
+    remove: |task| hub(task).remove(task),
+};
+
+/// For tasks with [`OF_HUB`] in their table.
 #[inline]
 fn hub(task: TaskRef) -> &'static Hub {
     // SAFETY: `make_shared` made the task with a hub.
     unsafe { task.place.hub }
+}
+
+/// A reference that ends with this.
+pub(super) struct Kept(TaskRef);
+
+impl Kept {
+    pub(super) fn task(&self) -> TaskRef {
+        self.0
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // SAFETY: it is this one's, and this is its last use.
+        unsafe { drop_shared_reference(self.0) }
+    }
 }
 
 /// With the right to poll it, be it [`SCHEDULED`] or [`RUNNING`]: while one is set a wake, even by the future's own destructors, does not
@@ -159,7 +201,7 @@ fn close(task: TaskRef) {
 /// The future is gone: the task is done, who awaits it is woken, and the executor's reference ends. With the right to poll it.
 fn finish(task: TaskRef, mut output: u32) {
     // Before it is done for all to see: who has joined every task finds the executor empty.
-    hub(task).remove(task);
+    (task.vtable.queues.remove)(task);
     let mut word = task.shared.load(Acquire);
     loop {
         if word & ABANDONED != 0 && output != 0 {
@@ -248,7 +290,7 @@ fn wake(task: TaskRef, flags: u32, references: u32) -> bool {
     }
     if is_idle(word) {
         // Ours: until somebody takes it out of its queue the task is not done, so it is there, whatever became of our reference.
-        hub(task).schedule(Scheduled(task));
+        Scheduled(task).schedule();
     }
     true
 }

@@ -1,11 +1,18 @@
 //! The report of a hang, and where it goes.
+//!
+//! Reports are made on a thread of their own: reading a large program's symbols takes a second, a hook may take any time, and the
+//! watchdog would be blind as long. It hands over what it found, and looks on.
 
 use std::fmt;
+use std::fs::File;
+use std::io::Write;
 use std::panic::Location;
-use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, LazyLock};
+use std::thread::Builder;
 use std::time::Duration;
 
-use super::Activity;
+use super::{Activity, Captured, frames};
 use crate::strangers::Hook;
 
 /// A poll that lasts too long: everything else on its thread waits for it.
@@ -19,147 +26,54 @@ use crate::strangers::Hook;
 ///     at app::summarize, src/main.rs:31
 ///     at app::main::{closure#0}, src/main.rs:15
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Hang<'a> {
-    /// What is being polled.
-    pub polled: Polled,
+pub struct Hang {
+    /// Whether a task is polled; else it is the future that was given to [`block_on`](crate::block_on), or what was called by it that is
+    /// no task.
+    pub is_task: bool,
     /// The task's name, if it was given one. Cut off after 128 bytes.
-    pub name: Option<&'a str>,
-    /// Where the task was spawned, or `block_on` called. `None` if the thread did not answer.
+    pub name: Option<String>,
+    /// Where the task was spawned, or `block_on` called. `None` if the thread did not answer: then name and stack are not known either.
     pub spawned: Option<&'static Location<'static>>,
-    /// For how long it has been polled, at least: what the watchdog has not seen it does not count.
+    /// For how long it has been polled, at least: what the watchdog has not seen it does not count. The same poll is reported again each
+    /// time that this has doubled.
     pub lasted: Duration,
-    /// Whether this poll was reported before.
-    pub is_repeated: bool,
     /// The thread's name.
-    pub thread: Option<&'a str>,
+    pub thread: Option<String>,
     /// The kernel's number of the thread, by which tools such as `top -H` and `strace -p` know it.
     pub thread_id: i32,
     /// What the thread is doing.
     pub activity: Activity,
-    /// The thread's stack, the innermost function first. Ends where the executor begins. Empty without the feature `stacks`.
-    pub stack: &'a [Frame],
-    /// Why the thread could not be asked for the task and the stack, if it could not.
-    pub silence: Option<Silence>,
+    /// The functions on the thread's stack, the innermost first, those that were inlined, too: `app::summarize, src/main.rs:31`. An
+    /// address stands for one without a name; the file is told if the program has line tables (`debug = "line-tables-only"` in the
+    /// profile). Ends where the executor begins. Empty without the feature `stacks`.
+    pub stack: Vec<String>,
 }
 
-/// What a thread polls.
-///
-/// ```
-/// use mini_executor::watchdog::Polled;
-///
-/// mini_executor::set_hang_hook(|hang| match hang.polled {
-///     Polled::Task => eprintln!("a task: {hang}"),
-///     _ => eprintln!("{hang}"),
-/// });
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Polled {
-    /// A task.
-    Task,
-    /// The future that was given to [`block_on`](crate::block_on), or what was called by it that is no task.
-    BlockOn,
-}
-
-/// Why a thread did not say what it is doing.
-///
-/// ```
-/// use mini_executor::watchdog::Silence;
-///
-/// mini_executor::set_hang_hook(|hang| {
-///     if hang.silence == Some(Silence::SignalTaken) {
-///         eprintln!("the signal is somebody else's: name another with set_hang_signal");
-///     }
-/// });
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Silence {
-    /// It blocks the signal, or is not scheduled, or is where no signal reaches.
-    NoAnswer,
-    /// [`set_hang_signal`](crate::set_hang_signal) was called with `None`.
-    SignalsOff,
-    /// The signal has a handler of the program's own, or all have.
-    SignalTaken,
-    /// The system would not send the signal or install its handler.
-    Refused,
-}
-
-impl fmt::Display for Silence {
+impl fmt::Display for Hang {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoAnswer => {
-                "it did not answer: it blocks the signal, is not scheduled, or is where no signal reaches"
-            }
-            Self::SignalsOff => "it is not asked for its task and stack: set_hang_signal says so",
-            Self::SignalTaken => {
-                "its task and stack are not known, for the signal has a handler: name another with set_hang_signal"
-            }
-            Self::Refused => "its task and stack are not known, for the system refuses the signal",
-        })
-    }
-}
-
-/// A function on a stack. One that was inlined is a frame of its own.
-///
-/// ```
-/// mini_executor::set_hang_hook(|hang| {
-///     let innermost = hang.stack.first().and_then(|frame| frame.function.as_deref());
-///     eprintln!("held for {:?}, in {}", hang.lasted, innermost.unwrap_or("a function without a name"));
-/// });
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Frame {
-    /// The address in the code: of the instruction that runs, or that is returned to.
-    pub address: u64,
-    /// The function's name, if the program has symbols.
-    pub function: Option<String>,
-    /// The source file, if the program has line tables (`debug = "line-tables-only"` in the profile), and the line in it.
-    pub file: Option<String>,
-    /// See `file`.
-    pub line: Option<u32>,
-}
-
-impl fmt::Display for Frame {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.function {
-            Some(function) => f.write_str(function)?,
-            None => write!(f, "{:#x}", self.address)?,
-        }
-        match (&self.file, self.line) {
-            (Some(file), Some(line)) => write!(f, ", {file}:{line}"),
-            (Some(file), None) => write!(f, ", {file}"),
-            (None, _) => Ok(()),
-        }
-    }
-}
-
-impl fmt::Display for Hang<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.polled, self.name) {
-            (Polled::BlockOn, _) => f.write_str("the future of block_on")?,
-            (Polled::Task, Some(name)) => write!(f, "the task {name:?}")?,
-            (Polled::Task, None) => f.write_str("a task")?,
+        match &self.name {
+            _ if !self.is_task => f.write_str("the future of block_on")?,
+            Some(name) => write!(f, "the task {name:?}")?,
+            None => f.write_str("a task")?,
         }
         if let Some(place) = self.spawned {
-            let verb = if self.polled == Polled::BlockOn { "called" } else { "spawned" };
-            write!(f, ", {verb} at {place},")?;
+            write!(f, ", {} at {place},", if self.is_task { "spawned" } else { "called" })?;
         }
-        let verb = if self.is_repeated { "still holds its thread, for" } else { "has held its thread for" };
-        writeln!(f, " {verb} {:.1?}", self.lasted)?;
-        let thread = self.thread.unwrap_or("without a name");
+        writeln!(f, " has held its thread for {:.1?}", self.lasted)?;
+        let thread = self.thread.as_deref().unwrap_or("without a name");
         write!(f, "    thread {thread:?} ({}), {}", self.thread_id, self.activity)?;
-        if let Some(silence) = self.silence {
-            write!(f, "\n    {silence}")?;
+        if self.spawned.is_none() {
+            f.write_str(
+                "\n    it did not answer: it blocks the signal, is not scheduled, or is where no signal reaches",
+            )?;
         }
         self.stack.iter().try_for_each(|frame| write!(f, "\n    at {frame}"))
     }
 }
 
-static HOOK: Hook<dyn Fn(&Hang<'_>) + Send + Sync> = Hook::new();
+static HOOK: Hook<dyn Fn(&Hang) + Send + Sync> = Hook::new();
 
 /// Has `hook` called for each hang that is found, in place of the lines on stderr. It runs on a thread of the
 /// watchdog's, one call at a time; while it lasts the watchdog looks on, and keeps up to 16 reports. A hook that panics is called for
@@ -168,27 +82,41 @@ static HOOK: Hook<dyn Fn(&Hang<'_>) + Send + Sync> = Hook::new();
 /// ```
 /// mini_executor::set_hang_hook(|hang| eprintln!("{hang}"));
 /// ```
-pub fn set_hang_hook(hook: impl Fn(&Hang<'_>) + Send + Sync + 'static) {
+pub fn set_hang_hook(hook: impl Fn(&Hang) + Send + Sync + 'static) {
     HOOK.set(Arc::new(hook));
 }
 
-/// Tells the hook. Never panics: the watchdog goes on.
-pub(super) fn report(hang: &Hang<'_>) {
-    HOOK.call(|hook| match hook {
-        Some(hook) => hook(hang),
-        None => print(&format!("{hang}\n")),
-    });
+/// Reports that wait to be made, each with up to 64 KiB of stack.
+const MOST_WAITING: usize = 16;
+
+/// To the thread that makes the reports, which starts with the first.
+static REPORTS: LazyLock<SyncSender<(Hang, Option<Captured>)>> = LazyLock::new(|| {
+    let (sender, receiver) = sync_channel::<(Hang, Option<Captured>)>(MOST_WAITING);
+    let work = move || {
+        for (mut hang, captured) in receiver {
+            hang.stack = captured.as_ref().map_or_else(Vec::new, frames);
+            HOOK.call(|hook| match hook {
+                Some(hook) => hook(&hang),
+                None => print(&format!("{hang}\n")),
+            });
+        }
+    };
+    // A program that may have no more threads runs on without reports.
+    let _ = Builder::new().name("mini-hangs".to_owned()).spawn(work);
+    sender
+});
+
+/// Has a hang reported, with the stack that was captured.
+pub(super) fn send(hang: Hang, captured: Option<Captured>) {
+    // Never `send`, which waits: a hook that hangs would have the watchdog hang. Full: the program hangs faster than can be told,
+    // and has been told so.
+    let _ = REPORTS.try_send((hang, captured));
 }
 
 /// Writes to stderr, past the lock that `eprintln` takes: the thread that hangs may hold it.
 pub(super) fn print(text: &str) {
-    let mut rest = text.as_bytes();
-    while !rest.is_empty() {
-        match rustix::io::write(rustix::stdio::stderr(), rest) {
-            Ok(written) if written > 0 => rest = &rest[written..],
-            Err(rustix::io::Errno::INTR) => {}
-            _ => return,
-        }
+    if let Ok(stderr) = rustix::stdio::stderr().try_clone_to_owned() {
+        let _ = File::from(stderr).write_all(text.as_bytes());
     }
 }
 
@@ -199,32 +127,24 @@ mod tests {
     #[test]
     fn a_report_reads_like_one() {
         let spawned = Location::caller();
-        let frame = |function: &str| Frame {
-            address: 16,
-            function: Some(function.to_owned()),
-            file: Some("src/main.rs".to_owned()),
-            line: Some(31),
-        };
         let mut hang = Hang {
-            polled: Polled::Task,
-            name: Some("report"),
+            is_task: true,
+            name: Some("report".to_owned()),
             spawned: Some(spawned),
             lasted: Duration::from_millis(101),
-            is_repeated: false,
-            thread: Some("main"),
+            thread: Some("main".to_owned()),
             thread_id: 4711,
             activity: Activity::Computing,
-            stack: &[frame("app::summarize")],
-            silence: None,
+            stack: vec!["app::summarize, src/main.rs:31".to_owned()],
         };
         let expected = format!(
             "the task \"report\", spawned at {spawned}, has held its thread for 101.0ms\n    \
              thread \"main\" (4711), computing\n    at app::summarize, src/main.rs:31"
         );
         assert_eq!(hang.to_string(), expected);
-        (hang.stack, hang.silence, hang.spawned, hang.name) = (&[], Some(Silence::NoAnswer), None, None);
-        (hang.is_repeated, hang.activity) = (true, Activity::SystemCall { number: 7, name: Some("poll") });
-        let expected = "a task still holds its thread, for 101.0ms\n    thread \"main\" (4711), in the system call poll\n    \
+        (hang.stack, hang.spawned, hang.name) = (Vec::new(), None, None);
+        hang.activity = Activity::SystemCall { number: libc::SYS_ppoll };
+        let expected = "a task has held its thread for 101.0ms\n    thread \"main\" (4711), in the system call ppoll\n    \
                         it did not answer: it blocks the signal, is not scheduled, or is where no signal reaches";
         assert_eq!(hang.to_string(), expected);
     }

@@ -14,33 +14,33 @@
 //!
 //! While no thread polls anything it sleeps, and wakes nobody's laptop: the first that polls again finds the flag and wakes it.
 
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::thread::Thread;
+use std::sync::{LazyLock, OnceLock};
+use std::thread::{Builder, Thread, ThreadId};
 use std::time::{Duration, Instant};
 
-use super::hang::Polled;
+use super::hang::{self, Hang};
 use super::kernel::{Activity, Usage};
-use super::reporter::{self, Found};
-use super::signal;
-use super::watch::{self, Watch, Word};
+use super::signal::{self, Captured};
+use super::watch::{Current, Watch, Word, watches};
+use crate::clock;
 
 /// How often in a threshold the watchdog looks.
 const LOOKS: u32 = 10;
-/// However short or long the threshold is.
+/// However short the threshold is.
 const SHORTEST_STEP: Duration = Duration::from_millis(1);
-const LONGEST_STEP: Duration = Duration::from_millis(100);
 /// Looks that find every thread asleep, before the watchdog goes to sleep itself.
 const IDLE_LOOKS: u32 = 3;
 
 const DEFAULT: Duration = Duration::from_millis(100);
 const VARIABLE: &str = "MINI_EXECUTOR_HANG_MS";
 
-/// In nanoseconds.
-static THRESHOLD: AtomicU64 = AtomicU64::new(UNSET);
-const UNSET: u64 = u64::MAX;
-const OFF: u64 = 0;
+/// In nanoseconds; 0 for off.
+static THRESHOLD: LazyLock<AtomicU64> = LazyLock::new(|| {
+    let milliseconds = std::env::var(VARIABLE).ok().and_then(|text| text.trim().parse().ok());
+    AtomicU64::new(clock::nanos(milliseconds.map_or(DEFAULT, Duration::from_millis)))
+});
 
 static THREAD: OnceLock<Option<Thread>> = OnceLock::new();
 
@@ -48,65 +48,31 @@ static THREAD: OnceLock<Option<Thread>> = OnceLock::new();
 static IS_ASLEEP: AtomicBool = AtomicBool::new(false);
 
 /// How long a poll may last before it is reported; `None` for ever. 100 ms unless it is set, here or, in milliseconds, by the environment
-/// variable `MINI_EXECUTOR_HANG_MS` (0 for never).
+/// variable `MINI_EXECUTOR_HANG_MS` (0 for never; what is no number does not count).
 ///
 /// ```
 /// mini_executor::set_hang_threshold(Some(std::time::Duration::from_millis(20)));
 /// ```
 pub fn set_hang_threshold(threshold: Option<Duration>) {
-    let nanos = threshold.map_or(OFF, |threshold| (threshold.as_nanos().min(u128::from(UNSET - 1)) as u64).max(1));
-    THRESHOLD.store(nanos, Relaxed);
-    IS_ASLEEP.store(false, Relaxed);
-    if let Some(Some(thread)) = THREAD.get() {
-        thread.unpark();
-    }
+    THRESHOLD.store(threshold.map_or(0, |threshold| clock::nanos(threshold).max(1)), Relaxed);
+    wake();
 }
 
 fn threshold() -> Option<Duration> {
-    match THRESHOLD.load(Relaxed) {
-        OFF => None,
-        UNSET => from_environment(std::env::var(VARIABLE).ok().as_deref()),
-        nanos => Some(Duration::from_nanos(nanos)),
-    }
-}
-
-/// Whether threads are looked at.
-pub(super) fn is_on() -> bool {
-    threshold().is_some()
-}
-
-fn from_environment(variable: Option<&str>) -> Option<Duration> {
-    let Some(text) = variable else { return Some(DEFAULT) };
-    match text.trim().parse() {
-        Ok(0) => None,
-        Ok(milliseconds) => Some(Duration::from_millis(milliseconds)),
-        Err(_) => Some(DEFAULT),
-    }
+    Some(THRESHOLD.load(Relaxed)).filter(|nanos| *nanos > 0).map(Duration::from_nanos)
 }
 
 /// Starts the watchdog, once.
 pub(super) fn start() {
-    THREAD.get_or_init(|| {
-        let variable = std::env::var(VARIABLE).ok();
-        if THRESHOLD.load(Relaxed) == UNSET {
-            if let Some(text) = &variable
-                && text.trim().parse::<u64>().is_err()
-            {
-                super::hang::print(&format!("{VARIABLE}={text:?} is no number of milliseconds, so it stays at 100\n"));
-            }
-            let nanos = from_environment(variable.as_deref()).map_or(OFF, |threshold| threshold.as_nanos() as u64);
-            // Unless it was set meanwhile.
-            let _ = THRESHOLD.compare_exchange(UNSET, nanos, Relaxed, Relaxed);
-        }
-        let spawned = std::thread::Builder::new().name("mini-watchdog".to_owned()).spawn(|| Watchdog::default().run());
-        // A program that may have no more threads runs on without.
-        spawned.ok().map(|handle| handle.thread().clone())
-    });
+    // A program that may have no more threads runs on without.
+    let spawn =
+        || Builder::new().name("mini-watchdog".to_owned()).spawn(run).ok().map(|handle| handle.thread().clone());
+    THREAD.get_or_init(spawn);
 }
 
 /// This thread begins to run something: the watchdog is to look at it.
 #[inline]
-pub(super) fn look() {
+pub(super) fn rouse() {
     if IS_ASLEEP.load(Relaxed) {
         wake();
     }
@@ -114,154 +80,102 @@ pub(super) fn look() {
 
 #[cold]
 fn wake() {
-    if IS_ASLEEP.swap(false, Relaxed)
-        && let Some(Some(thread)) = THREAD.get()
-    {
-        thread.unpark();
+    IS_ASLEEP.store(false, Relaxed);
+    THREAD.get().into_iter().flatten().for_each(Thread::unpark);
+}
+
+fn run() {
+    let mut idle_looks = 0;
+    loop {
+        let Some(threshold) = threshold() else {
+            std::thread::park();
+            continue;
+        };
+        let step = (threshold / LOOKS).max(SHORTEST_STEP);
+        let begin = Instant::now();
+        std::thread::park_timeout(step);
+        // A process that was stopped, or hardly scheduled, did not hang for as long as that.
+        let slept = begin.elapsed().min(2 * step);
+        let awake = watches().iter().filter(|watch| look(watch, slept, threshold)).count();
+        idle_looks = if awake > 0 { 0 } else { idle_looks + 1 };
+        if idle_looks == IDLE_LOOKS {
+            // A thread that wakes from now on sees this. One that woke just before, and did not see it, is
+            // seen at the next look: what it stored is visible long before. So neither side needs a fence, which would cost
+            // the threads more than the rest.
+            IS_ASLEEP.store(true, Relaxed);
+        } else if idle_looks > IDLE_LOOKS {
+            while IS_ASLEEP.load(Relaxed) {
+                std::thread::park();
+            }
+            idle_looks = 0;
+        }
     }
 }
 
-/// What the watchdog knows.
-#[derive(Default)]
-struct Watchdog {
-    threads: Vec<Observed>,
-    idle_looks: u32,
-}
-
-/// What it knows of one thread.
-struct Observed {
-    watch: &'static Watch,
+/// What the watchdog knows of a thread.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
     word: Word,
     /// For how long the word has been the same.
     unchanged: Duration,
-    /// When to report next, and how often it was done.
+    /// When to report it again.
     next: Duration,
-    reports: u32,
     /// From the middle of the first threshold on.
     usage: Option<Usage>,
 }
 
-impl Watchdog {
-    fn run(mut self) {
-        loop {
-            let Some(threshold) = threshold() else {
-                self.threads.clear();
-                std::thread::park();
-                continue;
-            };
-            let step = (threshold / LOOKS).clamp(SHORTEST_STEP, LONGEST_STEP);
-            let begin = Instant::now();
-            std::thread::park_timeout(step);
-            // A process that was stopped, or hardly scheduled, did not hang for as long as that.
-            let slept = begin.elapsed().min(2 * step);
-            let is_any_awake = self.look(slept, threshold);
-            self.idle_looks = if is_any_awake { 0 } else { self.idle_looks + 1 };
-            if self.idle_looks == IDLE_LOOKS {
-                // A thread that wakes from now on sees this. One that woke just before, and did not see it, is
-                // seen at the next look: what it stored is visible long before. So neither side needs a fence, which would cost
-                // the threads more than the rest.
-                IS_ASLEEP.store(true, Relaxed);
-            } else if self.idle_looks > IDLE_LOOKS {
-                while IS_ASLEEP.load(Relaxed) {
-                    std::thread::park();
-                }
-                self.idle_looks = 0;
-            }
+/// Looks at a thread, `slept` after it looked before; tells whether it was awake since.
+fn look(watch: &Watch, slept: Duration, threshold: Duration) -> bool {
+    let looked = watch.look(|word| {
+        let mut seen = watch.seen();
+        let now = word();
+        if now != seen.word {
+            *seen = Seen { word: now, ..Seen::default() };
+            return true;
         }
-    }
-
-    /// Looks at all threads, `slept` after it looked before; tells whether any was awake since.
-    fn look(&mut self, slept: Duration, threshold: Duration) -> bool {
-        for watch in watch::since(self.threads.len()) {
-            let word = watch.word();
-            self.threads.push(Observed {
-                watch,
-                word,
-                unchanged: Duration::ZERO,
-                next: threshold,
-                reports: 0,
-                usage: None,
-            });
+        if now.current() == Current::Nothing {
+            return false;
         }
-        let mut is_any_awake = false;
-        for thread in &mut self.threads {
-            let word = thread.watch.word();
-            let is_same = word == thread.word;
-            is_any_awake |= word.is_polling() || !is_same;
-            if is_same && word.is_polling() {
-                thread.unchanged += slept;
-                thread.judge(threshold);
-            } else if !is_same {
-                *thread = Observed {
-                    watch: thread.watch,
-                    word,
-                    unchanged: Duration::ZERO,
-                    next: threshold,
-                    reports: 0,
-                    usage: None,
-                };
-            }
+        seen.unchanged += slept;
+        if seen.usage.is_none() && seen.unchanged * 2 >= threshold {
+            seen.usage = Usage::of(watch.id);
         }
-        is_any_awake
-    }
+        if seen.unchanged >= threshold.max(seen.next) {
+            explain(watch, &seen, word);
+            seen.next = seen.unchanged * 2;
+        }
+        true
+    });
+    looked.unwrap_or(false)
 }
 
-impl Observed {
-    /// The same poll goes on.
-    fn judge(&mut self, threshold: Duration) {
-        if self.usage.is_none() && self.unchanged * 2 >= threshold {
-            self.usage = self.watch.who().as_ref().and_then(|who| Usage::of(who.id));
-        }
-        // A threshold may have been set meanwhile.
-        if self.reports == 0 {
-            self.next = threshold;
-        }
-        if self.unchanged >= self.next {
-            self.explain();
-            self.reports += 1;
-            self.next = self.unchanged * 2;
-        }
+/// Finds out what a thread does that does not end meanwhile, and has it reported.
+fn explain(watch: &Watch, seen: &Seen, word: &dyn Fn() -> Word) {
+    // Asked before the signal comes, which changes the answer.
+    let activity = Activity::of(watch.id, seen.usage);
+    let captured = signal::capture(watch.id);
+    if captured.as_ref().map_or_else(word, |captured| captured.word) != seen.word {
+        // It is over.
+        return;
     }
-
-    /// Finds out what the thread does, and has it reported.
-    fn explain(&self) {
-        // The thread does not end while this is held.
-        let who = self.watch.who();
-        let Some(known) = who.as_ref() else { return };
-        // Asked before the signal comes, which changes the answer.
-        let activity = Activity::of(known.id, self.usage);
-        let captured = signal::capture(self.watch, known);
-        let now = known.word();
-        let (thread, thread_id) = (known.thread.clone(), known.id);
-        drop(who);
-        let is_over = match &captured {
-            Ok(captured) => captured.word != self.word,
-            Err(_) => now != self.word,
-        };
-        if is_over {
-            return;
-        }
-        reporter::send(Found {
-            polled: if self.word.is_block_on() { Polled::BlockOn } else { Polled::Task },
-            lasted: self.unchanged,
-            is_repeated: self.reports > 0,
-            thread,
-            thread_id,
-            activity,
-            captured,
-        });
-    }
+    let (name, spawned) = captured.as_ref().map_or((None, None), |captured| (captured.name.clone(), captured.spawned));
+    let hang = Hang {
+        is_task: seen.word.current() != Current::BlockOn,
+        name,
+        spawned,
+        lasted: seen.unchanged,
+        thread: watch.thread.name().map(str::to_owned),
+        thread_id: watch.id,
+        activity,
+        stack: Vec::new(),
+    };
+    hang::send(hang, captured);
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_environment_sets_the_threshold_in_milliseconds() {
-        assert_eq!(from_environment(None), Some(DEFAULT));
-        assert_eq!(from_environment(Some("250")), Some(Duration::from_millis(250)));
-        assert_eq!(from_environment(Some("0")), None);
-        assert_eq!(from_environment(Some("soon")), Some(DEFAULT));
-    }
+/// Asks a thread what it is at, for those who cannot wait for it any longer: the end of a runtime. `None` where it is not known or does
+/// not answer, or the watchdog is off.
+pub(crate) fn ask(thread: ThreadId) -> Option<Captured> {
+    threshold()?;
+    let watch = watches().into_iter().find(|watch| watch.thread.id() == thread)?;
+    watch.look(|_| signal::capture(watch.id))?
 }

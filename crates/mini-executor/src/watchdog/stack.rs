@@ -5,98 +5,75 @@
 //! watchdog's thread and may allocate. The tables are read from the files that the program was loaded from, anew for each
 //! report: libraries come and go, and hangs are rare.
 
-use std::ffi::c_void;
 use std::fs::File;
 use std::ops::Range;
+use std::ptr::without_provenance_mut;
 
 use framehop::{
-    CacheNative, ExplicitModuleSectionInfo, FrameAddress, MayAllocateDuringUnwind, Module, UnwindRegsNative, Unwinder,
+    CacheNative, FrameAddress, MayAllocateDuringUnwind, Module, ModuleSectionInfo, UnwindRegsNative, Unwinder,
     UnwinderNative,
 };
 use object::elf::PF_X;
 use object::read::ReadCache;
 use object::{Object, ObjectSection, ObjectSegment, SegmentFlags};
 
-use super::Frame;
-use super::signal::{Captured, Registers};
+use super::signal::Captured;
 
 /// Frames at most: a recursion without end fills the copy with them.
 const MOST_FRAMES: usize = 128;
 
 /// The functions on a stack, the innermost first, up to the executor's own.
-pub(super) fn frames(captured: &Captured) -> Vec<Frame> {
-    let mut frames = Vec::new();
-    for address in unwind(captured) {
-        if frames.len() >= MOST_FRAMES || !resolve(address, &mut frames) {
-            break;
-        }
-    }
-    frames
-}
-
-fn unwind(captured: &Captured) -> Vec<FrameAddress> {
+pub(crate) fn frames(captured: &Captured) -> Vec<String> {
     let mut unwinder = UnwinderNative::<Vec<u8>, MayAllocateDuringUnwind>::new();
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     for module in maps.lines().filter_map(Mapping::parse).filter_map(Mapping::module) {
         unwinder.add_module(module);
     }
-    let start = captured.registers.stack;
+    let registers = &captured.registers;
     let mut read_stack = |address: u64| {
-        let offset = address.checked_sub(start).filter(|offset| offset.is_multiple_of(8)).ok_or(())?;
+        let offset = address.checked_sub(registers.stack).filter(|offset| offset.is_multiple_of(8)).ok_or(())?;
         captured.stack.get((offset / 8) as usize).copied().ok_or(())
     };
     let mut cache = CacheNative::<MayAllocateDuringUnwind>::new();
-    let registers = native(&captured.registers);
-    let mut found = unwinder.iter_frames(captured.registers.instruction, registers, &mut cache, &mut read_stack);
-    let mut addresses = Vec::new();
+    #[cfg(target_arch = "x86_64")]
+    let native = UnwindRegsNative::new(registers.instruction, registers.stack, registers.frame);
+    #[cfg(target_arch = "aarch64")]
+    let native = UnwindRegsNative::new(registers.link, registers.stack, registers.frame);
+    let mut found = unwinder.iter_frames(registers.instruction, native, &mut cache, &mut read_stack);
+    let mut frames = Vec::new();
     // An error is an end like any other: of the copy, or of what the tables know.
-    while addresses.len() < MOST_FRAMES
+    while frames.len() < MOST_FRAMES
         && let Ok(Some(address)) = found.next()
-    {
-        addresses.push(address);
-    }
-    addresses
-}
-
-#[cfg(target_arch = "x86_64")]
-fn native(registers: &Registers) -> UnwindRegsNative {
-    UnwindRegsNative::new(registers.instruction, registers.stack, registers.frame)
-}
-
-#[cfg(target_arch = "aarch64")]
-fn native(registers: &Registers) -> UnwindRegsNative {
-    UnwindRegsNative::new(registers.link, registers.stack, registers.frame)
+        && resolve(address, &mut frames)
+    {}
+    frames
 }
 
 /// Adds what lies at an address, functions inlined there included; `false` if that is the executor.
-fn resolve(address: FrameAddress, frames: &mut Vec<Frame>) -> bool {
-    // `backtrace` takes one off, for it thinks of every address as returned to.
-    let looked_up = address.address_for_lookup() + 1;
+fn resolve(address: FrameAddress, frames: &mut Vec<String>) -> bool {
     let known = frames.len();
     let mut is_executor = false;
-    backtrace::resolve(std::ptr::without_provenance_mut::<c_void>(looked_up as usize), |symbol| {
+    // `backtrace` takes one off, for it thinks of every address as returned to.
+    backtrace::resolve(without_provenance_mut(address.address_for_lookup() as usize + 1), |symbol| {
         let function = symbol.name().map(|name| format!("{name:#}"));
         let file = symbol.filename().map(|file| file.display().to_string());
-        is_executor |= is_executors(function.as_deref(), file.as_deref());
+        is_executor |= function.as_deref().is_some_and(is_executors);
         if !is_executor {
-            frames.push(Frame { address: address.address(), function, file, line: symbol.lineno() });
+            let function = function.unwrap_or_else(|| format!("{:#x}", address.address()));
+            let line = symbol.lineno().map_or_else(String::new, |line| format!(":{line}"));
+            frames.push(function + &file.map_or_else(String::new, |file| format!(", {file}{line}")));
         }
     });
     if frames.len() == known && !is_executor {
-        frames.push(Frame { address: address.address(), function: None, file: None, line: None });
+        frames.push(format!("{:#x}", address.address()));
     }
     !is_executor
 }
 
-/// Whether that is the function that polls a task, or drops its future, or the loop of `block_on` or of a thread for calls that block. By its file as well: where
-/// functions were inlined and debug information is short, their names come without the modules' names.
-fn is_executors(function: Option<&str>, file: Option<&str>) -> bool {
-    // Where this crate's sources are, as the compiler was told.
-    let sources = file!().strip_suffix("watchdog/stack.rs");
-    let within = file.and_then(|file| file.rsplit_once(sources?)).map(|(_, within)| within);
-    within.is_some_and(|within| within.starts_with("task/") || ["block_on.rs", "blocking.rs"].contains(&within))
-        || function.is_some_and(|name| name.starts_with("mini_executor::task::core::Core<"))
-        || function.is_some_and(|name| name.starts_with("mini_executor::task::local::"))
+/// Whether that is the function that polls a task, or drops its future, or the loop of `block_on` or of a thread for calls that block.
+fn is_executors(function: &str) -> bool {
+    let ours = function.trim_start_matches('<').strip_prefix("mini_executor::");
+    ours.is_some_and(|name| ["task::", "block_on::", "blocking::"].iter().any(|module| name.starts_with(module)))
 }
 
 /// A file's code in memory.
@@ -135,26 +112,25 @@ impl<'a> Mapping<'a> {
         // it is at 0x7f00_0800 (`bias`), and all addresses that the file names are off by 0x7f00_0800 - 0x1800 (`base`).
         let bias = self.addresses.start.wrapping_add(segment.file_range().0).wrapping_sub(self.offset);
         let base = bias.wrapping_sub(segment.address());
-        let section = |name: &str| {
-            let section = object.section_by_name(name)?;
-            let data = section.data().ok()?.to_vec();
-            Some((section.address()..section.address() + section.size(), data))
-        };
-        let range =
-            |name: &str| object.section_by_name(name).map(|found| found.address()..found.address() + found.size());
-        let (eh_frame_svma, eh_frame) = section(".eh_frame").unzip();
-        let (eh_frame_hdr_svma, eh_frame_hdr) = section(".eh_frame_hdr").unzip();
-        let sections = ExplicitModuleSectionInfo {
-            base_svma: 0,
-            text_svma: range(".text"),
-            got_svma: range(".got"),
-            eh_frame_svma,
-            eh_frame,
-            eh_frame_hdr_svma,
-            eh_frame_hdr,
-            ..ExplicitModuleSectionInfo::default()
-        };
-        Some(Module::new(self.path.to_owned(), self.addresses, base, sections))
+        Some(Module::new(self.path.to_owned(), self.addresses, base, Sections(object)))
+    }
+}
+
+/// A file's sections, as framehop asks for them.
+struct Sections<'a>(object::File<'a, &'a ReadCache<File>>);
+
+impl ModuleSectionInfo<Vec<u8>> for Sections<'_> {
+    fn base_svma(&self) -> u64 {
+        0
+    }
+
+    fn section_svma_range(&mut self, name: &[u8]) -> Option<Range<u64>> {
+        let section = self.0.section_by_name_bytes(name)?;
+        Some(section.address()..section.address() + section.size())
+    }
+
+    fn section_data(&mut self, name: &[u8]) -> Option<Vec<u8>> {
+        self.0.section_by_name_bytes(name)?.data().ok().map(<[u8]>::to_vec)
     }
 }
 
@@ -163,12 +139,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_executor_is_known_by_name_and_by_file() {
-        assert!(is_executors(Some("mini_executor::task::local::run"), None));
-        let beside = |name: &str| format!("/build/{}", file!().replace("watchdog/stack.rs", name));
-        assert!(is_executors(Some("poll<()>"), Some(&beside("task/core.rs"))));
-        assert!(!is_executors(Some("poll<()>"), Some(&beside("sleep.rs"))));
-        assert!(!is_executors(Some("app::task::run"), Some("/app/src/task/core.rs")));
+    fn the_executor_is_known_by_its_names() {
+        for name in
+            ["mini_executor::task::local::run", "<mini_executor::task::core::Core<app::main::{closure#0}, ()>>::poll"]
+        {
+            assert!(is_executors(name));
+        }
+        for name in ["<mini_executor::sleep::Sleep as Future>::poll", "app::wait::<mini_executor::task::Task<()>>"] {
+            assert!(!is_executors(name));
+        }
     }
 
     #[test]

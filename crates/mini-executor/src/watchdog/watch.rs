@@ -1,19 +1,18 @@
 //! What a thread polls, in one word that others may look at.
 
 use std::cell::Cell;
-use std::ops::Range;
 use std::panic::Location;
-use std::ptr::from_ref;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU16, AtomicU64};
+use std::sync::{Arc, PoisonError};
 // Not the models' own: no model looks at the watchdog.
 #[cfg(not(tsan))]
 use std::sync::{Mutex, MutexGuard};
 use std::thread::Thread;
 
-use super::sampler;
+use super::sampler::{self, Seen};
 use super::signal::{self, Foreign};
+use crate::births;
 use crate::places::Place;
 #[cfg(tsan)]
 use crate::spin::{Mutex, MutexGuard};
@@ -29,28 +28,32 @@ const ONE: u64 = 1 << ADDRESS_BITS;
 const BLOCK_ON: u64 = 1;
 
 /// What was polled at some moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Word(u64);
+
+/// What a thread polls: the innermost, where one runs others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Current {
+    /// A task, or its future is dropped. It lives as long as its thread's word stays the same.
+    Task(*const ()),
+    /// The future that was given to `block_on`.
+    BlockOn,
+    /// None of ours.
+    Nothing,
+}
 
 impl Word {
     fn address(self) -> u64 {
         self.0 & (ONE - 1)
     }
 
-    /// Whether anything was.
-    pub(super) fn is_polling(self) -> bool {
-        self.address() != 0
-    }
-
-    /// Whether that was the future of `block_on`.
-    pub(super) fn is_block_on(self) -> bool {
-        self.address() == BLOCK_ON
-    }
-
-    /// The task, if it was one. It is alive as long as its thread's word stays the same: as long as it is polled.
-    pub(super) fn task(self) -> Option<*const ()> {
-        let address = self.address();
-        (address > BLOCK_ON).then(|| std::ptr::with_exposed_provenance(address as usize))
+    #[inline]
+    pub(super) fn current(self) -> Current {
+        match self.address() {
+            0 => Current::Nothing,
+            BLOCK_ON => Current::BlockOn,
+            address => Current::Task(std::ptr::with_exposed_provenance(address as usize)),
+        }
     }
 }
 
@@ -59,32 +62,10 @@ thread_local! {
     /// about other memory. It lies here, and not in the record, because there is no shorter way to anything: on the way of every
     /// poll a pointer to be loaded and checked costs 0.3 ns more (2026-11-21, `yield/many`).
     static WORD: AtomicU64 = const { AtomicU64::new(0) };
-}
-
-/// A thread in `block_on`. Records are reused, and never freed: the watchdog and the signal's handler may be late.
-#[derive(Debug)]
-pub(super) struct Watch {
-    /// Where the thread called `block_on`, as a [`Place`]'s number; unknown when it is not in it.
-    entered: AtomicU16,
-    /// `None` if no thread has the record. Locked by who uses what is the thread's, which does not end meanwhile.
-    who: Mutex<Option<Who>>,
-}
-
-/// The thread of a record that is in use.
-#[derive(Debug)]
-pub(super) struct Who {
-    pub(super) thread: Thread,
-    /// The kernel's number.
-    pub(super) id: i32,
-    /// Where its stack lies.
-    pub(super) stack: Range<usize>,
-    word: Foreign<AtomicU64>,
-}
-
-impl Who {
-    pub(super) fn word(&self) -> Word {
-        Word(self.word.load(Relaxed))
-    }
+    /// Where this thread called `block_on`, as a [`Place`]'s number; unknown when it is not in it. Its signal handler reads it, too.
+    static ENTERED: AtomicU16 = const { AtomicU16::new(Place::UNKNOWN.0) };
+    /// Where the future that was given to `block_on` awaits.
+    static BLOCK_ON_AWAITS: Cell<Place> = const { Cell::new(Place::UNKNOWN) };
 }
 
 /// What this thread polls.
@@ -93,32 +74,11 @@ pub(super) fn word() -> Word {
     Word(WORD.with(|word| word.load(Relaxed)))
 }
 
-/// What this thread polls: the innermost, where one runs others.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Current {
-    /// A task, or its future is dropped. It lives as long as that.
-    Task(*const ()),
-    /// The future that was given to `block_on`.
-    BlockOn,
-    /// None of ours.
-    Nothing,
-}
-
 /// What this thread polls.
 #[inline]
 pub(crate) fn current() -> Current {
-    let word = word();
-    match word.task() {
-        // In a model threads take turns on one real thread, whose word is then what any of them polls.
-        Some(task) if !cfg!(loom) => Current::Task(task),
-        None if word.is_block_on() => Current::BlockOn,
-        _ => Current::Nothing,
-    }
-}
-
-thread_local! {
-    /// Where the future that was given to `block_on` awaits.
-    static BLOCK_ON_AWAITS: Cell<Place> = const { Cell::new(Place::UNKNOWN) };
+    // In a model threads take turns on one real thread, whose word is then what any of them polls.
+    if cfg!(loom) { Current::Nothing } else { word().current() }
 }
 
 /// The future that was given to `block_on` has to wait at `place`.
@@ -127,98 +87,87 @@ pub(crate) fn set_block_on_awaits(place: Place) {
     BLOCK_ON_AWAITS.set(place);
 }
 
-/// Where this thread called `block_on`.
-pub(crate) fn block_on_entered() -> Option<&'static Location<'static>> {
-    MINE.get()?.entered().location()
-}
-
 /// Where the future given to `block_on` has to wait.
 #[inline]
 pub(crate) fn block_on_awaited() -> Place {
     BLOCK_ON_AWAITS.get()
 }
 
-/// All records, and those that no thread has.
-static RECORDS: Mutex<(Vec<&'static Watch>, Vec<&'static Watch>)> = Mutex::new((Vec::new(), Vec::new()));
-
-thread_local! {
-    static MINE: Cell<Option<&'static Watch>> = const { Cell::new(None) };
-    /// Gives the record back when the thread ends.
-    static HOLDER: Holder = const { Holder };
+/// Where this thread called `block_on`; unknown when it is not in it.
+pub(crate) fn block_on_entered() -> Place {
+    Place(ENTERED.with(|entered| entered.load(Relaxed)))
 }
 
-struct Holder;
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        if let Some(watch) = MINE.take() {
-            *watch.who() = None;
-            records().1.push(watch);
-        }
-    }
+/// A thread that is watched.
+#[derive(Debug)]
+pub(super) struct Watch {
+    pub(super) thread: Thread,
+    /// The kernel's number.
+    pub(super) id: i32,
+    /// Its word, and where it has called `block_on`, until it ends. It does not end while this is locked.
+    word: Mutex<Option<(Foreign<AtomicU64>, Foreign<AtomicU16>)>>,
+    /// What the watchdog knows of it.
+    seen: Mutex<Seen>,
 }
 
-fn records() -> MutexGuard<'static, (Vec<&'static Watch>, Vec<&'static Watch>)> {
-    RECORDS.lock().unwrap_or_else(PoisonError::into_inner)
+static WATCHES: Mutex<Vec<Arc<Watch>>> = Mutex::new(Vec::new());
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// All records from the `known`th on.
-pub(super) fn since(known: usize) -> Vec<&'static Watch> {
-    records().0[known..].to_vec()
-}
-
-#[cold]
-fn claim() -> &'static Watch {
-    let pooled = records().1.pop();
-    let is_new = pooled.is_none();
-    let watch = pooled.unwrap_or_else(|| {
-        Box::leak(Box::new(Watch { entered: AtomicU16::new(Place::UNKNOWN.0), who: Mutex::new(None) }))
-    });
-    // Where the allocator marks its pointers in their upper bits, as Arm's memory tagging has it, an address does not survive being
-    // packed. And a thread that is about to end, in the destructors of its thread-locals, would never give the record back.
-    // Neither is watched, nor is anything by Miri, which knows no signals.
-    let is_packable = from_ref(watch).addr() as u64 >> ADDRESS_BITS == 0 && !cfg!(miri);
-    if is_packable && HOLDER.try_with(|_| ()).is_ok() {
-        let who = Who {
-            thread: std::thread::current(),
-            id: signal::thread_id(),
-            stack: signal::thread_stack(),
-            word: WORD.with(Foreign::new),
-        };
-        *watch.who() = Some(who);
-    }
-    if is_new {
-        records().0.push(watch);
-    }
-    MINE.set(Some(watch));
-    if !cfg!(miri) {
-        sampler::start();
-    }
-    watch
+/// All threads that are watched.
+pub(super) fn watches() -> Vec<Arc<Watch>> {
+    lock(&WATCHES).clone()
 }
 
 impl Watch {
-    /// This thread's.
-    #[inline]
-    pub(super) fn mine() -> &'static Self {
-        match MINE.get() {
-            Some(watch) => watch,
-            None => claim(),
-        }
+    /// Calls `look` with what the thread polls, and keeps it from ending meanwhile. `None` if it has ended. Where it is not in `block_on` it
+    /// polls nothing: a call may block as long as it likes in the pool that is for that.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&dyn Fn() -> Word) -> T) -> Option<T> {
+        let held = lock(&self.word);
+        let (word, entered) = held.as_ref()?;
+        let is_in = || entered.load(Relaxed) != Place::UNKNOWN.0;
+        Some(look(&|| if is_in() { Word(word.load(Relaxed)) } else { Word::default() }))
     }
 
-    /// What its thread polls.
-    pub(super) fn word(&self) -> Word {
-        self.who().as_ref().map_or(Word(0), Who::word)
+    pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
+        lock(&self.seen)
     }
+}
 
-    pub(super) fn who(&self) -> MutexGuard<'_, Option<Who>> {
-        self.who.lock().unwrap_or_else(PoisonError::into_inner)
+thread_local! {
+    static MINE: Mine = Mine::new();
+}
+
+/// Takes a thread's record away when the thread ends.
+struct Mine(Arc<Watch>);
+
+impl Mine {
+    fn new() -> Self {
+        let watch = Arc::new(Watch {
+            thread: std::thread::current(),
+            id: signal::thread_id(),
+            word: Mutex::new(Some((WORD.with(Foreign::new), ENTERED.with(Foreign::new)))),
+            seen: Mutex::default(),
+        });
+        lock(&WATCHES).push(watch.clone());
+        sampler::start();
+        Self(watch)
     }
+}
 
-    /// Where the thread called `block_on`.
-    pub(super) fn entered(&self) -> Place {
-        Place(self.entered.load(Relaxed))
+impl Drop for Mine {
+    fn drop(&mut self) {
+        lock(&WATCHES).retain(|watch| !Arc::ptr_eq(watch, &self.0));
+        *lock(&self.0.word) = None;
+    }
+}
+
+/// Has this thread watched. Not while it ends: it would stay in the list. Nor by Miri, which knows no signals.
+pub(crate) fn register() {
+    if !cfg!(miri) {
+        let _ = MINE.try_with(|_| ());
     }
 }
 
@@ -258,7 +207,6 @@ pub(crate) fn begin(task: *const ()) -> Poll {
 
 /// This thread is in `block_on`.
 pub(crate) struct Entry {
-    watch: &'static Watch,
     /// Both from before: there may be a stranger's executor in between, and a task of ours around it.
     outer: Word,
     entered: Place,
@@ -267,54 +215,57 @@ pub(crate) struct Entry {
 impl Entry {
     /// With the place where it was called.
     pub(crate) fn new(caller: &'static Location<'static>) -> Self {
-        let watch = Watch::mine();
-        let entered = watch.entered.swap(Place::of(caller).0, Relaxed);
-        Self { watch, outer: word(), entered: Place(entered) }
+        register();
+        let entered = ENTERED.with(|entered| entered.swap(Place::of(caller).0, Relaxed));
+        Self { outer: word(), entered: Place(entered) }
     }
 
     /// Begins to poll the future that was given to `block_on`.
     #[inline]
     pub(crate) fn begin_poll() -> Poll {
         BLOCK_ON_AWAITS.set(Place::UNKNOWN);
+        births::begin_turn();
         let poll = Poll::begin(BLOCK_ON);
-        sampler::look();
+        sampler::rouse();
         poll
     }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
+        births::fall_asleep();
+        ENTERED.with(|entered| entered.store(self.entered.0, Relaxed));
         // The poll may have ended by a panic.
         WORD.with(|word| {
             let count = word.load(Relaxed) & !(ONE - 1);
             word.store((self.outer.address() | count).wrapping_add(ONE), Relaxed);
         });
-        self.watch.entered.store(self.entered.0, Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ptr::from_ref;
 
     #[test]
     fn a_word_tells_tasks_from_block_on_and_one_poll_from_the_next() {
         let task = Box::new(0_u64);
-        assert!(!word().is_polling());
+        assert_eq!(word().current(), Current::Nothing);
         let poll = begin(from_ref(&*task).cast());
         let first = word();
-        assert_eq!(first.task(), Some(from_ref(&*task).cast()));
+        assert_eq!(first.current(), Current::Task(from_ref(&*task).cast()));
         poll.end();
-        assert!(!word().is_polling());
+        assert_eq!(word().current(), Current::Nothing);
         let poll = begin(from_ref(&*task).cast());
         assert_ne!(word(), first);
         poll.end();
         let entry = Entry::new(Location::caller());
         let poll = Entry::begin_poll();
-        assert!(word().is_block_on() && word().task().is_none());
+        assert_eq!(word().current(), Current::BlockOn);
         poll.end();
         drop(entry);
-        assert!(!word().is_polling());
+        assert_eq!(word().current(), Current::Nothing);
     }
 
     #[test]

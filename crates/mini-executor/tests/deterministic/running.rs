@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex as StdMutex};
 use std::time::{Duration, Instant};
 
-use mini_executor::deterministic::Outcome;
 use mini_executor::{Async, Runtime, interval, now, sleep, sleep_until, spawn_blocking, timeout, yield_now};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -46,7 +45,8 @@ fn time_is_virtual() {
     let second = runtime.block_on(async { now() });
     assert_eq!(first, second);
     assert!(now() - begin < HOUR);
-    assert_eq!(runtime.trace().unwrap().steps().last().unwrap().at, 27 * HOUR);
+    let told = runtime.trace().unwrap().to_string();
+    assert!(told.lines().last().unwrap().contains(&format!("{}.000000 s", 27 * 3_600)), "{told}");
 }
 
 #[test]
@@ -152,7 +152,8 @@ fn a_panic_leaves_the_runtime_in_order() {
         "before"
     });
     assert_eq!(panic_of(|| runtime.block_on(async { panic!("out of luck") })), "out of luck");
-    assert_eq!(runtime.trace().unwrap().steps().last().unwrap().outcome, Outcome::Panics);
+    let told = runtime.trace().unwrap().to_string();
+    assert!(told.lines().last().unwrap().contains("panics"), "{told}");
     assert_eq!(runtime.block_on(before), "before");
 }
 

@@ -12,14 +12,14 @@ use std::future::{Future, pending, poll_fn, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 use std::time::{Duration, Instant};
 
 use mini_executor::{
-    Cause, LocalExecutor, Runtime, Task, block_on, group, send_group, set_unhandled_hook, sleep, sleep_until,
-    spawn_blocking, timeout, try_group, try_send_group, yield_now,
+    LocalExecutor, Runtime, Task, block_on, group, send_group, set_unhandled_hook, sleep, sleep_until, spawn_blocking,
+    timeout, try_group, try_send_group, yield_now,
 };
 
 /// What happened, in order.

@@ -83,32 +83,12 @@ macro_rules! properties {
                     });
                     let second = group.spawn(async move { first.await + 1 });
                     let early = group.spawn(ready(21));
-                    while !early.is_finished() {
+                    for _ in 0..3 {
                         yield_now().await;
                     }
                     second.await + early.await
                 }));
                 assert_eq!(sum, 42);
-            }
-
-            #[test]
-            fn a_child_is_cancelled_alone() {
-                let log = Log::default();
-                block_on($group(async |group| {
-                    let waiting = group.spawn(async {
-                        let _waiting = log.guard("waiting");
-                        pending::<()>().await;
-                    });
-                    let done = group.spawn(ready(3));
-                    yield_now().await;
-                    yield_now().await;
-                    assert_eq!(waiting.cancel().await, None);
-                    log.note("cancelled");
-                    assert_eq!(done.cancel().await, Some(3));
-                    let unpolled = group.spawn(async { log.note("never") });
-                    assert_eq!(unpolled.cancel().await, None);
-                }));
-                assert_eq!(log.take(), ["waiting dropped", "cancelled"]);
             }
 
             #[test]
@@ -148,23 +128,20 @@ macro_rules! properties {
 
             #[test]
             fn timers_are_served_while_children_yield_and_compute() {
+                let is_over = AtomicBool::new(false);
                 block_on($group(async |group| {
-                    let spinners: Vec<_> = (0..100)
-                        .map(|_| {
-                            group.spawn(async {
-                                loop {
-                                    let begin = Instant::now();
-                                    while begin.elapsed() < Duration::from_micros(20) {}
-                                    yield_now().await;
-                                }
-                            })
-                        })
-                        .collect();
+                    for _ in 0..100 {
+                        group.spawn(async {
+                            while !is_over.load(Ordering::Relaxed) {
+                                let begin = Instant::now();
+                                while begin.elapsed() < Duration::from_micros(20) {}
+                                yield_now().await;
+                            }
+                        });
+                    }
                     let due = Instant::now() + Duration::from_millis(5);
                     sleep_until(due).await;
-                    for spinner in spinners {
-                        assert_eq!(spinner.cancel().await, None::<()>);
-                    }
+                    is_over.store(true, Ordering::Relaxed);
                 }));
                 // That it comes to this is the proof: they would spin for ever.
             }

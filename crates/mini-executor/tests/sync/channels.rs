@@ -51,15 +51,11 @@ fn an_answer_to_nobody_comes_back_and_one_nobody_takes_is_dropped_once() {
 }
 
 #[test]
-fn an_answer_that_came_before_the_closing_may_be_taken() {
+fn an_answer_is_given_once() {
     let (sender, mut receiver) = oneshot::channel();
     sender.send(1).unwrap();
-    receiver.close();
-    assert_eq!(block_on(receiver), Ok(1));
-    let (sender, mut receiver) = oneshot::channel();
-    receiver.close();
-    assert_eq!(sender.send(1), Err(SendError(1)));
-    assert_eq!(block_on(receiver), Err(oneshot::RecvError));
+    assert_eq!(poll_once(&mut receiver), Poll::Ready(Ok(1)));
+    assert_eq!(poll_once(&mut receiver), Poll::Ready(Err(oneshot::RecvError)));
 }
 
 #[test]
@@ -89,12 +85,15 @@ fn a_full_channel_has_senders_wait_until_a_message_is_taken() {
     sender.try_send(2).unwrap();
     assert_eq!(sender.try_send(3), Err(TrySendError::Full(3)));
     let mut sending = by_hand(sender.send(3));
-    assert!(sending.is_pending() && receiver.len() == 2);
+    assert!(sending.is_pending());
     assert_eq!((receiver.try_recv(), sending.wakes()), (Ok(1), 1));
     // The place is promised: nobody else has it meanwhile.
     assert_eq!(sender.try_send(4), Err(TrySendError::Full(4)));
     assert_eq!(sending.poll(), Poll::Ready(Ok(())));
-    assert_eq!((receiver.try_recv(), receiver.try_recv(), receiver.len()), (Ok(2), Ok(3), 0));
+    assert_eq!(
+        [receiver.try_recv(), receiver.try_recv(), receiver.try_recv()],
+        [Ok(2), Ok(3), Err(TryRecvError::Empty)]
+    );
 }
 
 #[test]
@@ -149,19 +148,28 @@ fn a_cancelled_receive_loses_nothing() {
 }
 
 #[test]
-fn closing_gives_waiting_messages_back_and_those_inside_still_arrive() {
+fn a_receiver_that_is_dropped_gives_waiting_messages_back() {
     let (sender, mut receiver) = mpsc::bounded(2);
     sender.try_send(1).unwrap();
     sender.try_send(2).unwrap();
-    let (mut promised, mut waiting) = (by_hand(sender.send(3)), by_hand(sender.send(4)));
-    assert!(promised.is_pending() && waiting.is_pending());
+    let (mut called, mut waiting) = (by_hand(sender.send(3)), by_hand(sender.send(4)));
+    assert!(called.is_pending() && waiting.is_pending());
     assert_eq!(receiver.try_recv(), Ok(1));
-    receiver.close();
-    assert!(sender.is_closed() && promised.wakes() == 1 && waiting.wakes() == 1);
-    assert_eq!(promised.poll(), Poll::Ready(Err(SendError(3))));
+    drop(receiver);
+    assert!(called.wakes() == 1 && waiting.wakes() == 1);
+    assert_eq!(called.poll(), Poll::Ready(Err(SendError(3))));
     assert_eq!(waiting.poll(), Poll::Ready(Err(SendError(4))));
-    assert_eq!(sender.try_send(5), Err(TrySendError::Closed(5)));
-    assert_eq!((receiver.try_recv(), receiver.try_recv()), (Ok(2), Err(TryRecvError::Closed)));
+    assert_eq!(sender.try_send(5), Err(TrySendError::Disconnected(5)));
+}
+
+#[test]
+fn what_was_sent_before_the_last_sender_went_still_arrives() {
+    for (sender, mut receiver) in [mpsc::bounded(2), mpsc::unbounded()] {
+        sender.try_send(1).unwrap();
+        drop(sender);
+        assert_eq!(poll_once(&mut receiver.recv()), Poll::Ready(Some(1)));
+        assert_eq!(poll_once(&mut receiver.recv()), Poll::Ready(None));
+    }
 }
 
 #[test]
@@ -203,13 +211,13 @@ fn a_message_may_hold_a_sender_and_use_it_when_it_is_dropped() {
     struct Nosy(mpsc::Sender<Option<Nosy>>);
     impl Drop for Nosy {
         fn drop(&mut self) {
-            assert!(matches!(self.0.try_send(None), Err(TrySendError::Closed(None))));
+            assert!(matches!(self.0.try_send(None), Err(TrySendError::Disconnected(None))));
         }
     }
     for (sender, receiver) in [mpsc::bounded(4), mpsc::unbounded()] {
         sender.try_send(Some(Nosy(sender.clone()))).unwrap();
         drop(receiver);
-        assert!(sender.is_closed());
+        assert!(sender.try_send(None).is_err());
     }
 }
 

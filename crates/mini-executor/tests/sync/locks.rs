@@ -2,9 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::Poll;
 
-use mini_executor::sync::{AcquireError, Mutex, Notify, Semaphore, TryAcquireError};
+use mini_executor::sync::{Mutex, Notify, Semaphore};
 use mini_executor::{LocalExecutor, block_on, yield_now};
 
 use crate::by_hand;
@@ -43,7 +42,7 @@ fn nobody_overtakes_who_waits_for_the_mutex() {
     let mut waiting = by_hand(mutex.lock());
     assert!(waiting.is_pending());
     drop(guard);
-    assert!(waiting.wakes() == 1 && mutex.try_lock().is_err());
+    assert!(waiting.wakes() == 1 && mutex.try_lock().is_none());
     let mut late = by_hand(mutex.lock());
     assert!(late.is_pending());
     assert!(waiting.poll().is_ready());
@@ -62,7 +61,7 @@ fn a_waiter_that_is_dropped_passes_its_turn_on() {
     drop(first);
     assert_eq!(third.wakes(), 1);
     drop(third);
-    assert!(mutex.try_lock().is_ok());
+    assert!(mutex.try_lock().is_some());
 }
 
 #[test]
@@ -90,19 +89,16 @@ fn no_more_are_inside_than_there_are_permits() {
     let (inside, most) = (Cell::new(0), Cell::new(0));
     let executor = LocalExecutor::new();
     let mut tasks = Vec::new();
-    let unit = |number: usize| {
-        let (semaphore, inside, most) = (&semaphore, &inside, &most);
-        async move {
-            for _ in 0..5 {
-                let permit = semaphore.acquire_many(1 + number % 3).await.unwrap();
-                inside.set(inside.get() + permit.permits());
-                most.set(most.get().max(inside.get()));
-                yield_now().await;
-                inside.set(inside.get() - permit.permits());
-            }
+    let unit = async || {
+        for _ in 0..5 {
+            let _permit = semaphore.acquire().await;
+            inside.set(inside.get() + 1);
+            most.set(most.get().max(inside.get()));
+            yield_now().await;
+            inside.set(inside.get() - 1);
         }
     };
-    executor.spawn_many((0..10).map(unit), &mut tasks);
+    executor.spawn_many((0..10).map(|_| unit()), &mut tasks);
     block_on(executor.run(async {
         for task in tasks {
             task.await;
@@ -112,64 +108,32 @@ fn no_more_are_inside_than_there_are_permits() {
 }
 
 #[test]
-fn small_requests_do_not_starve_a_large_one() {
-    let semaphore = Semaphore::new(3);
+fn a_permit_that_is_free_again_is_not_had_before_those_who_wait() {
+    let semaphore = Semaphore::new(2);
     let (one, two) = (semaphore.try_acquire().unwrap(), semaphore.try_acquire().unwrap());
-    let mut large = by_hand(semaphore.acquire_many(3));
-    let mut small = by_hand(semaphore.acquire());
-    assert!(large.is_pending() && small.is_pending());
-    assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
-    drop(one);
-    assert!(large.is_pending() && small.is_pending());
-    drop(two);
-    let Poll::Ready(Ok(permit)) = large.poll() else { panic!("all three are free") };
-    assert!(small.is_pending());
-    drop(permit);
-    assert!(small.wakes() == 1 && small.poll().is_ready());
-}
-
-#[test]
-fn when_a_large_request_is_cancelled_the_small_ones_behind_go_on() {
-    let semaphore = Semaphore::new(1);
-    let mut large = by_hand(semaphore.acquire_many(2));
-    let mut small = by_hand(semaphore.acquire());
-    assert!(large.is_pending() && small.is_pending());
-    drop(large);
-    assert!(small.wakes() == 1 && small.poll().is_ready());
-    assert_eq!(semaphore.available_permits(), 1);
-}
-
-#[test]
-fn a_cancelled_request_gives_back_what_it_was_granted() {
-    let semaphore = Semaphore::new(0);
-    let mut waiting = by_hand(semaphore.acquire_many(2));
-    assert!(waiting.is_pending());
-    semaphore.add_permits(3);
-    assert_eq!((waiting.wakes(), semaphore.available_permits()), (1, 1));
-    drop(waiting);
-    assert_eq!(semaphore.available_permits(), 3);
-}
-
-#[test]
-fn a_closed_semaphore_gives_errors_and_takes_permits_back() {
-    let semaphore = Semaphore::new(1);
-    let permit = semaphore.try_acquire().unwrap();
     let mut waiting = by_hand(semaphore.acquire());
     assert!(waiting.is_pending());
-    semaphore.close();
-    semaphore.close();
-    assert_eq!(waiting.wakes(), 1);
-    assert_eq!(waiting.poll().map(Result::err), Poll::Ready(Some(AcquireError)));
-    assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::Closed);
-    drop(permit);
+    drop(one);
+    assert_eq!((waiting.wakes(), semaphore.available_permits()), (1, 0));
+    assert!(semaphore.try_acquire().is_none() && by_hand(semaphore.acquire()).is_pending());
+    drop(two);
     assert_eq!(semaphore.available_permits(), 1);
-    assert!(block_on(semaphore.acquire()).is_err());
+    let mut late = by_hand(semaphore.acquire());
+    assert!(!late.is_pending() && !waiting.is_pending());
 }
 
 #[test]
-#[should_panic(expected = "MAX_PERMITS")]
-fn a_semaphore_refuses_more_permits_than_it_can_count() {
-    Semaphore::new(1).add_permits(Semaphore::MAX_PERMITS);
+fn a_cancelled_request_leaves_its_permit_to_the_next() {
+    let semaphore = Semaphore::new(1);
+    let permit = semaphore.try_acquire();
+    let (mut first, mut second) = (by_hand(semaphore.acquire()), by_hand(semaphore.acquire()));
+    assert!(first.is_pending() && second.is_pending());
+    drop(permit);
+    assert_eq!((first.wakes(), second.wakes()), (1, 0));
+    drop(first);
+    assert_eq!((second.wakes(), semaphore.available_permits()), (1, 0));
+    drop(second);
+    assert_eq!(semaphore.available_permits(), 1);
 }
 
 #[test]

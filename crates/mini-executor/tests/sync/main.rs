@@ -121,7 +121,7 @@ fn wakers_are_dropped_without_a_lock() {
 
     type Ends = (mpsc::Sender<u32>, Mutex<mpsc::Receiver<u32>>);
 
-    static SEMAPHORE: Semaphore = Semaphore::new(0);
+    static SEMAPHORE: Semaphore = Semaphore::new(1);
     static NOTIFY: Notify = Notify::new();
     static CHANNEL: LazyLock<Ends> = LazyLock::new(|| {
         let (sender, receiver) = mpsc::bounded(1);
@@ -129,8 +129,9 @@ fn wakers_are_dropped_without_a_lock() {
         (sender, Mutex::new(receiver))
     });
 
+    let permit = SEMAPHORE.try_acquire();
     let touch = || assert!(poll_once(&mut SEMAPHORE.acquire()).is_pending());
-    drop_wakers_of(|| SEMAPHORE.acquire(), touch, || SEMAPHORE.add_permits(1));
+    drop_wakers_of(|| SEMAPHORE.acquire(), touch, || drop(permit));
 
     let touch = || assert!(poll_once(&mut NOTIFY.notified()).is_pending());
     drop_wakers_of(|| NOTIFY.notified(), touch, || NOTIFY.notify_one());

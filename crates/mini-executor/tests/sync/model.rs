@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::Poll;
 
-use mini_executor::sync::mpsc::{self, SendError, TryRecvError, TrySendError};
-use mini_executor::sync::{Acquiring, Notified, Notify, Permit, Semaphore, TryAcquireError};
+use mini_executor::sync::mpsc::{self, SendError, TrySendError};
+use mini_executor::sync::{Acquiring, Notified, Notify, Permit, Semaphore};
 use proptest::prelude::*;
 
 use crate::poll_once;
@@ -20,7 +20,7 @@ enum ChannelStep {
     /// Drops one.
     Cancel(usize),
     TryRecv,
-    Close,
+    DropReceiver,
 }
 
 fn channel_step() -> impl Strategy<Value = ChannelStep> {
@@ -30,7 +30,7 @@ fn channel_step() -> impl Strategy<Value = ChannelStep> {
         6 => any::<usize>().prop_map(ChannelStep::Poll),
         3 => any::<usize>().prop_map(ChannelStep::Cancel),
         8 => Just(ChannelStep::TryRecv),
-        1 => Just(ChannelStep::Close),
+        1 => Just(ChannelStep::DropReceiver),
     ]
 }
 
@@ -57,8 +57,9 @@ proptest! {
         is_bounded in any::<bool>(),
         steps in prop::collection::vec(channel_step(), 0..120),
     ) {
-        let (sender, mut receiver) = if is_bounded { mpsc::bounded(capacity) } else { mpsc::unbounded() };
+        let (sender, receiver) = if is_bounded { mpsc::bounded(capacity) } else { mpsc::unbounded() };
         let capacity = if is_bounded { capacity } else { usize::MAX };
+        let mut receiver = Some(receiver);
         let mut model = ChannelModel::default();
         // Beside the model's line, in the same order.
         let mut sending = Vec::new();
@@ -66,7 +67,7 @@ proptest! {
             match step {
                 ChannelStep::TrySend => {
                     let expected = if model.is_closed {
-                        Err(TrySendError::Closed(number))
+                        Err(TrySendError::Disconnected(number))
                     } else if model.may_send(model.line.len(), capacity) {
                         model.queue.push_back(number);
                         Ok(())
@@ -110,80 +111,60 @@ proptest! {
                 }
                 ChannelStep::Poll(_) | ChannelStep::Cancel(_) => {}
                 ChannelStep::TryRecv => {
-                    let empty = if model.is_closed { TryRecvError::Closed } else { TryRecvError::Empty };
-                    prop_assert_eq!(receiver.try_recv(), model.queue.pop_front().ok_or(empty));
+                    let message = receiver.as_mut().and_then(|receiver| receiver.try_recv().ok());
+                    prop_assert_eq!(message, model.queue.pop_front());
                 }
-                ChannelStep::Close => {
-                    receiver.close();
+                ChannelStep::DropReceiver => {
+                    receiver = None;
+                    model.queue.clear();
                     model.is_closed = true;
                 }
             }
-            prop_assert_eq!(receiver.len(), model.queue.len());
         }
     }
 }
 
 #[derive(Clone, Debug)]
 enum PermitStep {
-    TryAcquire(usize),
+    TryAcquire,
     /// Begins to acquire, and polls once.
-    Acquire(usize),
+    Acquire,
     Poll(usize),
     Cancel(usize),
-    /// Drops permits that were acquired.
+    /// Drops a permit that was acquired.
     Release(usize),
-    Add(usize),
-    Close,
 }
 
 fn permit_step() -> impl Strategy<Value = PermitStep> {
     prop_oneof![
-        4 => (0_usize..4).prop_map(PermitStep::TryAcquire),
-        8 => (0_usize..5).prop_map(PermitStep::Acquire),
+        4 => Just(PermitStep::TryAcquire),
+        8 => Just(PermitStep::Acquire),
         6 => any::<usize>().prop_map(PermitStep::Poll),
         4 => any::<usize>().prop_map(PermitStep::Cancel),
         8 => any::<usize>().prop_map(PermitStep::Release),
-        1 => (0_usize..3).prop_map(PermitStep::Add),
-        1 => Just(PermitStep::Close),
     ]
 }
 
-/// What a waiter of the model has come to.
-#[derive(Clone, Copy, PartialEq)]
-enum Fate {
-    Waits,
-    Granted,
-    Refused,
-}
-
+/// Another way to say it than the code's: a permit is handed to the first in the line, and is its own from then on.
 #[derive(Default)]
 struct PermitModel {
     free: usize,
-    is_closed: bool,
-    line: Vec<(usize, Fate)>,
+    /// Those who asked, in order: whether they have theirs.
+    line: Vec<bool>,
 }
 
 impl PermitModel {
-    /// The first in the line gets what it wants as long as there is enough.
-    fn settle(&mut self) {
-        for (wanted, fate) in self.line.iter_mut().filter(|(_, fate)| *fate == Fate::Waits) {
-            if *wanted > self.free {
-                break;
-            }
-            self.free -= *wanted;
-            *fate = Fate::Granted;
+    fn give(&mut self) {
+        match self.line.iter_mut().find(|has_permit| !**has_permit) {
+            Some(has_permit) => *has_permit = true,
+            None => self.free += 1,
         }
     }
 
-    fn try_take(&mut self, wanted: usize) -> Result<(), TryAcquireError> {
-        if self.is_closed {
-            return Err(TryAcquireError::Closed);
-        }
-        if wanted > self.free || self.line.iter().any(|(_, fate)| *fate == Fate::Waits) {
-            return Err(TryAcquireError::NoPermits);
-        }
-        self.free -= wanted;
-        Ok(())
+    fn try_take(&mut self) -> bool {
+        let is_free = self.free > 0;
+        self.free -= usize::from(is_free);
+        is_free
     }
 }
 
@@ -199,63 +180,45 @@ proptest! {
         let mut acquired: Vec<Permit<'_>> = Vec::new();
         for step in steps {
             match step {
-                PermitStep::TryAcquire(wanted) => {
-                    let permit = semaphore.try_acquire_many(wanted);
-                    prop_assert_eq!(permit.as_ref().map(|_| ()).map_err(|error| *error), model.try_take(wanted));
+                PermitStep::TryAcquire => {
+                    let permit = semaphore.try_acquire();
+                    prop_assert_eq!(permit.is_some(), model.try_take());
                     acquired.extend(permit);
                 }
-                PermitStep::Acquire(wanted) => {
-                    let mut future = Box::pin(semaphore.acquire_many(wanted));
-                    match (poll_once(&mut future), model.try_take(wanted)) {
-                        (Poll::Ready(Ok(permit)), Ok(())) => acquired.push(permit),
-                        (Poll::Ready(Err(_)), Err(TryAcquireError::Closed)) => {}
-                        (Poll::Pending, Err(TryAcquireError::NoPermits)) => {
+                PermitStep::Acquire => {
+                    let mut future = Box::pin(semaphore.acquire());
+                    let polled = poll_once(&mut future);
+                    prop_assert_eq!(polled.is_ready(), model.try_take());
+                    match polled {
+                        Poll::Ready(permit) => acquired.push(permit),
+                        Poll::Pending => {
                             acquiring.push(future);
-                            model.line.push((wanted, Fate::Waits));
+                            model.line.push(false);
                         }
-                        (polled, expected) => prop_assert!(false, "{polled:?} where {expected:?} was expected"),
                     }
                 }
                 PermitStep::Poll(place) if !acquiring.is_empty() => {
                     let place = place % acquiring.len();
-                    match (poll_once(&mut acquiring[place]), model.line[place].1) {
-                        (Poll::Pending, Fate::Waits) => {}
-                        (Poll::Ready(Ok(permit)), Fate::Granted) => {
-                            acquired.push(permit);
-                            drop(acquiring.remove(place));
-                            model.line.remove(place);
-                        }
-                        (Poll::Ready(Err(_)), Fate::Refused) => {
-                            drop(acquiring.remove(place));
-                            model.line.remove(place);
-                        }
-                        (polled, _) => prop_assert!(false, "{polled:?} was not expected"),
+                    let polled = poll_once(&mut acquiring[place]);
+                    prop_assert_eq!(polled.is_ready(), model.line[place]);
+                    if let Poll::Ready(permit) = polled {
+                        acquired.push(permit);
+                        drop(acquiring.remove(place));
+                        model.line.remove(place);
                     }
                 }
                 PermitStep::Cancel(place) if !acquiring.is_empty() => {
                     let place = place % acquiring.len();
                     drop(acquiring.remove(place));
-                    if let (wanted, Fate::Granted) = model.line.remove(place) {
-                        model.free += wanted;
+                    if model.line.remove(place) {
+                        model.give();
                     }
-                    model.settle();
                 }
                 PermitStep::Release(place) if !acquired.is_empty() => {
-                    let permit = acquired.remove(place % acquired.len());
-                    model.free += permit.permits();
-                    model.settle();
+                    drop(acquired.remove(place % acquired.len()));
+                    model.give();
                 }
                 PermitStep::Poll(_) | PermitStep::Cancel(_) | PermitStep::Release(_) => {}
-                PermitStep::Add(more) => {
-                    semaphore.add_permits(more);
-                    model.free += more;
-                    model.settle();
-                }
-                PermitStep::Close => {
-                    semaphore.close();
-                    model.is_closed = true;
-                    model.line.iter_mut().filter(|(_, fate)| *fate == Fate::Waits).for_each(|(_, fate)| *fate = Fate::Refused);
-                }
             }
             prop_assert_eq!(semaphore.available_permits(), model.free);
         }

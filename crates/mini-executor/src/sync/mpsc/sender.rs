@@ -3,21 +3,20 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::super::lock::Ordering;
-use super::super::waiters::Key;
-use super::{Call, Channel, SendError, TrySendError, UNBOUNDED};
+use super::super::line::{Line, wake};
+use super::{Channel, SendError, TrySendError};
 use crate::awaits;
+use crate::primitives::lock;
 
-/// Sends messages. There may be many: clone it. When the last is dropped the channel is closed.
+/// Sends messages. There may be many: clone it. When the last is dropped, the receiver comes to an end.
 pub struct Sender<T> {
-    channel: Arc<Channel<T>>,
+    channel: Channel<T>,
 }
 
 impl<T> Sender<T> {
-    pub(super) fn new(channel: Arc<Channel<T>>) -> Self {
+    pub(super) fn new(channel: Channel<T>) -> Self {
         Self { channel }
     }
 
@@ -25,7 +24,7 @@ impl<T> Sender<T> {
     /// the future comes to its end.
     ///
     /// # Errors
-    /// If the receiver is closed or dropped, before or meanwhile: the message is in the error.
+    /// [`SendError`] if the receiver is dropped, before or meanwhile: the message is in the error.
     ///
     /// ```
     /// use mini_executor::{block_on, sync::mpsc};
@@ -37,13 +36,13 @@ impl<T> Sender<T> {
     /// ```
     #[inline]
     pub fn send(&self, message: T) -> Sending<'_, T> {
-        Sending { channel: &self.channel, message: Some(message), key: None }
+        Sending { channel: &self.channel, message: Some(message), number: None }
     }
 
     /// Sends a message, if there is room and nobody waits for it.
     ///
     /// # Errors
-    /// If not, or if the receiver is closed or dropped. The message is in the error.
+    /// [`TrySendError`] if not, or if the receiver is dropped. The message is in the error.
     ///
     /// ```
     /// use mini_executor::sync::mpsc::{self, TrySendError};
@@ -54,80 +53,53 @@ impl<T> Sender<T> {
     /// ```
     #[inline]
     pub fn try_send(&self, message: T) -> Result<(), TrySendError<T>> {
-        let mut state = self.channel.state.lock();
+        let mut state = lock(&self.channel);
         // Who fails drops nothing here, so the lock need not be released first.
         if state.is_closed {
-            return Err(TrySendError::Closed(message));
+            return Err(TrySendError::Disconnected(message));
         }
-        if state.room == 0 {
+        if !state.room.as_mut().is_none_or(Line::try_take) {
             return Err(TrySendError::Full(message));
         }
-        state.room -= 1;
-        let receiver = state.push(message);
+        state.queue.push_back(message);
+        let receiver = state.receiver.take();
         drop(state);
-        if let Some(receiver) = receiver {
-            receiver.wake();
-        }
+        wake(receiver);
         Ok(())
-    }
-
-    /// Whether nobody takes messages any more.
-    ///
-    /// ```
-    /// let (sender, receiver) = mini_executor::sync::mpsc::unbounded::<u32>();
-    /// assert!(!sender.is_closed());
-    /// drop(receiver);
-    /// assert!(sender.is_closed());
-    /// ```
-    pub fn is_closed(&self) -> bool {
-        self.channel.state.lock().is_closed
-    }
-
-    /// How many messages the channel holds at most; `None` if there is no bound.
-    ///
-    /// ```
-    /// assert_eq!(mini_executor::sync::mpsc::bounded::<u32>(4).0.capacity(), Some(4));
-    /// ```
-    pub fn capacity(&self) -> Option<usize> {
-        Some(self.channel.capacity).filter(|capacity| *capacity != UNBOUNDED)
     }
 }
 
 impl<T> Clone for Sender<T> {
     fn clone(&self) -> Self {
-        // Relaxed: a sender is made from one that is there, as in `Arc`, whose own count runs over first and aborts.
-        self.channel.senders.fetch_add(1, Ordering::Relaxed);
+        lock(&self.channel).senders += 1;
         Self { channel: self.channel.clone() }
     }
 }
 
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        if self.channel.senders.fetch_sub(1, Ordering::AcqRel) == 1 {
-            let mut state = self.channel.state.lock();
-            state.is_closed = true;
-            let receiver = state.receiver.take();
-            drop(state);
-            if let Some(receiver) = receiver {
-                receiver.wake();
-            }
-        }
+        let mut state = lock(&self.channel);
+        state.senders -= 1;
+        let receiver = if state.senders == 0 { state.receiver.take() } else { None };
+        drop(state);
+        wake(receiver);
     }
 }
 
 impl<T> fmt::Debug for Sender<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("mpsc::Sender").field("capacity", &self.capacity()).finish_non_exhaustive()
+        f.debug_struct("mpsc::Sender").finish_non_exhaustive()
     }
 }
 
-/// What [`Sender::send`] gives. It enters the queue for room when it is polled for the first time.
+/// What [`Sender::send`] gives. It enters the line for room when it is polled for the first time.
 #[must_use = "futures do nothing unless they are awaited"]
 pub struct Sending<'a, T> {
     channel: &'a Channel<T>,
     /// None once it was sent or has come back.
     message: Option<T>,
-    key: Option<Key>,
+    /// While it stands in the line.
+    number: Option<u64>,
 }
 
 // The message is only ever moved.
@@ -141,38 +113,21 @@ impl<T> Future for Sending<'_, T> {
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         assert!(this.message.is_some(), "a send was polled after it had come to its end");
-        let mut state = this.channel.state.lock();
-        let is_refused = if this.key.is_some() {
-            match state.waiters.take_word(&mut this.key, context.waker()) {
-                // It may have been closed after the promise was made.
-                Ok(Call::Promised) => state.is_closed,
-                Ok(Call::Closed) => true,
-                Err(former) => {
-                    drop(state);
-                    drop(former);
-                    awaits::here();
-                    return Poll::Pending;
-                }
-            }
-        } else if state.is_closed {
-            true
-        } else if state.room == 0 {
-            this.key = Some(state.waiters.push((), context.waker().clone()));
-            awaits::here();
-            return Poll::Pending;
-        } else {
-            state.room -= 1;
-            false
-        };
-        let message = this.message.take().expect("it was there above");
-        if is_refused {
-            return Poll::Ready(Err(SendError(message)));
+        let mut state = lock(this.channel);
+        if state.is_closed {
+            return Poll::Ready(Err(SendError(this.message.take().expect("it was there above"))));
         }
-        let receiver = state.push(message);
+        if let Some(room) = &mut state.room
+            && let Err(former) = room.take_or_wait(&mut this.number, context.waker())
+        {
+            drop(state);
+            drop(former);
+            return awaits::pending(Poll::Pending);
+        }
+        state.queue.push_back(this.message.take().expect("it was there above"));
+        let receiver = state.receiver.take();
         drop(state);
-        if let Some(receiver) = receiver {
-            receiver.wake();
-        }
+        wake(receiver);
         Poll::Ready(Ok(()))
     }
 }
@@ -180,20 +135,19 @@ impl<T> Future for Sending<'_, T> {
 impl<T> Drop for Sending<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        let Some(key) = self.key.take() else { return };
-        let mut state = self.channel.state.lock();
-        let left = state.waiters.remove(&key);
-        let called = if matches!(left, Ok(Call::Promised)) { state.free_a_place() } else { None };
+        let Some(number) = self.number else { return };
+        let mut state = lock(self.channel);
+        let Some(room) = &mut state.room else { return };
+        let left = room.leave(number);
+        let called = if left.is_ok() { room.give() } else { None };
         drop(state);
         drop(left);
-        if let Some(sender) = called {
-            sender.wake();
-        }
+        wake(called);
     }
 }
 
 impl<T> fmt::Debug for Sending<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sending").field("has_ended", &self.message.is_none()).finish_non_exhaustive()
+        f.debug_struct("Sending").finish_non_exhaustive()
     }
 }

@@ -20,6 +20,8 @@ use tempfile::TempDir;
 
 /// What everybody reads in.
 const PIECE: usize = 64 << 10;
+/// So many places are read in a glance.
+const GLANCE: usize = 16;
 /// A view is as fast as the better of its peers, but for so much.
 const AS_FAST: f64 = 1.0 / 0.97;
 
@@ -164,7 +166,7 @@ fn random(table: &Table, directory: &TempDir) {
             (state >> 33) as usize % (length / 8) * 8
         }
     };
-    let (mut a, mut b, mut c) = (places(), places(), places());
+    let (mut a, mut b, mut c, mut d) = (places(), places(), places(), places());
     let comparison = table
         .compare("random")
         .contender("raw", || {
@@ -176,6 +178,7 @@ fn random(table: &Table, directory: &TempDir) {
             view.read_at(&mut word, b() as u64).expect("it is there");
             u64::from_le_bytes(word)
         })
+        .contender("get", || u64::from_le_bytes(view.get(d() as u64).expect("it is there")))
         .contender("pread", || {
             let mut word = [0; 8];
             plain.read_exact_at(&mut word, c() as u64).expect("it is there");
@@ -183,12 +186,33 @@ fn random(table: &Table, directory: &TempDir) {
         })
         .run()
         .expect("three contenders");
-    for contender in ["raw", "view", "pread"] {
+    for contender in ["raw", "view", "get", "pread"] {
         Table::just(&format!("8 bytes anywhere in {} MiB: {contender}", length >> 20), &comparison, contender);
     }
     table.bar("8 bytes anywhere: read_at beside a raw map", "times", 1.2, &comparison, &["view", "raw"], |f| {
         f[0] / f[1]
     });
+    table.bar("8 bytes anywhere: get beside a raw map", "times", 1.2, &comparison, &["get", "raw"], |f| f[0] / f[1]);
+    let (mut a, mut b) = (places(), places());
+    let comparison = table
+        .compare("random, many")
+        .contender("raw", || {
+            (0..GLANCE).fold(0, |sum, _| {
+                let at = a();
+                sum ^ u64::from_le_bytes(raw[at..at + 8].try_into().expect("8 bytes"))
+            })
+        })
+        .contender("glance", || {
+            view.glance(|glance| (0..GLANCE).fold(0, |sum, _| sum ^ u64::from_le_bytes(glance.get(b() as u64))))
+                .expect("it is there")
+        })
+        .run()
+        .expect("two contenders");
+    for contender in ["raw", "glance"] {
+        Table::just(&format!("{GLANCE} times 8 bytes anywhere: {contender}"), &comparison, contender);
+    }
+    let what = format!("{GLANCE} times 8 bytes anywhere: one glance beside a raw map");
+    table.bar(&what, "times", 1.2, &comparison, &["glance", "raw"], |f| f[0] / f[1]);
 }
 
 fn choice(table: &Table, directory: &TempDir) {

@@ -18,7 +18,7 @@ use crate::{FINE, compare, output, subjects};
 #[command(after_help = "\
 Examples:
   cargo xtask claims --list                        the sentences and their names, nothing measured
-  cargo xtask claims                               all of them, about 5 minutes of measuring
+  cargo xtask claims                               all of them, about 8 minutes of measuring
   cargo xtask claims --only async-switch           one, in seconds
   cargo xtask claims --html claims.html            with the charts of what was measured
 
@@ -55,8 +55,8 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
         bail!("only one of --json and --html can go to stdout");
     }
     let interrupt = subjects::interrupt()?;
-    let binary = subjects::build(false)?;
-    let plans = compare::without_second_core(plans(&claims, &subjects::runtimes(&binary)?)?)?;
+    let contenders = subjects::all(&selection(&claims).programs(), false)?;
+    let plans = compare::without_second_core(plans(&claims, &contenders)?)?;
     let mut display = Display::new();
     let session = Session::new(plans, Effort::standard(), options.seed, compare::command_line(), interrupt);
     let report = session.run(&claims, &mut |progress| display.show(progress));
@@ -92,12 +92,16 @@ fn listed(claim: &Claim) -> String {
     format!("\x1b[1m{}\x1b[0m  {}\n    {}\n", claim.id, claim.text, claim.source)
 }
 
+/// All that they are about, by whole names: so each is there in every placement it has.
+fn selection(claims: &[Claim]) -> Selection {
+    let workloads = claims.iter().flat_map(|claim| &claim.legs).map(|leg| leg.workload.clone());
+    Selection { only: workloads.collect(), ..Selection::default() }
+}
+
 /// What has to be measured for them: the comparisons that a leg is about, with the contenders that it names.
 fn plans(claims: &[Claim], contenders: &[Contender]) -> Result<Vec<Plan>> {
     let legs: Vec<&Leg> = claims.iter().flat_map(|claim| &claim.legs).collect();
-    // By their whole names: so each is there in every placement it has.
-    let selection = Selection { only: legs.iter().map(|leg| leg.workload.clone()).collect(), ..Selection::default() };
-    let mut plans = experiments::plans(&selection, contenders)?;
+    let mut plans = experiments::plans(&selection(claims), contenders)?;
     for plan in &mut plans {
         let mut named: Vec<&str> = Vec::new();
         for leg in legs.iter().filter(|leg| leg.is_about(plan)) {

@@ -116,8 +116,7 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
     let partial = options.resume.as_ref().map(|asked| read_report(&last_written(asked))).transpose()?;
     let interrupt = subjects::interrupt()?;
 
-    let binary = subjects::build(options.io_uring)?;
-    let mut contenders = subjects::runtimes(&binary)?;
+    let mut contenders = subjects::all(&selection.programs(), options.io_uring)?;
     for command in &options.contender {
         let added = subjects::added(command, &interrupt)?;
         if contenders.iter().any(|contender| contender.name == added.name) {

@@ -1,5 +1,6 @@
 //! Builds and finds the programs that take part.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use bench_harness::host::{Child, Interrupt, Launch, Limits};
 use bench_harness::placement::allowed_cpus;
-use experiments::Contender;
+use experiments::{Contender, Program};
 
 /// Set when a person presses Ctrl-C, from now on.
 pub(crate) fn interrupt() -> Result<Interrupt> {
@@ -24,6 +25,46 @@ pub(crate) fn build(io_uring: bool) -> Result<PathBuf> {
         words.extend(["--features", "io-uring"]);
     }
     built(&words, "contenders")
+}
+
+/// Everybody in these programs, which are built if they are not up to date.
+pub(crate) fn all(programs: &BTreeSet<Program>, io_uring: bool) -> Result<Vec<Contender>> {
+    let mut contenders = Vec::new();
+    for program in programs {
+        contenders.extend(match program {
+            Program::Contenders => runtimes(&build(io_uring)?)?,
+            Program::MmapDemo => ways()?,
+            Program::Allocators => allocators()?,
+        });
+    }
+    Ok(contenders)
+}
+
+/// The ways of using memory that `mmap-demo` knows.
+fn ways() -> Result<Vec<Contender>> {
+    let binary = built(&["build", "--release", "--package", "mmap-demo", "--bin", "mmap-demo"], "mmap-demo")?;
+    let contender = |name: &str| Contender {
+        name: name.to_owned(),
+        launch: Launch { program: binary.clone(), args: vec!["contender".to_owned(), name.to_owned()] },
+        added: false,
+    };
+    Ok(listed(&binary, "contender")?.lines().map(contender).collect())
+}
+
+/// One program with one allocator each.
+fn allocators() -> Result<Vec<Contender>> {
+    let contender = |name: &str| -> Result<Contender> {
+        let program = built(&["build", "--release", "--package", "allocators", "--bin", name], name)?;
+        Ok(Contender { name: name.to_owned(), launch: Launch { program, args: Vec::new() }, added: false })
+    };
+    ["free-glibc", "free-jemalloc", "free-mimalloc"].into_iter().map(contender).collect()
+}
+
+/// What a program lists when it is called with this word.
+fn listed(binary: &Path, word: &str) -> Result<String> {
+    let what = || format!("the list of {} could not be had", binary.display());
+    let output = Command::new(binary).arg(word).output().with_context(what)?;
+    String::from_utf8(output.stdout).with_context(what)
 }
 
 /// Has cargo build a program, in words of cargo's, and tells where it put it: cargo knows, whatever the target folder is.
@@ -45,9 +86,8 @@ pub(crate) fn built(words: &[&str], target: &str) -> Result<PathBuf> {
 }
 
 /// The runtimes in the contenders' binary.
-pub(crate) fn runtimes(binary: &Path) -> Result<Vec<Contender>> {
-    let output = Command::new(binary).arg("--list").output().context("the contenders' list could not be had")?;
-    let names = String::from_utf8(output.stdout).context("the contenders' list is not text")?;
+fn runtimes(binary: &Path) -> Result<Vec<Contender>> {
+    let names = listed(binary, "--list")?;
     let contender = |name: &str| Contender {
         name: name.to_owned(),
         launch: Launch { program: binary.to_owned(), args: vec![name.to_owned()] },

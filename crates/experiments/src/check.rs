@@ -11,6 +11,7 @@ use bench_harness::load::Client;
 use bench_harness::protocol::{Hello, Params, Prepare, RefusalKind, Run, checksum_text};
 use bench_harness::rest::Rests;
 
+use crate::memory;
 use crate::vectors::{SEED, Vector, vectors};
 
 /// Iterations asked for, one block after the other: the checksum has to be that of one iteration, the operations those of all.
@@ -77,7 +78,7 @@ pub fn check(
     let mut checker = Checker { launch, cpus, interrupt, findings: Vec::new(), found };
     let hello = checker.hello()?;
     if let Some(hello) = &hello {
-        let known = vectors();
+        let known = [vectors(), memory::vectors()].concat();
         for vector in known.iter().filter(|vector| hello.workloads.iter().any(|name| name == vector.workload)) {
             checker.look(vector.workload, |checker| checker.workload(vector))?;
         }

@@ -6,7 +6,7 @@ use bench_harness::plan::{CPU, WALL};
 
 /// All claims.
 pub fn claims() -> Vec<Claim> {
-    [creating(), switching(), sharing(), falling(), following()].concat()
+    [creating(), switching(), sharing(), falling(), following(), crate::memory::claims()].concat()
 }
 
 /// A unit of work for each job?

@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod claims;
+mod memory;
 pub mod select;
 pub mod self_test;
 pub mod vectors;
@@ -14,4 +15,4 @@ pub use check::check;
 pub use claims::claims;
 pub use select::{Contender, Programme, SelectError, Selection, plans};
 pub use vectors::vectors;
-pub use workloads::{Experiment, experiments};
+pub use workloads::{Experiment, Program, experiments};

@@ -1,11 +1,14 @@
 //! From the catalogue and a person's wishes to plans.
 
+use std::collections::BTreeSet;
+
 use bench_harness::host::Launch;
 use bench_harness::placement::Placement;
 use bench_harness::plan::{CPU, Entry, Plan, WALL};
 use bench_harness::protocol::Params;
+use bench_harness::report::Kind;
 
-use crate::workloads::{Experiment, Field, experiments};
+use crate::workloads::{Experiment, Field, Program, experiments};
 
 /// The margin within which times count as equal.
 const STEADY_MARGIN: f64 = 0.01;
@@ -95,6 +98,15 @@ impl Selection {
         }
         Ok(())
     }
+
+    /// The programs that have to be there for it. What no name asks for is the runtimes' alone: other programs would be built for nothing.
+    pub fn programs(&self) -> BTreeSet<Program> {
+        if self.only.is_empty() {
+            return BTreeSet::from([Program::Contenders]);
+        }
+        let asked = |experiment: &Experiment| self.only.iter().any(|asked| matches(experiment.workload, asked));
+        experiments().into_iter().filter(asked).map(|experiment| experiment.program).collect()
+    }
 }
 
 /// The plans for a selection.
@@ -172,8 +184,9 @@ fn plan(
             varied.collect()
         }
     };
-    // A reference alone has nobody to be compared with.
-    let asked_for = entries.iter().any(|entry| entry.name != experiment.reference)
+    // A reference alone has nobody to be compared with; but what it does at all can be told.
+    let alone = experiment.kind == Kind::Behaviour && matches!(experiment.field, Field::Only([_]));
+    let asked_for = (alone || entries.iter().any(|entry| entry.name != experiment.reference))
         && entries.iter().any(|entry| wanted_at_all(selection, &entry.name));
     if !asked_for || !entries.iter().any(|entry| entry.name == experiment.reference) {
         return None;
@@ -193,7 +206,7 @@ fn plan(
         operation: experiment.operation.to_owned(),
         metric: experiment.metric.to_owned(),
         reference: experiment.reference.to_owned(),
-        with_twin: true,
+        with_twin: !alone,
         margin: if steady { STEADY_MARGIN } else { TAIL_MARGIN },
         sizes: sizes.copied().collect(),
         entries,
@@ -242,8 +255,6 @@ fn distance(left: &str, right: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn contenders() -> Vec<Contender> {
@@ -288,9 +299,30 @@ mod tests {
     fn the_usual_programme_has_every_kind_of_work() {
         let plans = plans(&Selection::default(), &contenders()).unwrap();
         let usual: BTreeSet<&str> = plans.iter().map(|plan| family(&plan.workload)).collect();
-        let all: BTreeSet<&str> = experiments().iter().map(|experiment| family(experiment.workload)).collect();
+        // Those of programs that the usual comparison doesn't build are for the claims, and for whoever names them.
+        let of_runtimes = |experiment: &&Experiment| experiment.program == Program::Contenders;
+        let all: BTreeSet<&str> =
+            experiments().iter().filter(of_runtimes).map(|experiment| family(experiment.workload)).collect();
         assert_eq!(usual, all);
         assert!(all.len() >= 17, "{all:?}");
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_built() {
+        let programs = |only: &[&str]| select(only, &[]).programs().into_iter().collect::<Vec<_>>();
+        assert_eq!(programs(&[]), [Program::Contenders]);
+        assert_eq!(programs(&["memory"]), [Program::Contenders], "what waiting units weigh");
+        assert_eq!(programs(&["memory-shr", "memory-free"]), [Program::MmapDemo, Program::Allocators]);
+    }
+
+    #[test]
+    fn a_walk_is_told_of_alone_and_the_ways_of_a_comparison_only_together() {
+        let launch = Launch { program: "mmap-demo".into(), args: Vec::new() };
+        let contender = |name: &str| Contender { name: name.to_owned(), launch: launch.clone(), added: false };
+        let walk = plans(&select(&["memory-reserve"], &[]), &[contender("reserve")]).unwrap();
+        assert_eq!((walk.len(), walk[0].entries.len(), walk[0].with_twin), (1, 1, false));
+        assert!(plans(&select(&["memory-fork"], &[]), &[contender("fork-small")]).is_err());
+        assert!(plans(&select(&["memory-fork"], &[]), &[contender("fork-small"), contender("fork-256m")]).is_ok());
     }
 
     #[test]

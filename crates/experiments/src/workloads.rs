@@ -31,12 +31,25 @@ pub struct Experiment {
     pub reference: &'static str,
     /// Who takes part.
     pub field: Field,
+    /// The program that has them.
+    pub program: Program,
     /// Where it runs with `--quick`.
     pub quick: &'static [Placement],
     /// Where it runs if nothing else is said.
     pub standard: &'static [Placement],
     /// Where it runs with `--full`, and when it is asked for by its whole name.
     pub full: &'static [Placement],
+}
+
+/// A program of ours whose contenders take part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Program {
+    /// `contenders`: the runtimes.
+    Contenders,
+    /// `mmap-demo`: ways of using memory and files.
+    MmapDemo,
+    /// `allocators`: one and the same program with several allocators.
+    Allocators,
 }
 
 /// Who takes part.
@@ -60,11 +73,11 @@ pub enum Field {
 }
 
 const NOWHERE: &[Placement] = &[];
-const PINNED: &[Placement] = &[Pinned];
-const FREE: &[Placement] = &[Free];
+pub(crate) const PINNED: &[Placement] = &[Pinned];
+pub(crate) const FREE: &[Placement] = &[Free];
 const BOTH: &[Placement] = &[Pinned, Free];
 
-const RATE: Experiment = Experiment {
+pub(crate) const RATE: Experiment = Experiment {
     workload: "",
     summary: "",
     topic: "",
@@ -77,6 +90,7 @@ const RATE: Experiment = Experiment {
     full_sizes: &[],
     reference: "tokio-ct",
     field: Field::All,
+    program: Program::Contenders,
     quick: NOWHERE,
     standard: PINNED,
     full: BOTH,
@@ -115,6 +129,7 @@ pub fn experiments() -> Vec<Experiment> {
         ("When something goes wrong", robustness()),
         ("CPU-bound work", computing()),
         ("A new thread per job, or a pool", jobs()),
+        ("Memory and maps", crate::memory::experiments()),
     ];
     let of = |(topic, experiments): (&'static str, Vec<Experiment>)| {
         experiments.into_iter().map(move |experiment| Experiment { topic, ..experiment })

@@ -3,17 +3,31 @@
 //! There are two sorts. A *comparison* times ways of doing the same thing, in turns and in random order, and judges the ratios of a round's
 //! figures. A *walk* does something step by step and looks at the process's memory after each.
 
+mod advise;
 mod allocator;
 mod chart;
+mod cold;
 pub(crate) mod contender;
-mod cost;
+#[allow(unsafe_code, reason = "functions of a library that is found when the program runs")]
+mod cuda;
+mod durable;
+mod fault;
+mod faults;
+mod file;
 mod fork;
+mod gpu;
 #[allow(unsafe_code, reason = "system calls about memory, and what they need to be safe to call")]
 mod memory;
 pub(crate) mod outcome;
 mod paired;
 mod reserve;
+mod shared;
+mod stack;
 mod truncation;
+mod unmap;
+#[allow(unsafe_code, reason = "buffers that the kernel writes to while a call is on its way")]
+mod uring;
+mod warm;
 
 use outcome::Outcome;
 
@@ -81,11 +95,28 @@ pub(crate) fn experiments() -> Vec<Experiment> {
     let mut all = vec![
         walk("reserve", "What does memory cost that is reserved and not touched?", reserve::reserve),
         walk("malloc", "When does malloc ask for a mapping, and what does free give back?", allocator::walk),
+        walk("faults", "Which page faults wait for a disk?", faults::walk),
+        walk("cow", "What of the memory is copied by a fork, and when?", fork::walk),
+        walk("advise", "What is given back by madvise, and when?", advise::walk),
+        walk("stack", "How does a stack grow, and what stops it?", stack::walk),
+        walk("shr", "Does SHR say what is shared?", shared::shr),
+        walk("zero", "An anonymous map has no file: why is it called a map?", shared::zero),
         walk("truncation", "What happens to a reader when its file is cut?", truncation::walk),
+        walk("gpu", "What do a GPU's context and memory cost the host?", gpu::walk),
     ];
-    all.extend(cost::comparisons().into_iter().map(comparison));
-    all.push(comparison(allocator::comparison()));
-    all.push(comparison(fork::comparison()));
+    let comparisons = [
+        fault::comparison(),
+        unmap::comparison(),
+        warm::sequential(),
+        warm::random(),
+        cold::sequential(),
+        cold::random(),
+        durable::comparison(),
+        allocator::comparison(),
+        fork::comparison(),
+        fork::first_writes(),
+    ];
+    all.extend(comparisons.into_iter().map(comparison));
     all
 }
 

@@ -41,8 +41,9 @@
 //! A way to write to files, nor for systems other than Linux: `/proc`, `mincore`, memory files and signals are used as Linux has them.
 //!
 //! # What is unsafe
-//! The signal handler (`sigbus.rs`), the copy out of a mapping (`view/mapped.rs`), one system call (`page_cache.rs`), and in the program
-//! `lab/memory.rs`, which wraps system calls for the experiments. Each block says why it is sound; nothing else may have any.
+//! The signal handler (`sigbus.rs`), the copy out of a mapping (`view/mapped.rs`, and a few bytes in `view/quick.rs`), one system call
+//! (`page_cache.rs`), and in the program `lab/memory.rs` and `lab/uring.rs`, which wrap system calls for the experiments, and `lab/cuda.rs`,
+//! which calls a driver that it finds when it runs. Each block says why it is sound; nothing else may have any.
 #![deny(unsafe_code)]
 
 #[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
@@ -73,4 +74,4 @@ pub use regions::{
 pub use sealed::Sealed;
 pub use snapshot::{Detail, MemoryChange, MemorySnapshot};
 pub use timeline::{Recorder, Sample, Timeline};
-pub use view::{Access, Choice, FileView, Method, Reason, ViewError, ViewOptions, Windows};
+pub use view::{Access, Choice, FileView, Glance, Method, Reason, ViewError, ViewOptions, Windows};

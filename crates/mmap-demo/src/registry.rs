@@ -13,16 +13,25 @@
 //! Addresses of others are never taken for a view's: a slot is filled after its range was mapped and emptied before it is unmapped, and
 //! what is mapped is nobody else's.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU32, AtomicUsize, fence};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// What the handler and a slot's owner share, so that a model can be checked of it.
+mod watched {
+    #[cfg(loom)]
+    pub(super) use loom::sync::atomic::{AtomicU32, AtomicUsize, fence};
+    #[cfg(not(loom))]
+    pub(super) use std::sync::atomic::{AtomicU32, AtomicUsize, fence};
+}
+use watched::fence;
 
 /// Slots of the first chunk; the n-th has 2^n times as many.
 const FIRST: usize = 64;
 /// As many chunks as no address space has pages for.
 const CHUNKS: usize = 40;
 /// No address was lost.
-const NONE: usize = usize::MAX;
+pub(crate) const NONE: usize = usize::MAX;
 
 static TABLE: [OnceLock<Box<[Slot]>>; CHUNKS] = [const { OnceLock::new() }; CHUNKS];
 static FREE: Mutex<Free> = Mutex::new(Free { given_back: Vec::new(), handed_out: 0 });
@@ -31,10 +40,10 @@ static FREE: Mutex<Free> = Mutex::new(Free { given_back: Vec::new(), handed_out:
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     /// Odd while `start` and `end` are being written.
-    sequence: AtomicU32,
-    start: AtomicUsize,
+    sequence: watched::AtomicU32,
+    start: watched::AtomicUsize,
     /// The first address that is none of the range's; an empty slot begins and ends at 0.
-    end: AtomicUsize,
+    end: watched::AtomicUsize,
     /// The lowest address that had to be filled with zeros, or [`NONE`].
     lost: AtomicUsize,
 }
@@ -69,6 +78,11 @@ impl Registration {
     #[inline]
     pub(crate) fn is_whole(&self) -> bool {
         self.0.lost.load(Relaxed) == NONE
+    }
+
+    /// What [`is_whole`](Self::is_whole) looks at: [`NONE`], or the lowest address that was lost. After this is dropped it is another's.
+    pub(crate) fn flag(&self) -> &'static AtomicUsize {
+        &self.0.lost
     }
 }
 
@@ -114,7 +128,7 @@ pub(crate) fn find(address: usize) -> Option<&'static Slot> {
 }
 
 /// How many slots there have ever been in use at the same time, at least.
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 pub(crate) fn handed_out() -> usize {
     free().handed_out
 }
@@ -138,7 +152,48 @@ fn take() -> &'static Slot {
     &slots[index - begin]
 }
 
-#[cfg(test)]
+/// Every order in which the steps of a slot's owner and of a handler may fall, with every value that a load may see:
+/// `RUSTFLAGS="--cfg loom" cargo test --package mmap-demo --release --lib models`
+#[cfg(all(test, loom))]
+mod models {
+    use loom::sync::Arc;
+    use loom::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_slot_in_motion_is_never_taken_for_a_range_that_it_has_not() {
+        loom::model(|| {
+            let slot = Arc::new(Slot::default());
+            slot.set(100, 200);
+            let owner = Arc::clone(&slot);
+            let owner = thread::spawn(move || {
+                owner.set(0, 0);
+                owner.set(300, 400);
+            });
+            // Between the two ranges nothing is anybody's: the one's start and the other's end would hold it.
+            assert!(!slot.holds(250), "a torn pair");
+            owner.join().unwrap();
+            assert!(slot.holds(300) && !slot.holds(150));
+        });
+    }
+
+    #[test]
+    fn whoever_was_handed_the_view_finds_its_range() {
+        loom::model(|| {
+            let slot = Arc::new(Slot::default());
+            slot.set(100, 200);
+            let reader = Arc::clone(&slot);
+            // A thread that borrows the view has it from its owner: what was written before is seen.
+            let reader = thread::spawn(move || assert!(reader.holds(150)));
+            reader.join().unwrap();
+            slot.set(0, 0);
+            assert!(!slot.holds(150));
+        });
+    }
+}
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::atomic::AtomicBool;
 

@@ -120,6 +120,49 @@ fn a_cut_is_an_error_for_a_map_and_for_reads_and_nothing_to_what_was_loaded() {
 }
 
 #[test]
+fn small_reads_by_value_and_in_a_glance_give_the_files_bytes_or_an_error() {
+    let bytes = pattern(70_001);
+    let (_directory, path) = file_of(&bytes);
+    for method in METHODS {
+        let view = ViewOptions::new().method(method).open(&path).unwrap();
+        for offset in (0..70_001).step_by(97).chain(69_980..70_001) {
+            let expected = |length: usize| bytes.get(offset..offset + length);
+            let at = offset as u64;
+            macro_rules! same {
+                ($($length:literal)*) => {$({
+                    let expected = expected($length);
+                    assert_eq!(view.get::<$length>(at).ok().as_ref().map(<[u8; $length]>::as_slice), expected);
+                    let glance = view.glance(|glance| glance.get::<$length>(at));
+                    assert_eq!(glance.ok().as_ref().map(<[u8; $length]>::as_slice), expected);
+                    let mut buffer = [0; $length];
+                    let read = view.read_at(&mut buffer, at).unwrap();
+                    assert_eq!(&buffer[..read], &bytes[offset..(offset + $length).min(bytes.len())]);
+                })*};
+            }
+            same!(0 1 2 3 4 5 7 8 9 16 100);
+        }
+        assert!(view.get::<8>(u64::MAX).is_err() && view.glance(|glance| glance.get::<1>(70_001)).is_err());
+    }
+}
+
+#[test]
+fn a_cut_fails_small_reads_and_a_glance_as_a_whole() {
+    let (_directory, path) = file_of(&pattern(70_000));
+    let mut view = ViewOptions::new().method(Method::Map).open(&path).unwrap();
+    assert!(view.get::<8>(60_000).is_ok());
+    cut(&path, 8_192);
+    assert!(matches!(view.get::<8>(60_000), Err(ViewError::Truncated { then: 70_000, now: 8_192, .. })));
+    view.refresh().unwrap();
+    assert!(view.get::<8>(0).is_ok());
+    cut(&path, 0);
+    let mut seen = 0;
+    let glance = view.glance(|glance| seen = u64::from_le_bytes(glance.get(4_096)) + u64::from(glance.get::<1>(9)[0]));
+    assert!(matches!(glance, Err(ViewError::Truncated { then: 8_192, now: 0, .. })), "{glance:?}");
+    assert_eq!(seen, 0, "zeros, in place of what is gone");
+    assert!(view.glance(|_| ()).is_err(), "it stays failed until it is looked at afresh");
+}
+
+#[test]
 fn a_file_that_was_cut_and_has_grown_again_is_told_from_a_shorter_one() {
     let (_directory, path) = file_of(&pattern(100_000));
     let view = ViewOptions::new().method(Method::Map).open(&path).unwrap();

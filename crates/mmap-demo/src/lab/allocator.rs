@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::memory::{Block, free_at_the_end, program_break, set_parameter, trim};
-use super::outcome::{Findings, Judged, Outcome, Verdict, bytes};
+use super::outcome::{Findings, Judged, Outcome, Verdict, bytes, percent};
 use super::paired::{Claim, Comparison, Subject, Timed, Way};
 use super::reserve::{Steps, signed, within};
 use super::{Failure, Trying};
@@ -110,7 +110,7 @@ pub(super) fn walk() -> Result<Outcome, Failure> {
     while pins.iter().all(|pin| pin.address() < last) {
         pins.push(block(2_000)?);
     }
-    steps.note("400 blocks of 100,000 bytes allocated and touched, and a small one after", "")?;
+    steps.note("400 blocks of 100,000 bytes touched, and a small one after", "")?;
     let grown = steps.growth().1;
     drop(blocks);
     steps.note("the 400 freed", "the small one lies between them and the end of the heap")?;
@@ -130,6 +130,19 @@ pub(super) fn walk() -> Result<Outcome, Failure> {
         ),
     ));
     drop(pins);
+    verdicts.push(by_hand(&mut steps, &mut taken)?);
+    drop(taken);
+    let values = [
+        ("first_mapped_kib", (first as f64 / 1024.0).round()),
+        ("again_mapped", f64::from(u8::from(again))),
+        ("mapped_given_back_percent", percent(-mapped_free, LARGE)),
+        ("heap_given_back_percent", percent(-kept, grown.max(1) as usize)),
+    ];
+    Ok(outcome(steps, verdicts).with_values(values))
+}
+
+/// A threshold that was set, and requests above it.
+fn by_hand(steps: &mut Steps, taken: &mut Vec<Block>) -> Result<Verdict, Failure> {
     let fixed = set_parameter(libc::M_MMAP_THRESHOLD, THRESHOLD);
     // What the heap still has is used up first.
     loop {
@@ -147,13 +160,11 @@ pub(super) fn walk() -> Result<Outcome, Failure> {
         "M_MMAP_THRESHOLD set by hand, 200,000 bytes three times",
         "mapped each time: it doesn't move any more",
     )?;
-    verdicts.push(Verdict::of(
+    Ok(Verdict::of(
         "a threshold set by hand stays where it is",
         fixed && each_time == [true; 3],
         format!("200,000 bytes three times over: {}", each_time.into_iter().map(place).collect::<Vec<_>>().join(", ")),
-    ));
-    drop(taken);
-    Ok(outcome(steps, verdicts))
+    ))
 }
 
 fn outcome(steps: Steps, verdicts: Vec<Verdict>) -> Outcome {

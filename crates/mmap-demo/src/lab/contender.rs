@@ -1,36 +1,75 @@
-//! The lab's contender protocol, version 0: JSON lines on stdin and stdout. Each way of a comparison takes part under its name, and its
-//! workload is `memory-` and the comparison's name. So the lab's own statistics, over fresh processes, judge the same claims.
+//! The lab's contender protocol, version 0: JSON lines on stdin and stdout. Each way of a comparison takes part under its name, and so
+//! does each walk; its workload is `memory-` and the experiment's name. So the lab's own statistics, over fresh processes, judge the same
+//! claims.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
-use super::paired::{Comparison, Subject, Way};
-use super::{Failure, Sort, experiments};
+use super::outcome::Outcome;
+use super::paired::{Subject, Timed, Way};
+use super::{Experiment, Failure, Sort, experiments};
 
 /// What can take part.
 pub(crate) fn names() -> Vec<String> {
-    ways().into_iter().map(|(_, way)| way.name.to_owned()).collect()
+    parts().into_iter().map(|part| part.name.to_owned()).collect()
 }
 
-fn ways() -> Vec<(Comparison, Way)> {
-    let comparisons = experiments().into_iter().filter_map(|experiment| match experiment.sort {
-        Sort::Comparison(comparison) => Some(comparison),
-        Sort::Walk(_) => None,
-    });
-    comparisons
-        .flat_map(|comparison| comparison.ways.clone().into_iter().map(move |way| (comparison.clone(), way)))
-        .collect()
+/// A way of a comparison, or a walk.
+struct Part {
+    name: &'static str,
+    workload: String,
+    prepare: Box<dyn Fn() -> Result<Box<dyn Subject>, Failure>>,
+}
+
+fn parts() -> Vec<Part> {
+    let parts_of = |experiment: Experiment| -> Vec<Part> {
+        let workload = format!("memory-{}", experiment.name);
+        let way = |way: Way| Part { name: way.name, workload: workload.clone(), prepare: Box::new(way.prepare) };
+        match experiment.sort {
+            Sort::Comparison(comparison) => comparison.ways.into_iter().map(way).collect(),
+            Sort::Walk(walk) => {
+                let prepare = move || Ok(Box::new(Walked::new(walk()?)?) as Box<dyn Subject>);
+                vec![Part { name: experiment.name, workload, prepare: Box::new(prepare) }]
+            }
+        }
+    };
+    experiments().into_iter().flat_map(parts_of).collect()
+}
+
+/// A walk's figures. No time of it is of interest, and what it can't do is known when it has been tried: so it is done when it is
+/// prepared.
+struct Walked(BTreeMap<&'static str, f64>);
+
+impl Walked {
+    fn new(outcome: Outcome) -> Result<Self, Failure> {
+        match outcome.skipped {
+            Some(skipped) => Err(Failure::File(skipped.why)),
+            None => Ok(Self(outcome.values)),
+        }
+    }
+}
+
+impl Subject for Walked {
+    fn run(&mut self, iterations: u64) -> Result<Timed, Failure> {
+        // The protocol has no blocks without a time.
+        Ok(Timed { operations: iterations, spent: Duration::from_nanos(1) })
+    }
+
+    fn values(&self) -> BTreeMap<&'static str, f64> {
+        self.0.clone()
+    }
 }
 
 /// Takes part until the host says `bye`.
 pub(crate) fn serve(name: &str) -> Result<(), Failure> {
-    let Some((comparison, way)) = ways().into_iter().find(|(_, way)| way.name == name) else {
+    let Some(part) = parts().into_iter().find(|part| part.name == name) else {
         return Err(Failure::File(format!("there is no way {name:?}; there are: {}", names().join(", "))));
     };
-    let workload = workload(&comparison);
+    let workload = &part.workload;
     let mut out = std::io::stdout().lock();
     let mut say = |message: Value| -> Result<(), Failure> {
         writeln!(out, "{message}")?;
@@ -38,7 +77,7 @@ pub(crate) fn serve(name: &str) -> Result<(), Failure> {
     };
     let version = env!("CARGO_PKG_VERSION");
     say(json!({"hello": {
-        "proto": 0, "name": name, "lang": "rust", "runtime": format!("mmap-demo {version}"), "workloads": [&workload],
+        "proto": 0, "name": name, "lang": "rust", "runtime": format!("mmap-demo {version}"), "workloads": [workload],
         "clock": "CLOCK_MONOTONIC", "threads": 1, "tags": [],
     }}))?;
     let mut subject: Option<Box<dyn Subject>> = None;
@@ -54,7 +93,7 @@ pub(crate) fn serve(name: &str) -> Result<(), Failure> {
             break;
         }
         say(match (request.get("prepare"), request.get("run"), subject.as_mut()) {
-            (Some(prepare), ..) => match prepared(prepare, &workload, way) {
+            (Some(prepare), ..) => match prepared(prepare, &part) {
                 Ok(ready) => {
                     subject = Some(ready);
                     json!({"ready": {"listen": null}})
@@ -69,19 +108,15 @@ pub(crate) fn serve(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn workload(comparison: &Comparison) -> String {
-    format!("memory-{}", comparison.name)
-}
-
 fn refusal(kind: &str, message: &str) -> Value {
     json!({"error": {"kind": kind, "message": message}})
 }
 
-fn prepared(request: &Value, workload: &str, way: Way) -> Result<Box<dyn Subject>, Value> {
-    if request["workload"] != workload {
-        return Err(refusal("unsupported", &format!("it does {workload} and nothing else")));
+fn prepared(request: &Value, part: &Part) -> Result<Box<dyn Subject>, Value> {
+    if request["workload"] != part.workload.as_str() {
+        return Err(refusal("unsupported", &format!("it does {} and nothing else", part.workload)));
     }
-    (way.prepare)().map_err(|failure| refusal("unsupported", &failure.to_string()))
+    (part.prepare)().map_err(|failure| refusal("unsupported", &failure.to_string()))
 }
 
 /// The stamps span what the comparison is about, and no more: what a way does beside its figure lies before them.
@@ -107,7 +142,7 @@ fn done(request: &Value, subject: &mut dyn Subject) -> Value {
             "user_ns": null, "system_ns": null, "voluntary_switches": less("voluntary"),
             "involuntary_switches": less("involuntary"), "minor_faults": less("minor"), "major_faults": less("major"),
         },
-        "latency": null, "values": {},
+        "latency": null, "values": subject.values(),
     }})
 }
 

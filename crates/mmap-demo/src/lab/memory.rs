@@ -2,8 +2,9 @@
 
 use std::ffi::c_int;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::ops::Range;
+use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap};
@@ -60,6 +61,12 @@ impl Mapping {
         unsafe { self.at(offset).write_volatile(value) };
     }
 
+    /// Writes where it may be forbidden: the process then dies of SIGSEGV.
+    pub(crate) fn write_anyway(&self, offset: usize) {
+        // SAFETY: it is mapped as long as we live, and only this thread has it; a fault ends the process and harms nothing.
+        unsafe { self.at(offset).write_volatile(1) };
+    }
+
     /// Copies a part out.
     pub(crate) fn copy(&self, from: usize, buffer: &mut [u8]) {
         assert!(from <= self.length && buffer.len() <= self.length - from, "within the mapping");
@@ -75,6 +82,19 @@ impl Mapping {
     /// Reads a byte of every page of a part.
     pub(crate) fn look(&self, part: Range<usize>) -> u64 {
         part.step_by(page()).map(|at| u64::from(self.read(at))).sum()
+    }
+
+    /// Reads a part of a file to the beginning of it, which is aligned as `O_DIRECT` wants it.
+    pub(crate) fn fill(&self, file: &File, offset: u64, length: usize) -> io::Result<()> {
+        assert!(self.writable && length <= self.length, "within the mapping, and writable");
+        let offset = i64::try_from(offset).map_err(|_| io::ErrorKind::InvalidInput)?;
+        // SAFETY: the kernel writes to the mapping alone, which has that many bytes and to which nobody has a reference.
+        let read = unsafe { libc::pread(file.as_raw_fd(), self.start.as_ptr().cast(), length, offset) };
+        match usize::try_from(read) {
+            Err(_) => Err(io::Error::last_os_error()),
+            Ok(read) if read < length => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => Ok(()),
+        }
     }
 
     pub(crate) fn advise(&self, advice: Advice) -> io::Result<()> {
@@ -164,10 +184,10 @@ pub(crate) fn trim() {
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Forks a child that does `work` and ends, and waits for it.
+/// Forks a child that does `work` and ends, and waits for it: its status is given, as `wait` has it.
 ///
 /// To be called while there is only one thread: the child has no other, and locks that others held stay locked in it.
-pub(crate) fn in_a_child(work: impl FnOnce()) -> io::Result<()> {
+pub(crate) fn in_a_child(work: impl FnOnce()) -> io::Result<c_int> {
     // SAFETY: there is one thread, so that the child finds all in order.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
@@ -177,9 +197,10 @@ pub(crate) fn in_a_child(work: impl FnOnce()) -> io::Result<()> {
             unsafe { libc::_exit(0) }
         }
         child => loop {
-            // SAFETY: our own child, of whose status nothing is asked.
-            if unsafe { libc::waitpid(child, ptr::null_mut(), 0) } == child {
-                return Ok(());
+            let mut status = 0;
+            // SAFETY: our own child, and room for its status.
+            if unsafe { libc::waitpid(child, &raw mut status, 0) } == child {
+                return Ok(status);
             }
             let error = io::Error::last_os_error();
             if error.kind() != io::ErrorKind::Interrupted {
@@ -187,4 +208,25 @@ pub(crate) fn in_a_child(work: impl FnOnce()) -> io::Result<()> {
             }
         },
     }
+}
+
+/// The numbers that a forked child finds. As [`in_a_child`], and few enough that a pipe holds them.
+pub(crate) fn found_by_a_child(work: impl FnOnce() -> Vec<u64>) -> io::Result<Vec<u64>> {
+    let (mut reader, mut writer) = io::pipe()?;
+    in_a_child(|| {
+        let bytes: Vec<u8> = work().into_iter().flat_map(u64::to_ne_bytes).collect();
+        // What is not said is missed by the parent.
+        let _ = writer.write_all(&bytes);
+    })?;
+    drop(writer);
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes)?;
+    let (numbers, _) = bytes.as_chunks::<8>();
+    Ok(numbers.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect())
+}
+
+/// Has SIGSEGV end the process, as it does where nobody has a handler: Rust has one, which says something and aborts.
+pub(crate) fn die_of_bad_addresses() {
+    // SAFETY: it is the default, and no handler of ours is called any more.
+    unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
 }

@@ -1,5 +1,6 @@
 //! What an experiment found, as data, as text, and as a picture.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -16,6 +17,19 @@ pub(crate) struct Outcome {
     pub(crate) machine: String,
     pub(crate) result: Findings,
     pub(crate) verdicts: Vec<Verdict>,
+    /// Figures that the lab's claims are judged by: the same each time, but for what they are rounded to.
+    pub(crate) values: BTreeMap<&'static str, f64>,
+    /// Why there is nothing to be found out here.
+    pub(crate) skipped: Option<Skipped>,
+}
+
+/// Why an experiment can't be made on this machine.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Skipped {
+    /// A word for programs.
+    pub(crate) reason: &'static str,
+    /// A sentence for people.
+    pub(crate) why: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -72,7 +86,14 @@ impl Outcome {
             machine: machine(),
             result,
             verdicts,
+            values: BTreeMap::new(),
+            skipped: None,
         }
+    }
+
+    pub(crate) fn with_values(mut self, values: impl IntoIterator<Item = (&'static str, f64)>) -> Self {
+        self.values.extend(values);
+        self
     }
 }
 
@@ -80,6 +101,11 @@ impl Verdict {
     /// True if it holds, false if not.
     pub(crate) fn of(claim: &str, holds: bool, why: String) -> Self {
         Self { claim: claim.to_owned(), judged: if holds { Judged::True } else { Judged::False }, why }
+    }
+
+    /// It could not be looked at.
+    pub(crate) fn skipped(claim: &str, why: &str) -> Self {
+        Self { claim: claim.to_owned(), judged: Judged::Skipped, why: why.to_owned() }
     }
 }
 
@@ -153,6 +179,12 @@ pub(crate) fn time(ns: f64) -> String {
 /// In MiB, so that steps can be compared at a glance.
 pub(crate) fn bytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
+}
+
+/// Which share of `whole` a growth is, in whole tens: so far measuring it disturbs it.
+pub(crate) fn percent(growth: i64, whole: usize) -> f64 {
+    // No negative zero.
+    (growth as f64 / whole as f64 * 10.0).round().max(0.0) * 10.0 + 0.0
 }
 
 /// The picture of an outcome.

@@ -40,6 +40,11 @@ pub(crate) struct Way {
 pub(crate) trait Subject {
     /// Does so many iterations.
     fn run(&mut self, iterations: u64) -> Result<Timed, Failure>;
+
+    /// Figures beside its time.
+    fn values(&self) -> BTreeMap<&'static str, f64> {
+        BTreeMap::new()
+    }
 }
 
 /// What a turn did.

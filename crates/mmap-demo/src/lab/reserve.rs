@@ -6,7 +6,7 @@ use rustix::mm::{Advice, MapFlags};
 use super::Failure;
 use super::Trying;
 use super::memory::Mapping;
-use super::outcome::{Findings, Outcome, Step, Verdict, bytes};
+use super::outcome::{Findings, Outcome, Step, Verdict, bytes, percent};
 
 const RESERVED: usize = 8 << 30;
 const TOUCHED: usize = 256 << 20;
@@ -51,6 +51,7 @@ pub(super) fn reserve() -> Result<Outcome, Failure> {
     let _ = memory.advise(Advice::LinuxNoHugepage);
     steps.note("8 GiB mapped", "")?;
     let (mapped, resident) = steps.growth();
+    let untouched = percent(resident, RESERVED);
     let free = Verdict::of(
         "virtual memory costs nothing until it is touched",
         mapped == RESERVED.cast_signed() as i64 && resident < 1 << 20,
@@ -59,6 +60,7 @@ pub(super) fn reserve() -> Result<Outcome, Failure> {
     memory.touch(0..TOUCHED);
     steps.note("256 MiB of it written to", "")?;
     let (virt, res) = steps.growth();
+    let after_touch = percent(res, TOUCHED);
     let touched = Verdict::of(
         "what is touched becomes resident, page by page",
         virt.abs() < 1 << 20 && within(res, TOUCHED),
@@ -77,12 +79,9 @@ pub(super) fn reserve() -> Result<Outcome, Failure> {
     drop(memory);
     steps.note("unmapped", "")?;
     let verdicts = vec![free, touched, given];
-    Ok(Outcome::new(
-        "reserve",
-        "What does memory cost that is reserved and not touched?",
-        Findings::Steps(steps.steps),
-        verdicts,
-    ))
+    let values = [("untouched_percent", untouched), ("touched_percent", after_touch)];
+    let question = "What does memory cost that is reserved and not touched?";
+    Ok(Outcome::new("reserve", question, Findings::Steps(steps.steps), verdicts).with_values(values))
 }
 
 /// But for page tables and what the measuring itself takes: 2 %.

@@ -130,9 +130,9 @@ pub(super) fn choose(facts: Facts) -> Choice {
     let Facts { length, access, files, address_space } = facts;
     let choice = |method, reason| Choice { method, reason };
     match access {
+        _ if length <= SMALL => choice(Method::Load, Reason::Small),
         // In few large pieces: nothing is gained by reading it before it is read.
         Access::Once if length < LARGE => choice(Method::Read, Reason::Once),
-        _ if length <= SMALL => choice(Method::Load, Reason::Small),
         _ if length > address_space => {
             choice(Method::Read, Reason::AddressSpace { needed: length, allowed: address_space })
         }
@@ -158,6 +158,6 @@ mod tests {
         assert_eq!(method(Facts { address_space: (1 << 20) - 1, ..usual }), Method::Read);
         assert_eq!(method(Facts { files: 20_000, ..usual }), Method::Read);
         assert_eq!(method(Facts { files: 20_000, length: 100, ..usual }), Method::Load);
-        assert_eq!(method(Facts { access: Access::Once, length: 100, ..usual }), Method::Read);
+        assert_eq!(method(Facts { access: Access::Once, length: 100, ..usual }), Method::Load);
     }
 }

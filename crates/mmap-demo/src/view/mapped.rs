@@ -5,7 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::ptr;
 use std::slice;
-use std::sync::atomic::{Ordering, fence};
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 use memmap2::{MmapOptions, MmapRaw};
 
@@ -41,6 +41,24 @@ impl Mapped {
         self.map.len()
     }
 
+    /// Where it begins. So many bytes from there on are mapped for reading as long as this lives, and watched over.
+    pub(super) fn as_ptr(&self) -> *const u8 {
+        self.map.as_ptr()
+    }
+
+    /// The number that is [`registry::NONE`](crate::registry::NONE) as long as nothing is lost.
+    pub(super) fn flag(&self) -> &'static AtomicUsize {
+        self.registration.flag()
+    }
+
+    /// Whether all that was read up to now was there.
+    #[inline]
+    pub(super) fn is_whole(&self) -> bool {
+        // The flag is raised before the zeros are mapped: whoever has copied zeros sees it.
+        fence(Ordering::Acquire);
+        self.registration.is_whole()
+    }
+
     /// Whether so many bytes from `offset` on are within it.
     #[inline]
     pub(super) fn has(&self, length: usize, offset: u64) -> bool {
@@ -70,9 +88,7 @@ impl Mapped {
         // new is copied, the buffer holds some bytes, which stay what they are. That the compiler takes the copy for one of ordinary
         // memory, and might repeat it later, is what the fence below is for: it has to assume that the source has changed since.
         unsafe { ptr::copy_nonoverlapping(self.map.as_ptr().add(offset), buffer.as_mut_ptr(), buffer.len()) };
-        // The flag is raised before the zeros are mapped: whoever has copied zeros sees it.
-        fence(Ordering::Acquire);
-        self.registration.is_whole()
+        self.is_whole()
     }
 
     #[inline(never)]
@@ -105,7 +121,7 @@ impl FileView {
     /// As long as the bytes are borrowed nobody, in whatever process, may write to the file or cut it, and its disk must give no error: the
     /// bytes would change under a `&[u8]`, which is undefined behaviour. (A view that was [loaded](super::Method::Load) asks for nothing.)
     pub unsafe fn bytes(&self) -> Option<&[u8]> {
-        match &self.bytes {
+        match self.backing.bytes() {
             Bytes::Loaded(bytes) => Some(bytes),
             Bytes::InFile => None,
             Bytes::Mapped(mapped) => {

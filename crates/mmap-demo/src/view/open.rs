@@ -13,7 +13,7 @@ use rustix::fs::{FileType, SeekFrom, Stat, fstat, fstatfs, seek};
 use rustix::io::{Errno, pread};
 
 use super::choice::{Facts, SMALL, choose};
-use super::{Access, Bytes, Choice, FileView, Mapped, Method, Reason, ViewError};
+use super::{Access, Backing, Bytes, Choice, FileView, Mapped, Method, Reason, ViewError};
 
 /// Of a file that doesn't say how long it is no more is loaded than this.
 const ENDLESS: u64 = 64 << 20;
@@ -100,7 +100,32 @@ impl ViewOptions {
         let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
         let file = File::options().read(true).custom_flags(flags).open(path);
         let file = file.map_err(|source| ViewError::Open { name: path.to_string_lossy().into_owned(), source })?;
-        self.view(Arc::new(file))
+        match self.load_small(&file) {
+            Some(bytes) => {
+                let choice = Choice { method: Method::Load, reason: Reason::Small };
+                Ok(self.of_bytes(Arc::new(file), bytes, choice))
+            }
+            None => self.view(Arc::new(file)),
+        }
+    }
+
+    /// Small files in the fewest calls: one for the length, one for the bytes. `fstat` takes 394 ns here and `lseek` 156, of the 3,300 that
+    /// it takes to open a file of 4 KiB, to read it and to close it. What has a length, and so many bytes at places, is a file or good enough;
+    /// of all others, and of what is not small, nothing is known afterwards, and the long way says what they are.
+    fn load_small(&self, file: &File) -> Option<Vec<u8>> {
+        if self.method.is_some() || self.window.is_some() {
+            return None;
+        }
+        // The file's place is used by nobody: it was just opened.
+        let length = seek(file, SeekFrom::End(0)).ok().filter(|length| (1..=SMALL).contains(length))?;
+        let mut bytes = Vec::with_capacity(length as usize);
+        let read = pread(file, spare_capacity(&mut bytes), 0).ok()?;
+        (read as u64 == length).then_some(bytes)
+    }
+
+    fn of_bytes(&self, file: Arc<File>, bytes: Vec<u8>, choice: Choice) -> FileView {
+        let range = 0..bytes.len() as u64;
+        FileView { file, range, options: self.clone(), choice, backing: Backing::new(Bytes::Loaded(bytes)) }
     }
 
     /// Views a file that is open for reading.
@@ -142,7 +167,7 @@ impl ViewOptions {
             None => choose(facts),
         };
         let (bytes, range, choice) = self.bytes(&file, range, choice)?;
-        Ok(FileView { file, range, options: self.clone(), choice, bytes })
+        Ok(FileView { file, range, options: self.clone(), choice, backing: Backing::new(bytes) })
     }
 
     fn bytes(&self, file: &File, range: Range<u64>, choice: Choice) -> Result<(Bytes, Range<u64>, Choice), ViewError> {
@@ -186,9 +211,8 @@ impl ViewOptions {
         if self.window.is_some() {
             bytes.clear();
         }
-        let range = 0..bytes.len() as u64;
         let choice = Choice { method: Method::Load, reason: Reason::SaysEmpty };
-        Ok(FileView { file, range, options: self.clone(), choice, bytes: Bytes::Loaded(bytes) })
+        Ok(self.of_bytes(file, bytes, choice))
     }
 }
 

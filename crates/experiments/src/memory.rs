@@ -1,0 +1,432 @@
+//! Memory and maps: the workloads of the programs `mmap-demo` and `allocators`, what people say about memory, and test vectors.
+//!
+//! Names and questions are those of `mmap-demo list`; a workload is `memory-` and such a name. The usual comparison leaves them out, for its
+//! first build is long enough: `cargo xtask claims` and whoever asks for one by its name have the programs built.
+
+use bench_harness::claim::{Claim, Leg};
+use bench_harness::placement::Placement::{Free, Pinned};
+use bench_harness::plan::WALL;
+use bench_harness::protocol::Params;
+use bench_harness::report::Kind;
+
+use crate::vectors::Vector;
+use crate::workloads::{Experiment, FREE, Field, PINNED, Program, RATE};
+
+/// A comparison of ways of doing the same thing.
+const COST: Experiment =
+    Experiment { program: Program::MmapDemo, operation: "4 KiB page", standard: PINNED, full: PINNED, ..RATE };
+
+/// What is found step by step: figures that are the same each time.
+const FOUND: Experiment = Experiment { kind: Kind::Behaviour, operation: "walk", ..COST };
+
+/// All of them.
+pub(crate) fn experiments() -> Vec<Experiment> {
+    [costs(), files(), walks()].concat()
+}
+
+fn costs() -> Vec<Experiment> {
+    vec![
+        Experiment {
+            workload: "memory-fault",
+            summary: "the first touch of a page: fresh, the zero page, shared, in huge pages, of a file in the page cache and on the disk",
+            reference: "fault-anonymous",
+            field: Field::Only(&[
+                "fault-anonymous",
+                "fault-zero-page",
+                "fault-shared",
+                "fault-populate",
+                "fault-huge",
+                "fault-dev-zero",
+                "fault-file",
+                "fault-file-major",
+                "fault-none",
+            ]),
+            ..COST
+        },
+        Experiment {
+            workload: "memory-unmap",
+            summary: "munmap, mprotect and madvise of a page, alone and with a thread that computes on another core",
+            operation: "call",
+            reference: "unmap-alone",
+            field: Field::Only(&[
+                "unmap-alone",
+                "unmap-with-thread",
+                "protect-alone",
+                "protect-with-thread",
+                "dontneed-alone",
+                "dontneed-with-thread",
+            ]),
+            standard: FREE,
+            full: FREE,
+            ..COST
+        },
+        Experiment {
+            workload: "memory-malloc-cost",
+            summary: "200,000 bytes allocated, touched at the beginning and freed, from the heap or as a mapping",
+            operation: "malloc and free",
+            reference: "malloc-heap",
+            field: Field::Only(&["malloc-heap", "malloc-map"]),
+            ..COST
+        },
+        Experiment {
+            workload: "memory-fork",
+            summary: "a child begun and ended, by what its parent has mapped and touched",
+            operation: "child",
+            reference: "fork-small",
+            field: Field::Only(&["fork-small", "fork-256m-untouched", "fork-256m", "fork-256m-shared"]),
+            ..COST
+        },
+        Experiment {
+            workload: "memory-cow-cost",
+            summary: "a child's first write to a page: its parent's, shared with it, nobody's yet",
+            reference: "cow-fresh",
+            field: Field::Only(&["cow-fresh", "cow-copied", "cow-shared"]),
+            ..COST
+        },
+    ]
+}
+
+fn files() -> Vec<Experiment> {
+    vec![
+        Experiment {
+            workload: "memory-sequential",
+            summary: "64 MiB in the page cache from one end to the other",
+            operation: "MiB",
+            reference: "sequential-read-64k",
+            field: Field::Only(&[
+                "sequential-read-4k",
+                "sequential-read-64k",
+                "sequential-read-1m",
+                "sequential-uring-64k",
+                "sequential-map",
+                "sequential-map-populate",
+            ]),
+            ..COST
+        },
+        Experiment {
+            workload: "memory-random",
+            summary: "8 bytes here and there of 256 MiB in the page cache",
+            operation: "access",
+            reference: "random-pread",
+            field: Field::Only(&["random-pread", "random-pread-4k", "random-map"]),
+            ..COST
+        },
+        Experiment {
+            workload: "memory-cold-sequential",
+            summary: "16 MiB that are not in the page cache, from one end to the other",
+            operation: "MiB",
+            reference: "cold-sequential-read-64k",
+            field: Field::Only(&[
+                "cold-sequential-read-64k",
+                "cold-sequential-map",
+                "cold-sequential-map-advised",
+                "cold-sequential-direct-1m",
+                "cold-sequential-uring-64k",
+            ]),
+            ..COST
+        },
+        Experiment {
+            workload: "memory-cold-random",
+            summary: "4 KiB here and there of 128 MiB that are not in the page cache",
+            operation: "access",
+            reference: "cold-random-pread",
+            field: Field::Only(&[
+                "cold-random-pread",
+                "cold-random-map",
+                "cold-random-map-advised",
+                "cold-random-direct",
+                "cold-random-uring-16",
+            ]),
+            ..COST
+        },
+        Experiment {
+            workload: "memory-durable",
+            summary: "4 KiB written, and written to the disk",
+            operation: "write",
+            reference: "durable-write",
+            field: Field::Only(&["durable-write", "durable-fsync"]),
+            ..COST
+        },
+    ]
+}
+
+fn walks() -> Vec<Experiment> {
+    macro_rules! walk {
+        ($name:literal, $metric:literal, $summary:literal) => {
+            Experiment {
+                workload: concat!("memory-", $name),
+                summary: $summary,
+                metric: $metric,
+                reference: $name,
+                field: Field::Only(&[$name]),
+                ..FOUND
+            }
+        };
+    }
+    vec![
+        walk!("reserve", "untouched_percent", "8 GiB mapped, 256 MiB of it touched: which share becomes resident"),
+        walk!("malloc", "first_mapped_kib", "the smallest request that malloc maps, and what free gives back"),
+        walk!(
+            "faults",
+            "fresh_major_percent",
+            "which faults waited for a disk: on fresh memory, a warm file, a cold file"
+        ),
+        walk!("cow", "fork_copied_percent", "what of 128 MiB a forked child has for its own, and after writing"),
+        walk!("advise", "dontneed_given_back_percent", "what MADV_COLD, MADV_FREE and MADV_DONTNEED give back"),
+        walk!("stack", "thread_resident_percent", "how stacks grow, and what stops them"),
+        walk!("shr", "shared_percent", "64 MiB of a file that nobody else has mapped: in SHR, and shared"),
+        walk!("zero", "dev_zero_percent", "64 MiB of /dev/zero, private, beside 64 MiB without a file"),
+        walk!("gpu", "context_virtual_gib", "a GPU's context, 1 GiB of its memory, 256 MiB pinned: what the host pays"),
+        Experiment {
+            workload: "memory-free",
+            summary: "64 MiB in blocks of 1 KiB freed but for one in a hundred, then all: what is still resident and mapped, in percent",
+            metric: "resident_percent",
+            reference: "free-glibc",
+            field: Field::Only(&["free-glibc", "free-jemalloc", "free-mimalloc"]),
+            program: Program::Allocators,
+            ..FOUND
+        },
+    ]
+}
+
+/// What people say about memory.
+pub(crate) fn claims() -> Vec<Claim> {
+    [allocating(), touching(), reading(), telling(), on_a_gpu()].concat()
+}
+
+fn claim(id: &str, text: &str, note: &str, legs: Vec<Leg>) -> Claim {
+    Claim { id: id.to_owned(), text: text.to_owned(), source: "study notes".to_owned(), note: note.to_owned(), legs }
+}
+
+/// A figure that a walk finds.
+fn found(label: &str, contender: &str, workload: &str, metric: &str) -> Leg {
+    Leg {
+        label: label.to_owned(),
+        workload: format!("memory-{workload}"),
+        placement: Pinned,
+        metric: metric.to_owned(),
+        contender: contender.to_owned(),
+        versus: None,
+        at_least: None,
+        at_most: None,
+    }
+}
+
+/// The time of a way over another's.
+fn cost(label: &str, workload: &str, contender: &str, versus: &str) -> Leg {
+    Leg { versus: Some(versus.to_owned()), ..found(label, contender, workload, WALL) }
+}
+
+fn at_least(bound: f64, leg: Leg) -> Leg {
+    Leg { at_least: Some(bound), ..leg }
+}
+
+fn at_most(bound: f64, leg: Leg) -> Leg {
+    Leg { at_most: Some(bound), ..leg }
+}
+
+fn within(low: f64, high: f64, leg: Leg) -> Leg {
+    at_least(low, at_most(high, leg))
+}
+
+fn allocating() -> Vec<Claim> {
+    let malloc = |label: &str, metric: &str| found(label, "malloc", "malloc", metric);
+    let free = |label: &str, who: &str, metric: &str| found(label, who, "free", metric);
+    vec![
+        claim(
+            "malloc-128k",
+            "malloc uses mmap above 128 KiB",
+            "KiB of the smallest request that is mapped while the heap has no room; and whether the same request is mapped again once it \
+             was freed, 1 or 0: each free of a mapped block raises the threshold to its size, up to 32 MiB",
+            vec![
+                within(127.0, 129.0, malloc("the first one", "first_mapped_kib")),
+                at_least(1.0, malloc("the same again", "again_mapped")),
+            ],
+        ),
+        claim(
+            "free-gives-back",
+            "free of a mapped block gives it back at once, of a heap block not",
+            "percent of what was freed that is no longer resident; malloc_trim gives the heap's back",
+            vec![
+                at_least(90.0, malloc("40 MiB mapped", "mapped_given_back_percent")),
+                at_most(10.0, malloc("38 MiB in blocks of the heap", "heap_given_back_percent")),
+            ],
+        ),
+        claim(
+            "jemalloc-keeps",
+            "jemalloc keeps memory for reuse instead of unmapping it",
+            "percent of 64 MiB in blocks of 1 KiB, right after all were freed",
+            vec![
+                at_least(80.0, free("still mapped", "free-jemalloc", "mapped_percent")),
+                at_least(80.0, free("still resident", "free-jemalloc", "resident_percent")),
+            ],
+        ),
+        claim(
+            "mapping-per-request",
+            "a mapping for each request costs a hundred times as much as the heap",
+            "200,000 bytes",
+            vec![at_least(100.0, cost("mapping over heap", "malloc-cost", "malloc-map", "malloc-heap"))],
+        ),
+    ]
+}
+
+fn touching() -> Vec<Claim> {
+    let reserve = |label: &str, metric: &str| found(label, "reserve", "reserve", metric);
+    let cow = |label: &str, metric: &str| found(label, "cow", "cow", metric);
+    vec![
+        claim(
+            "untouched-memory",
+            "virtual memory costs nothing until touched",
+            "percent that is resident",
+            vec![
+                at_most(0.0, reserve("8 GiB mapped", "untouched_percent")),
+                within(90.0, 110.0, reserve("256 MiB touched", "touched_percent")),
+            ],
+        ),
+        claim(
+            "fault-cost",
+            "a page fault costs about a microsecond",
+            "about means a third to three times",
+            vec![within(333.0, 3_000.0, found("fresh memory", "fault-anonymous", "fault", WALL))],
+        ),
+        claim(
+            "faults-are-swap",
+            "a page fault means the page was swapped to disk",
+            "percent of the pages whose fault waited for a disk",
+            vec![
+                at_least(90.0, found("fresh memory", "faults", "faults", "fresh_major_percent")),
+                at_least(90.0, found("a file in the page cache", "faults", "faults", "warm_file_major_percent")),
+            ],
+        ),
+        claim(
+            "fork-copies-little",
+            "fork copies little memory, but its cost grows with the resident size",
+            "percent of 128 MiB that the child has for its own; and the time of a fork over that of a small process",
+            vec![
+                at_most(10.0, cow("copied by the fork", "fork_copied_percent")),
+                within(90.0, 110.0, cow("copied when written to", "private_copied_percent")),
+                at_least(3.0, cost("256 MiB resident", "fork", "fork-256m", "fork-small")),
+                within(0.67, 1.5, cost("256 MiB mapped", "fork", "fork-256m-untouched", "fork-small")),
+            ],
+        ),
+        claim(
+            "anonymous-is-zero",
+            "an anonymous map has no file: it equals a private map of /dev/zero",
+            "percent of what was written to that counts as anonymous; and the time of a first touch",
+            vec![
+                within(90.0, 110.0, found("/dev/zero", "zero", "zero", "dev_zero_percent")),
+                within(90.0, 110.0, found("no file", "zero", "zero", "anonymous_percent")),
+                within(0.8, 1.25, cost("a first touch", "fault", "fault-dev-zero", "fault-anonymous")),
+            ],
+        ),
+        claim(
+            "shootdown",
+            "a thread on another core makes munmap and mprotect dearer",
+            "its TLB has to be told; dearer means by a third",
+            vec![
+                Leg { placement: Free, ..at_least(1.33, cost("munmap", "unmap", "unmap-with-thread", "unmap-alone")) },
+                Leg {
+                    placement: Free,
+                    ..at_least(1.33, cost("mprotect", "unmap", "protect-with-thread", "protect-alone"))
+                },
+            ],
+        ),
+    ]
+}
+
+fn reading() -> Vec<Claim> {
+    vec![
+        claim(
+            "map-saves-copy",
+            "mapping a file saves a copy",
+            "a file in the page cache, every 64th byte looked at; saves means by a twentieth",
+            vec![at_most(0.95, cost("map over read", "sequential", "sequential-map", "sequential-read-64k"))],
+        ),
+        claim(
+            "cold-map",
+            "of a cold file it makes no difference whether it is mapped or read",
+            "no difference means less than a factor of 1.5; here and there with nothing read ahead",
+            vec![
+                within(
+                    0.67,
+                    1.5,
+                    cost(
+                        "from one end to the other",
+                        "cold-sequential",
+                        "cold-sequential-map",
+                        "cold-sequential-read-64k",
+                    ),
+                ),
+                within(
+                    0.67,
+                    1.5,
+                    cost("here and there", "cold-random", "cold-random-map-advised", "cold-random-pread"),
+                ),
+            ],
+        ),
+        claim(
+            "written-is-safe",
+            "what is written is safe",
+            "were it on the disk when write returns, fsync would find nothing to do: at most 1.5x",
+            vec![at_most(1.5, cost("write and fsync over write", "durable", "durable-fsync", "durable-write"))],
+        ),
+    ]
+}
+
+fn telling() -> Vec<Claim> {
+    vec![claim(
+        "shr-is-shared",
+        "shared in top's columns means shared",
+        "percent of 64 MiB of a file that nobody else has mapped",
+        vec![
+            within(90.0, 110.0, found("in SHR", "shr", "shr", "shr_percent")),
+            at_least(90.0, found("mapped by others, too", "shr", "shr", "shared_percent")),
+        ],
+    )]
+}
+
+/// The notes' one sentence about GPUs, in three.
+fn on_a_gpu() -> Vec<Claim> {
+    let gpu = |label: &str, metric: &str| found(label, "gpu", "gpu", metric);
+    vec![
+        claim(
+            "gpu-context-virtual",
+            "a GPU's context reserves virtual memory",
+            "GiB of VIRT that driver and context add",
+            vec![at_least(1.0, gpu("driver and context", "context_virtual_gib"))],
+        ),
+        claim(
+            "gpu-allocation",
+            "a device allocation raises host VIRT and RES",
+            "percent of 1 GiB on the device",
+            vec![
+                at_least(50.0, gpu("VIRT", "memory_virtual_percent")),
+                at_least(50.0, gpu("RES", "memory_resident_percent")),
+            ],
+        ),
+        claim(
+            "gpu-bookkeeping",
+            "a GPU's bookkeeping adds resident memory",
+            "1 if driver and context add a MiB of RES or more",
+            vec![at_least(1.0, gpu("driver and context", "context_adds_resident"))],
+        ),
+    ]
+}
+
+/// What one iteration of each comes to: an operation is what its summary names, and the checksum counts those of one iteration.
+pub(crate) fn vectors() -> Vec<Vector> {
+    let operations = |workload: &str| match workload {
+        "memory-fault" => 1_024,
+        "memory-cow-cost" => 2_048,
+        "memory-sequential" | "memory-cold-random" => 64,
+        "memory-cold-sequential" => 16,
+        _ => 1,
+    };
+    let vector = |experiment: Experiment| Vector {
+        workload: experiment.workload,
+        params: Params::default(),
+        ops: operations(experiment.workload),
+        checksum: operations(experiment.workload),
+    };
+    experiments().into_iter().map(vector).collect()
+}

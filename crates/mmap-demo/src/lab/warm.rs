@@ -1,0 +1,165 @@
+//! A file in the page cache: read or mapped, from one end to the other and here and there.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::time::Instant;
+
+use rustix::mm::MapFlags;
+
+use super::memory::Mapping;
+use super::paired::{Claim, Comparison, Subject, Timed, Way};
+use super::uring::Ring;
+use super::{Failure, Trying, file};
+
+/// What is read from one end to the other.
+const SEQUENTIAL: usize = 64 << 20;
+/// What is read here and there: larger than any cache.
+const RANDOM: usize = 256 << 20;
+
+pub(super) fn sequential() -> Comparison {
+    Comparison {
+        name: "sequential",
+        question: "A file in the page cache from one end to the other: read or mapped?",
+        operation: "MiB",
+        ways: vec![
+            Way { name: "sequential-read-4k", prepare: || by_read(4 << 10) },
+            Way { name: "sequential-read-64k", prepare: || by_read(64 << 10) },
+            Way { name: "sequential-read-1m", prepare: || by_read(1 << 20) },
+            Way { name: "sequential-uring-64k", prepare: by_uring },
+            Way { name: "sequential-map", prepare: || by_map(MapFlags::empty()) },
+            Way { name: "sequential-map-populate", prepare: || by_map(MapFlags::POPULATE) },
+        ],
+        claims: vec![Claim {
+            text: "mapping a file saves a copy: to look at its bytes where they lie is faster than to have them copied",
+            way: "sequential-map",
+            versus: Some("sequential-read-64k"),
+            at_least: 0.0,
+            at_most: 0.95,
+        }],
+    }
+}
+
+struct ByRead {
+    file: File,
+    buffer: Vec<u8>,
+}
+
+fn by_read(piece: usize) -> Result<Box<dyn Subject>, Failure> {
+    Ok(Box::new(ByRead { file: file::warm(SEQUENTIAL)?, buffer: vec![0; piece] }))
+}
+
+/// Looks at every 64th byte: each cache line once, so that memory is read and no arithmetic is timed.
+fn lines(bytes: &[u8]) -> u64 {
+    bytes.iter().step_by(64).map(|&byte| u64::from(byte)).sum()
+}
+
+impl Subject for ByRead {
+    fn run(&mut self, iterations: u64) -> Result<Timed, Failure> {
+        let begin = Instant::now();
+        for _ in 0..iterations {
+            for at in (0..SEQUENTIAL).step_by(self.buffer.len()) {
+                self.file.read_exact_at(&mut self.buffer, at as u64).trying("to read a file")?;
+                std::hint::black_box(lines(&self.buffer));
+            }
+        }
+        Ok(Timed { operations: iterations * (SEQUENTIAL >> 20) as u64, spent: begin.elapsed() })
+    }
+}
+
+struct ByUring {
+    file: File,
+    ring: Ring,
+}
+
+fn by_uring() -> Result<Box<dyn Subject>, Failure> {
+    Ok(Box::new(ByUring { file: file::warm(SEQUENTIAL)?, ring: Ring::new(8, 64 << 10)? }))
+}
+
+impl Subject for ByUring {
+    fn run(&mut self, iterations: u64) -> Result<Timed, Failure> {
+        let places: Vec<u64> = (0..SEQUENTIAL).step_by(64 << 10).map(|at| at as u64).collect();
+        let begin = Instant::now();
+        for _ in 0..iterations {
+            for places in places.chunks(self.ring.depth()) {
+                self.ring.read(&self.file, places)?.for_each(|bytes| _ = std::hint::black_box(lines(bytes)));
+            }
+        }
+        Ok(Timed { operations: iterations * (SEQUENTIAL >> 20) as u64, spent: begin.elapsed() })
+    }
+}
+
+struct ByMap {
+    file: File,
+    flags: MapFlags,
+}
+
+fn by_map(flags: MapFlags) -> Result<Box<dyn Subject>, Failure> {
+    Ok(Box::new(ByMap { file: file::warm(SEQUENTIAL)?, flags }))
+}
+
+/// With the mapping and the unmapping: who maps a file pays for both.
+impl Subject for ByMap {
+    fn run(&mut self, iterations: u64) -> Result<Timed, Failure> {
+        let begin = Instant::now();
+        for _ in 0..iterations {
+            let mapping = Mapping::of_file(&self.file, SEQUENTIAL, false, self.flags).trying("to map a file")?;
+            let sum: u64 = (0..SEQUENTIAL).step_by(64).map(|at| u64::from(mapping.read(at))).sum();
+            std::hint::black_box(sum);
+        }
+        Ok(Timed { operations: iterations * (SEQUENTIAL >> 20) as u64, spent: begin.elapsed() })
+    }
+}
+
+pub(super) fn random() -> Comparison {
+    Comparison {
+        name: "random",
+        question: "8 bytes here and there of a file in the page cache: read or mapped?",
+        operation: "access",
+        ways: vec![
+            Way { name: "random-pread", prepare: || accesses(8, false) },
+            Way { name: "random-pread-4k", prepare: || accesses(4096, false) },
+            Way { name: "random-map", prepare: || accesses(8, true) },
+        ],
+        claims: vec![Claim {
+            text: "for small pieces a call to the kernel each is many times as dear as a load",
+            way: "random-pread",
+            versus: Some("random-map"),
+            at_least: 5.0,
+            at_most: f64::INFINITY,
+        }],
+    }
+}
+
+struct Accesses {
+    file: File,
+    mapping: Option<Mapping>,
+    buffer: Vec<u8>,
+    state: u64,
+}
+
+fn accesses(piece: usize, mapped: bool) -> Result<Box<dyn Subject>, Failure> {
+    let file = file::warm(RANDOM)?;
+    let mapping = mapped.then(|| Mapping::of_file(&file, RANDOM, false, MapFlags::POPULATE));
+    let mapping = mapping.transpose().trying("to map a file")?;
+    // The first touch of each page is another experiment.
+    let _ = mapping.as_ref().map(|mapping| mapping.look(0..RANDOM));
+    Ok(Box::new(Accesses { file, mapping, buffer: vec![0; piece], state: 1 }))
+}
+
+impl Subject for Accesses {
+    fn run(&mut self, iterations: u64) -> Result<Timed, Failure> {
+        let begin = Instant::now();
+        for _ in 0..iterations {
+            // Knuth's MMIX.
+            self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let at = (self.state >> 33) as usize % (RANDOM / 4096) * 4096 + (self.state >> 24) as usize % 512 * 8;
+            let at = at.min(RANDOM - self.buffer.len());
+            match &self.mapping {
+                Some(mapping) => mapping.copy(at, &mut self.buffer),
+                None => self.file.read_exact_at(&mut self.buffer, at as u64).trying("to read a file")?,
+            }
+            std::hint::black_box(&self.buffer);
+        }
+        Ok(Timed { operations: iterations, spent: begin.elapsed() })
+    }
+}

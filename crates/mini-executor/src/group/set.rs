@@ -39,8 +39,8 @@ pub(super) struct Set<'env> {
 
 #[derive(Default)]
 struct Members<'env> {
-    /// All but the one that is being polled, in the order they came.
-    futures: BTreeMap<u64, Boxed<'env>>,
+    /// In the order they came. `None` for the one that is being polled.
+    futures: BTreeMap<u64, Option<Boxed<'env>>>,
     /// How many came so far.
     count: u64,
     /// The scope has ended: nobody polls what would come now.
@@ -80,7 +80,7 @@ impl<'env> Set<'env> {
         }
         let number = members.count;
         members.count += 1;
-        members.futures.insert(number, future);
+        members.futures.insert(number, Some(future));
         drop(members);
         let ready = Arc::downgrade(&self.ready);
         Arc::new(Ticket { number, spawned, is_queued: AtomicBool::new(false), ready }).wake();
@@ -112,14 +112,17 @@ impl<'env> Set<'env> {
 
     fn poll(&self, ticket: Arc<Ticket>) {
         let number = ticket.number;
-        let removed = lock(&self.members).futures.remove(&number);
+        let taken = lock(&self.members).futures.get_mut(&number).and_then(Option::take);
         // It may have ended since.
-        let Some(mut future) = removed else { return };
+        let Some(mut future) = taken else { return };
         // Before the poll: a wake from here on is for the next one. Acquire: what the one before has done is seen by this one.
         ticket.is_queued.swap(false, Ordering::AcqRel);
         let waker = Waker::from(ticket);
         if future.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
-            lock(&self.members).futures.insert(number, future);
+            lock(&self.members).futures.insert(number, Some(future));
+        } else {
+            drop(future);
+            lock(&self.members).futures.remove(&number);
         }
     }
 

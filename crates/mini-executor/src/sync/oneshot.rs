@@ -47,7 +47,7 @@ pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
 
 /// Sends one message. Dropping it instead tells the receiver that there will be none.
 pub struct Sender<T> {
-    /// Until it has said its last word.
+    /// Until it has sent.
     shared: Option<Shared<T>>,
 }
 
@@ -67,33 +67,36 @@ impl<T> Sender<T> {
     /// ```
     #[inline]
     pub fn send(mut self, message: T) -> Result<(), T> {
-        match self.end(State::Sent(message)) {
-            Some(State::Sent(message)) => Err(message),
-            _ => Ok(()),
-        }
-    }
-
-    /// Says the last word, and wakes who waits for it. It comes back where nobody is there any more.
-    #[inline]
-    fn end(&mut self, word: State<T>) -> Option<State<T>> {
-        let shared = self.shared.take()?;
+        // It is there: only this function and the destructor take it, and both come last.
+        let Some(shared) = self.shared.take() else { return Err(message) };
         let mut state = lock(&shared);
         if let State::Closed = *state {
-            return Some(word);
+            return Err(message);
         }
-        let former = replace(&mut *state, word);
+        let former = replace(&mut *state, State::Sent(message));
         drop(state);
-        if let State::Awaited(waker) = former {
+        former.wake();
+        Ok(())
+    }
+}
+
+impl<T> State<T> {
+    /// Wakes who awaits the message, if anybody does: without the lock.
+    #[inline]
+    fn wake(self) {
+        if let Self::Awaited(waker) = self {
             waker.wake();
         }
-        None
     }
 }
 
 impl<T> Drop for Sender<T> {
     #[inline]
     fn drop(&mut self) {
-        self.end(State::Closed);
+        if let Some(shared) = &self.shared {
+            let former = replace(&mut *lock(shared), State::Closed);
+            former.wake();
+        }
     }
 }
 
@@ -133,8 +136,11 @@ impl<T> Future for Receiver<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        // The lock is a temporary: what is left is dropped after it.
-        let _left = replace(&mut *lock(&self.shared), State::Closed);
+        // Where the sender is gone, what is left goes with what they shared.
+        if Arc::strong_count(&self.shared) > 1 {
+            // The lock is a temporary: this is dropped after it.
+            let _left = replace(&mut *lock(&self.shared), State::Closed);
+        }
     }
 }
 

@@ -1,0 +1,1 @@
+//! Who allocates: a global allocator to wrap, and traces of any program.

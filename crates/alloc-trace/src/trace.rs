@@ -1,0 +1,6 @@
+//! Traces of any program.
+
+mod decode;
+pub mod encode;
+pub mod format;
+pub mod huffman;

@@ -10,7 +10,7 @@ use crate::format::{BREAK, MAP, REMAP, UNMAP};
 use crate::process::Process;
 use crate::stack::Frame;
 use crate::thread::Inside;
-use crate::{live, real, system};
+use crate::{real, system};
 
 type Block = *mut c_void;
 
@@ -93,9 +93,9 @@ unsafe fn resize(kind: u64, block: Block, size: usize, frame: *const Frame) -> B
     // It is taken out before the call, and put back if the call fails, so that nobody can be given its address meanwhile.
     let mut before = None;
     if !block.is_null()
-        && let Some(_inside) = Inside::enter(frame)
+        && let Some(mut inside) = Inside::enter(frame)
     {
-        before = live::remove(block.addr());
+        before = inside.take_out(block);
     }
     // SAFETY: as the caller's call.
     let new = unsafe { real(block, size) };
@@ -104,7 +104,7 @@ unsafe fn resize(kind: u64, block: Block, size: usize, frame: *const Frame) -> B
     let gone = !new.is_null() || size == 0;
     match before {
         Some(number) if gone => inside.freed(number),
-        Some(number) => _ = live::enter(block.addr(), number),
+        Some(number) => inside.put_back(block, number),
         None if !block.is_null() && gone => inside.stranger(),
         None => {}
     }
@@ -219,8 +219,11 @@ pub(crate) unsafe extern "C" fn mmap(
 }
 
 pub(crate) unsafe extern "C" fn munmap(address: Block, length: usize, frame: *const Frame) -> c_int {
-    // Before the call: afterwards another thread may have the addresses.
-    if let Some(mut inside) = Inside::enter(frame) {
+    // Before the call: afterwards another thread may have the addresses. Of what the kernel would refuse there is nothing to note.
+    if address.addr().is_multiple_of(4096)
+        && length > 0
+        && let Some(mut inside) = Inside::enter(frame)
+    {
         inside.call(UNMAP, MUNMAP, frame, &[address.addr() as u64, length as u64]);
     }
     // SAFETY: as the caller's call.

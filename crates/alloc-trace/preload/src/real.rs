@@ -85,11 +85,6 @@ pub(crate) fn all_known() -> bool {
             let address = unsafe { libc::dlsym(libc::RTLD_NEXT, function.name.as_ptr()) };
             function.address.store(address, Relaxed);
         }
-        // SAFETY: as above.
-        let single = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__libc_single_threaded".as_ptr()) };
-        if !single.is_null() {
-            SINGLE_THREADED.store(single.cast(), Relaxed);
-        }
         STATE.store(KNOWN, Release);
     }
     STATE.load(Acquire) == KNOWN
@@ -140,17 +135,6 @@ pub(crate) fn is_early(block: *const c_void) -> bool {
 pub(crate) unsafe fn early_size(block: *const c_void) -> usize {
     // SAFETY: `early` wrote it there.
     unsafe { block.byte_sub(16).cast::<usize>().read() }
-}
-
-/// Where glibc notes that the process has one thread, so that locks can be left alone; elsewhere a zero of ours.
-static SINGLE_THREADED: AtomicPtr<u8> = AtomicPtr::new((&raw const NEVER).cast_mut());
-static NEVER: u8 = 0;
-
-/// Whether the process has one thread. The C library says no before it makes the second.
-#[inline]
-pub(crate) fn single_threaded() -> bool {
-    // SAFETY: either a variable of the C library, which is never unloaded, or ours. Other threads write it: hence volatile.
-    unsafe { SINGLE_THREADED.load(Relaxed).read_volatile() != 0 }
 }
 
 /// A lock that spins a little and then lets others run. Held for a few dozen instructions.

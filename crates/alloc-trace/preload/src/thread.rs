@@ -85,7 +85,8 @@ pub(crate) struct Thread {
     last_block: u64,
     stack: Bounds,
     sites: Sites,
-    missed: u64,
+    /// Counted by signal handlers while everything else here is being changed.
+    missed: AtomicU64,
     strangers: u64,
 
     chunk: *mut u8,
@@ -147,11 +148,11 @@ impl Inside {
         if thread.next_block >= thread.last_block && !thread.more_numbers() {
             return;
         }
-        match live::enter(block.addr(), thread.next_block) {
+        match live::enter(block.addr(), thread.next_block, thread.index) {
             Entered::Yes => {}
             Entered::InPlaceOf(before) => thread.word(format::free(before)),
             Entered::No => {
-                thread.missed += 1;
+                thread.miss();
                 return;
             }
         }
@@ -166,10 +167,21 @@ impl Inside {
     /// Notes that a block is given back.
     #[inline(always)]
     pub(crate) fn free(&mut self, block: *mut c_void) {
-        match live::remove(block.addr()) {
+        match self.take_out(block) {
             Some(number) => self.freed(number),
-            None => self.thread().strangers += 1,
+            None => self.stranger(),
         }
+    }
+
+    /// Takes a block out, without a note: its number.
+    #[inline(always)]
+    pub(crate) fn take_out(&mut self, block: *mut c_void) -> Option<u64> {
+        live::remove(block.addr(), self.thread().index)
+    }
+
+    /// Puts a block in again that was taken out.
+    pub(crate) fn put_back(&mut self, block: *mut c_void, number: u64) {
+        live::enter(block.addr(), number, self.thread().index);
     }
 
     /// Notes that the block of a number is given back.
@@ -180,7 +192,9 @@ impl Inside {
 
     /// Counts a block that nobody saw handed out.
     pub(crate) fn stranger(&mut self) {
-        self.thread().strangers += 1;
+        let thread = self.thread();
+        thread.strangers += 1;
+        thread.tell(4, thread.strangers);
     }
 
     /// Notes a call with its stack, and figures.
@@ -213,13 +227,19 @@ fn leave_late() {
     }
 }
 
+/// Calls of signal handlers while their thread's memory was being made: counted as the next thread's that has some.
+static EARLY: AtomicU64 = AtomicU64::new(0);
+
 /// What the calling thread is to write to, when that is not simply its own.
 #[cold]
 #[inline(never)]
 fn attached(here: *const Frame) -> Option<*mut Thread> {
     let own = own();
     match own.addr() {
-        BUSY => return None,
+        BUSY => {
+            EARLY.fetch_add(1, Relaxed);
+            return None;
+        }
         ENDED => {
             let process = Process::current()?;
             set_own(ptr::without_provenance_mut(BUSY));
@@ -241,7 +261,7 @@ fn attached(here: *const Frame) -> Option<*mut Thread> {
         // SAFETY: this thread's memory.
         _ => match unsafe { &mut *own } {
             thread if thread.state != UNUSED => {
-                thread.missed += 1;
+                thread.miss();
                 return None;
             }
             // A forked child.
@@ -255,7 +275,11 @@ fn attached(here: *const Frame) -> Option<*mut Thread> {
     }
     // Without a trace, the next call asks again: there may be one in a child.
     set_own(if thread.is_null() { own } else { thread });
-    (!thread.is_null()).then_some(thread)
+    // SAFETY: this thread's memory, if there is any.
+    let inner = unsafe { thread.as_ref() }?;
+    inner.missed.fetch_add(EARLY.swap(0, Relaxed), Relaxed);
+    inner.tell_missed();
+    Some(thread)
 }
 
 /// Thread-specific data's destructor: packs and gives back, at the last opportunity.
@@ -322,7 +346,8 @@ impl Thread {
         }
         inner.sites.begin_again();
         (inner.index, inner.number, inner.defined, inner.ends, inner.looks) = (process.next_thread(), 0, 0, 0, 0);
-        (inner.missed, inner.strangers) = (0, 0);
+        inner.missed.store(0, Relaxed);
+        inner.strangers = 0;
         inner.generation = 0;
         inner.stack = if here.is_null() { Bounds::default() } else { modules::around(here.addr(), &mut inner.out) };
         let Some(first) = process.numbers() else { return ptr::null_mut() };
@@ -390,6 +415,30 @@ impl Thread {
     /// Threads that have ended share one memory, and have no stack that could be remembered.
     fn index_has_stack(&self) -> bool {
         self.state != LATE
+    }
+
+    /// Counts a call that is not noted.
+    fn miss(&mut self) {
+        self.missed.fetch_add(1, Relaxed);
+        self.tell_missed();
+    }
+
+    fn tell_missed(&self) {
+        // A signal handler may count on between the two lines, and tell before this does.
+        let mut told = None;
+        while told != Some(self.missed.load(Relaxed)) {
+            let count = self.missed.load(Relaxed);
+            self.tell(3, count);
+            compiler_fence(Ordering::SeqCst);
+            told = Some(count);
+        }
+    }
+
+    /// Puts a number into the preamble of the chunk that is mapped.
+    fn tell(&self, place: usize, number: u64) {
+        debug_assert!(place < PREAMBLE_WORDS);
+        // SAFETY: the chunk begins with its head and the preamble; only this thread writes it.
+        unsafe { self.chunk.wrapping_add(CHUNK_HEADER).cast::<u64>().add(place).write_volatile(number) };
     }
 
     /// Adds a word.
@@ -477,7 +526,7 @@ impl Thread {
         };
         // SAFETY: that many words were written; nobody else writes them.
         let words = unsafe { slice::from_raw_parts(self.words, self.used) };
-        self.preamble.missed = self.missed;
+        self.preamble.missed = self.missed.load(Relaxed);
         self.preamble.strangers = self.strangers;
         if let Some(length) = self.encoder.encode(self.preamble, words, &mut self.out) {
             process.append(EVENTS, self.index, self.number, &system::thread_name(), &[&self.out[..length]]);
@@ -497,7 +546,7 @@ impl Thread {
             tid: system::thread(),
             first_block: self.next_block,
             start: process.now(),
-            missed: self.missed,
+            missed: self.missed.load(Relaxed),
             strangers: self.strangers,
         };
         let header =
@@ -511,5 +560,6 @@ impl Thread {
             }
             self.chunk.cast::<[u8; CHUNK_HEADER]>().write_volatile(header);
         }
+        self.tell_missed();
     }
 }

@@ -97,6 +97,17 @@ pub(super) fn decode(payload: &[u8]) -> Result<(Preamble, Vec<u64>), Malformed> 
     Ok((preamble, words))
 }
 
+/// When a chunk began, from the beginning of its payload.
+pub(super) fn start(payload: &[u8]) -> Option<u64> {
+    let mut bytes = Bytes { rest: payload };
+    let mut start = || -> Result<u64, Malformed> {
+        bytes.number()?;
+        bytes.number()?;
+        bytes.number()
+    };
+    start().ok()
+}
+
 const CUT: Malformed = Malformed("it ends in the midst of something");
 
 struct Records<'a> {
@@ -184,12 +195,11 @@ impl Bits<'_> {
     #[inline]
     fn peek(&self) -> u64 {
         let from = self.at / 8;
-        let word = match self.bytes.get(from..).and_then(<[u8]>::first_chunk) {
-            Some(bytes) => u64::from_le_bytes(*bytes),
-            None => {
-                let rest = self.bytes.get(from..).unwrap_or_default();
-                rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
-            }
+        let word = if let Some(bytes) = self.bytes.get(from..).and_then(<[u8]>::first_chunk) {
+            u64::from_le_bytes(*bytes)
+        } else {
+            let rest = self.bytes.get(from..).unwrap_or_default();
+            rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte))
         };
         word >> (self.at % 8)
     }
@@ -274,7 +284,8 @@ mod tests {
 
     fn packed(preamble: Preamble, words: &[u64]) -> Vec<u8> {
         let mut out = vec![0; MOST_BYTES];
-        let length = Box::new(Encoder::NEW).encode(preamble, words, &mut out).unwrap();
+        let mut encoder = Box::new(Encoder::NEW);
+        let length = encoder.encode(preamble, words, &mut out).unwrap();
         out.truncate(length);
         out
     }

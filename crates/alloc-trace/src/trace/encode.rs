@@ -259,8 +259,16 @@ impl Encoder {
                     let (_, extra) = bucket_base(bucket);
                     let size_code = self.size_codes[bucket];
                     let (length, size_length) = (code >> 16, size_code >> 16);
-                    bits.put(u64::from(code & 0xffff) | u64::from(size_code & 0xffff) << length, length + size_length)?;
-                    bits.put(word >> (SITE_BITS + 2) & ((1 << extra) - 1), extra)?;
+                    let codes = u64::from(code & 0xffff) | u64::from(size_code & 0xffff) << length;
+                    let rest = word >> (SITE_BITS + 2) & ((1 << extra) - 1);
+                    let both = length + size_length;
+                    // One after the other costs as much as all the rest: mostly they fit into one.
+                    if both + extra <= 56 {
+                        bits.put(codes | rest << both, both + extra)?;
+                    } else {
+                        bits.put(codes, both)?;
+                        bits.put(rest, extra)?;
+                    }
                 } else {
                     bits.put(u64::from(code & 0xffff), code >> 16)?;
                 }

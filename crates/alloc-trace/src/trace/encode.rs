@@ -29,8 +29,8 @@ pub const BLOCK_BITS: u32 = 42;
 /// Bytes that a packed chunk can have at most, without its header: every word becomes at most ten bytes, and there are tables.
 pub const MOST_BYTES: usize = RAW_WORDS * 16 + 16 * 1024;
 
-/// Places in the table that finds a site's place in the chunk.
-const SLOTS: usize = 1 << 14;
+/// Places in the table that finds a site's place in the chunk: sites are numbered from 1, so most have one to themselves.
+const SLOTS: usize = 1 << 16;
 
 /// What packing needs for its work. All zeros is a valid one, and a new one.
 #[derive(Debug)]
@@ -42,8 +42,11 @@ pub struct Encoder {
     /// The chunk's sites in the order of their first appearance, and what each asked for last (plus one).
     sites: [u32; RAW_WORDS],
     last_size: [u64; RAW_WORDS],
-    /// The place of a site, plus one, by hash.
+    /// The place of a site, plus one: at its number, or, if that is another's, behind it.
     slots: [u16; SLOTS],
+    /// Which of them are used, and how many.
+    used_slots: [u16; RAW_WORDS],
+    used: usize,
     /// By symbol: a site's place times two, plus one if the size is the last one.
     site_counts: [u32; RAW_WORDS * 2],
     size_counts: [u32; BUCKETS],
@@ -75,6 +78,8 @@ impl Encoder {
         sites: [0; RAW_WORDS],
         last_size: [0; RAW_WORDS],
         slots: [0; SLOTS],
+        used_slots: [0; RAW_WORDS],
+        used: 0,
         site_counts: [0; RAW_WORDS * 2],
         size_counts: [0; BUCKETS],
         distance_counts: [0; DISTANCES],
@@ -116,7 +121,10 @@ impl Encoder {
 
     /// The first pass: what occurs how often.
     fn look(&mut self, first_block: u64, words: &[u64]) -> Option<Found> {
-        self.slots.fill(0);
+        for &slot in &self.used_slots[..self.used] {
+            self.slots[usize::from(slot)] = 0;
+        }
+        self.used = 0;
         self.size_counts.fill(0);
         self.distance_counts.fill(0);
         let mut found = Found::default();
@@ -137,13 +145,15 @@ impl Encoder {
             if op == ALLOC {
                 let site = (word >> 2) as u32 & ((1 << SITE_BITS) - 1);
                 let size = word >> (SITE_BITS + 2);
-                let mut slot = (site.wrapping_mul(0x9e37_79b1) >> 18) as usize & (SLOTS - 1);
+                let mut slot = site as usize & (SLOTS - 1);
                 let place = loop {
                     let place = usize::from(self.slots[slot]);
                     if place == 0 {
                         let new = found.sites;
                         found.sites += 1;
                         self.slots[slot] = found.sites as u16;
+                        self.used_slots[new] = slot as u16;
+                        self.used = found.sites;
                         self.sites[new] = site;
                         self.last_size[new] = 0;
                         self.site_counts[new * 2] = 0;

@@ -227,6 +227,18 @@ fn a_program_that_closes_our_file_keeps_its_own_whole() {
 }
 
 #[test]
+fn a_file_that_can_not_grow_ends_the_trace_and_not_the_program() {
+    let Some(program) = Program::build("limit") else { return };
+    let output = program.run(&[]);
+    assert!(output.status.success(), "{output:?}");
+    let analysis = Analysis::of(TraceFile::open(&program.file("trace")).unwrap(), |_| {});
+    let [damage] = &analysis.damage[..] else { panic!("{:?}", analysis.damage) };
+    assert!(damage.what.starts_with("the trace stops after"), "{damage}");
+    let noted = program.own(&analysis)[0];
+    assert!((10_000..400_000).contains(&noted), "{noted}");
+}
+
+#[test]
 fn stacks_have_names_files_and_lines() {
     let Some(program) = Program::build("stacks") else { return };
     let (_, analysis) = program.trace(&[]);

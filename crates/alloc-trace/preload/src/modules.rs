@@ -115,12 +115,23 @@ fn decimal(number: u64, to: &mut [u8]) -> usize {
     digits + 1
 }
 
-/// The mapping that an address is in; empty if there is none.
-pub(crate) fn around(address: usize, buffer: &mut [u8]) -> Bounds {
+/// How far above a frame a stack is believed to go, if nothing is known of its end.
+const SOME_STACK: usize = 256 << 10;
+
+/// The stack that an address on it is part of; empty if it isn't mapped. `thread` is the address of the thread's control block.
+///
+/// What is mapped around it may be more than the stack: the kernel shows neighbours of one kind as one, and these may go while the stack
+/// stays. The C library puts a thread's control block at the end of its stack; the first thread's stack is a mapping of its own.
+pub(crate) fn stack_of(address: usize, thread: usize, buffer: &mut [u8]) -> Bounds {
     let mut found = Bounds::default();
-    each_mapping(buffer, |_, range, _| {
+    each_mapping(buffer, |line, range, _| {
         if range.low <= address && address < range.high {
             found = range;
+            if (address..range.high).contains(&thread) {
+                found.high = thread;
+            } else if !line.ends_with(b"[stack]") {
+                found.high = range.high.min(address + SOME_STACK);
+            }
         }
     });
     found
@@ -182,9 +193,11 @@ mod tests {
     fn this_stack_is_found_with_a_small_buffer() {
         let here = 0_u8;
         let address = (&raw const here).addr();
-        let bounds = around(address, &mut [0; 512]);
+        let bounds = stack_of(address, 0, &mut [0; 512]);
         assert!(bounds.low <= address && address < bounds.high, "{bounds:?}");
-        assert_eq!(around(8, &mut [0; 512]), Bounds::default());
+        assert!(bounds.high - address <= SOME_STACK, "{bounds:?}");
+        assert_eq!(stack_of(address, address + 64, &mut [0; 512]), Bounds { low: bounds.low, high: address + 64 });
+        assert_eq!(stack_of(8, 0, &mut [0; 512]), Bounds::default());
     }
 
     #[test]

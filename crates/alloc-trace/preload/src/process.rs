@@ -8,7 +8,7 @@ use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 
-use crate::format::{ALIGN, CHUNK_HEADER, CHUNK_MAGIC, FILE_HEADER, FILE_MAGIC, RAW_BYTES, checksum};
+use crate::format::{ALIGN, CHUNK_HEADER, CHUNK_MAGIC, FILE_HEADER, FILE_MAGIC, RAW_BYTES, STOPPED_AT, checksum};
 use crate::live;
 use crate::modules::Modules;
 use crate::real::{self, Lock};
@@ -142,7 +142,7 @@ impl Process {
         header[24..32].copy_from_slice(&self.started.load(Relaxed).to_le_bytes());
         header[32..40].copy_from_slice(&system::clock(libc::CLOCK_REALTIME).to_le_bytes());
         // The program's path and its arguments, as much of them as there is room for, a zero after each.
-        let (program, arguments) = header[52..].split_at_mut(1500);
+        let (program, arguments) = header[52..STOPPED_AT].split_at_mut(1500);
         let room = program.len();
         let path = [c"/proc/self/exe".as_ptr().addr(), program.as_mut_ptr().addr(), room, 0, 0, 0];
         // SAFETY: the kernel writes at most `room` bytes.
@@ -154,7 +154,7 @@ impl Process {
         }
         header[48..50].copy_from_slice(&program.to_le_bytes());
         header[50..52].copy_from_slice(&length.to_le_bytes());
-        let sum = checksum(checksum(0, &header[..40]), &header[48..]);
+        let sum = checksum(checksum(0, &header[..40]), &header[48..STOPPED_AT]);
         header[40..48].copy_from_slice(&sum.to_le_bytes());
         header
     }
@@ -212,9 +212,18 @@ impl Process {
             done = false;
         }
         if !done {
-            self.state.store(OFF, Release);
+            self.stop();
         }
         done
+    }
+
+    /// Ends the trace, and says so in the header, for which there is room always.
+    fn stop(&self) {
+        if self.state.swap(OFF, AcqRel) == ON
+            && let Some(file) = self.file()
+        {
+            file.write_at(&self.now().max(1).to_le_bytes(), STOPPED_AT as u64);
+        }
     }
 
     /// A piece of the file as memory, [`RAW_BYTES`] of zeros. Memory without a file where the file can't be mapped: what is in there is lost

@@ -51,6 +51,14 @@ fn own() -> *mut Thread {
     value
 }
 
+/// The address of the calling thread's control block, which begins with it (ELF Handling For Thread-Local Storage, x86-64).
+fn control_block() -> usize {
+    let value: usize;
+    // SAFETY: reads a word that every thread has.
+    unsafe { asm!("mov {v}, qword ptr fs:[0]", v = out(reg) value, options(nostack, readonly, preserves_flags)) };
+    value
+}
+
 fn set_own(value: *mut Thread) {
     // SAFETY: writes the calling thread's variable.
     unsafe {
@@ -349,7 +357,11 @@ impl Thread {
         inner.missed.store(0, Relaxed);
         inner.strangers = 0;
         inner.generation = 0;
-        inner.stack = if here.is_null() { Bounds::default() } else { modules::around(here.addr(), &mut inner.out) };
+        inner.stack = if here.is_null() {
+            Bounds::default()
+        } else {
+            modules::stack_of(here.addr(), control_block(), &mut inner.out)
+        };
         let Some(first) = process.numbers() else { return ptr::null_mut() };
         (inner.next_block, inner.last_block) = (first, first + NUMBERS_AT_ONCE);
         inner.open_chunk(process);
@@ -378,7 +390,7 @@ impl Thread {
         if !self.stack.hold(frame) && self.looks < MOST_LOOKS && self.index_has_stack() {
             // The stack has grown beyond what was its mapping then, or this is another one.
             self.looks += 1;
-            self.stack = modules::around(frame.addr(), &mut self.out);
+            self.stack = modules::stack_of(frame.addr(), control_block(), &mut self.out);
         } else if let Some(site) = found {
             return site;
         }
@@ -520,22 +532,32 @@ impl Thread {
     #[cold]
     #[inline(never)]
     fn pack(&mut self) {
-        let Some(process) = Process::current() else {
-            self.used = 0;
-            return;
-        };
+        let Some(process) = Process::current() else { return self.part_from_file() };
         // SAFETY: that many words were written; nobody else writes them.
         let words = unsafe { slice::from_raw_parts(self.words, self.used) };
         self.preamble.missed = self.missed.load(Relaxed);
         self.preamble.strangers = self.strangers;
         if let Some(length) = self.encoder.encode(self.preamble, words, &mut self.out) {
-            process.append(EVENTS, self.index, self.number, &system::thread_name(), &[&self.out[..length]]);
+            let name = system::thread_name();
+            if !process.append(EVENTS, self.index, self.number, &name, &[&self.out[..length]]) {
+                return self.part_from_file();
+            }
         }
         self.number += 1;
         // The words go first, then the number: in between, the chunk is a duplicate of the one just written, whatever is left of it.
         // SAFETY: as above.
         unsafe { slice::from_raw_parts_mut(self.words, self.used) }.fill(0);
         self.open_chunk(process);
+    }
+
+    /// The trace is at its end: what is mapped stays as it is, for the reader, and further words go nowhere.
+    fn part_from_file(&mut self) {
+        let nowhere = system::map(RAW_BYTES, true);
+        if !nowhere.is_null() {
+            self.chunk = nowhere;
+            self.words = nowhere.wrapping_add(CHUNK_HEADER).cast::<u64>().wrapping_add(PREAMBLE_WORDS);
+        }
+        self.used = 0;
     }
 
     /// Writes the head of the chunk that is mapped, which has no words.

@@ -281,7 +281,7 @@ mod tests {
     use super::super::analysis::Analysis;
     use super::super::encode::{Encoder, MOST_BYTES};
     use super::super::format::{
-        ALIGN, CHUNK_HEADER, CHUNK_MAGIC, FILE_HEADER, FILE_MAGIC, Preamble, RAW_BYTES, alloc, checksum,
+        ALIGN, CHUNK_HEADER, CHUNK_MAGIC, FILE_HEADER, FILE_MAGIC, Preamble, RAW_BYTES, STOPPED_AT, alloc, checksum,
         chunk_checksum, free, other,
     };
     use super::super::{Damage, TraceError};
@@ -297,7 +297,7 @@ mod tests {
             let mut bytes = vec![0; FILE_HEADER];
             bytes[..8].copy_from_slice(&FILE_MAGIC);
             bytes[8] = 1;
-            let sum = checksum(checksum(0, &bytes[..40]), &bytes[48..]);
+            let sum = checksum(checksum(0, &bytes[..40]), &bytes[48..STOPPED_AT]);
             bytes[40..48].copy_from_slice(&sum.to_le_bytes());
             Self { bytes }
         }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::decode::{self, Malformed};
 use super::format::{
     ALIGN, CHUNK_HEADER, CHUNK_MAGIC, EVENTS, FILE_HEADER, FILE_MAGIC, MODULES, PREAMBLE_WORDS, Preamble, RAW,
-    RAW_BYTES, checksum, chunk_checksum,
+    RAW_BYTES, STOPPED_AT, checksum, chunk_checksum,
 };
 
 /// Chunks longer than this are none: the largest has a list of modules.
@@ -138,9 +138,15 @@ impl TraceFile {
             chunks: Vec::new(),
             damage: Vec::new(),
         };
-        let sum = checksum(checksum(0, &header[..40]), &header[48..]);
+        let sum = checksum(checksum(0, &header[..40]), &header[48..STOPPED_AT]);
         if header[40..48] != sum.to_le_bytes() {
             trace.harm(0, "the header's checksum is wrong: which process this is of is doubtful");
+        }
+        let stopped = u64::from_le_bytes(*header[STOPPED_AT..].first_chunk().unwrap_or(&[0; 8]));
+        if stopped != 0 {
+            let seconds = stopped as f64 / 1e9;
+            let what = "the file could not grow (disk full, or file size limit)";
+            trace.harm(STOPPED_AT as u64, format!("the trace stops after {seconds:.3} s: {what}"));
         }
         trace.scan().map_err(io)?;
         Ok(trace)

@@ -33,6 +33,8 @@ pub const FILE_MAGIC: [u8; 8] = *b"\x89altrc\n\x01";
 pub const FILE_HEADER: usize = 4096;
 /// Chunks begin at multiples of this.
 pub const ALIGN: usize = 16;
+/// Where in the header stands when the trace had to end because the file could not grow: nanoseconds from the beginning; 0 if it had not.
+pub const STOPPED_AT: usize = FILE_HEADER - 8;
 /// The first word of a chunk.
 pub const CHUNK_MAGIC: u64 = 0xa110_c7ac_e0c4_b10c;
 /// Bytes of a chunk's header.

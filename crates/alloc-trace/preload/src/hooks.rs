@@ -7,9 +7,9 @@ use std::ffi::{c_int, c_void};
 use std::ptr;
 
 use crate::format::{BREAK, MAP, REMAP, UNMAP};
+use crate::inside::Inside;
 use crate::process::Process;
 use crate::stack::Frame;
-use crate::thread::Inside;
 use crate::{real, system};
 
 type Block = *mut c_void;

@@ -21,7 +21,7 @@
 //!
 //! # The parts
 //! `entry` are the exported functions: a few instructions that pass on where the caller's frame is. `hooks` does what was asked for, and
-//! tells `thread`, which keeps a thread's words, sites and numbers. `stack` walks frames, `live` knows which block is at an address, `modules`
+//! tells `thread`, by way of `inside` and `own`, which keeps a thread's words, sites and numbers. `stack` walks frames, `live` knows which block is at an address, `modules`
 //! where code is, `process` the file. `format`, `encode` and `huffman` are links to the reader's.
 //!
 //! x86-64 Linux alone, for now; elsewhere the library is empty.
@@ -43,8 +43,10 @@ mod format;
 mod hooks;
 #[allow(dead_code)] // the reader uses more of it
 mod huffman;
+mod inside;
 mod live;
 mod modules;
+mod own;
 mod process;
 mod real;
 mod sites;

@@ -31,7 +31,7 @@ const OFF: u32 = 3;
 pub(crate) static EPOCH: AtomicU32 = AtomicU32::new(1);
 
 static PROCESS: AtomicPtr<Process> = AtomicPtr::new(ptr::null_mut());
-/// Calls `thread::ends` for each thread that ends; plus one.
+/// Calls `inside::ends` for each thread that ends; plus one.
 static KEY: AtomicU32 = AtomicU32::new(0);
 
 /// All zeros is one that has not begun.
@@ -91,7 +91,7 @@ impl Process {
         if KEY.load(Relaxed) == 0 {
             let mut key = 0;
             // SAFETY: there is room for the key, and the function takes what is stored under it.
-            if unsafe { libc::pthread_key_create(&raw mut key, Some(crate::thread::ends)) } == 0 {
+            if unsafe { libc::pthread_key_create(&raw mut key, Some(crate::inside::ends)) } == 0 {
                 KEY.store(key + 1, Relaxed);
             }
         }
@@ -273,7 +273,7 @@ impl Process {
     }
 }
 
-/// Has `thread::ends` called with this when the calling thread ends.
+/// Has `inside::ends` called with this when the calling thread ends.
 pub(crate) fn call_at_end(thread: *mut Thread) {
     let key = KEY.load(Relaxed);
     if key > 0 {

@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# What a traced pair of malloc and free costs, beside the peers that are installed: nanoseconds per pair as slopes between a short and a long run, so
+# that fixed costs are apart; bytes on disk per pair, likewise; fixed start and stop; peak memory. Modes take turns; the least of ROUNDS is taken.
+#
+#     crates/alloc-trace/benches/pairs.sh [ROUNDS]
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+rounds=${1:-5}
+short=300000 long=3000000
+cargo build --quiet --release --package alloc-trace-preload
+library=${CARGO_TARGET_DIR:-target}/release/liballoc_trace_preload.so
+library=$(realpath "$library")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cc -O2 -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread crates/alloc-trace/benches/pairs.c -o "$work/pairs"
+
+run() { # MODE THREADS PAIRS: prints nanoseconds per pair, leaves files in $work/out
+    rm -rf "$work/out"; mkdir "$work/out"
+    case $1 in
+        untraced) "$work/pairs" "$2" "$3" ;;
+        alloc-trace) ALLOC_TRACE_FILE=$work/out/t LD_PRELOAD=$library "$work/pairs" "$2" "$3" ;;
+        heaptrack) heaptrack -o "$work/out/t" "$work/pairs" "$2" "$3" 2> /dev/null | grep -E '^[0-9.]+$' ;;
+    esac
+}
+
+modes="untraced alloc-trace"
+if command -v heaptrack > /dev/null; then modes+=" heaptrack"; else echo "heaptrack is not installed"; fi
+for threads in 1 2; do
+    declare -A least_short=() least_long=() bytes_short=() bytes_long=()
+    for _ in $(seq "$rounds"); do
+        for mode in $modes; do
+            for pairs in $short $long; do
+                ns=$(run "$mode" "$threads" "$pairs")
+                bytes=$(find "$work/out" -type f -printf '%s\n' | awk '{ sum += $1 } END { print sum + 0 }')
+                if [ "$pairs" = $short ]; then
+                    least_short[$mode]=$(awk -v a="${least_short[$mode]:-1e9}" -v b="$ns" 'BEGIN { print a < b ? a : b }')
+                    bytes_short[$mode]=$bytes
+                else
+                    least_long[$mode]=$(awk -v a="${least_long[$mode]:-1e9}" -v b="$ns" 'BEGIN { print a < b ? a : b }')
+                    bytes_long[$mode]=$bytes
+                fi
+            done
+        done
+    done
+    for mode in $modes; do
+        awk -v mode="$mode" -v threads="$threads" -v s="${least_short[$mode]}" -v l="${least_long[$mode]}" -v n=$short -v m=$long \
+            -v bs="${bytes_short[$mode]}" -v bl="${bytes_long[$mode]}" 'BEGIN {
+                printf "%-12s %d thread(s): %6.1f ns/pair (slope), %5.2f bytes/pair (slope); short run %.1f ns/pair\n",
+                    mode, threads, (l * m - s * n) / (m - n), (bl - bs) / (m - n) / threads, s }'
+    done
+done
+echo "start and stop: 30 runs of \`pairs 1 10\`; memory: most of one run of \`pairs 1 $long\`"
+for mode in untraced alloc-trace; do
+    begin=$(date +%s%N)
+    for _ in $(seq 30); do run $mode 1 10 > /dev/null; done
+    end=$(date +%s%N)
+    rm -rf "$work/out"; mkdir "$work/out"
+    variables=()
+    if [ $mode = alloc-trace ]; then variables=("ALLOC_TRACE_FILE=$work/out/t" "LD_PRELOAD=$library"); fi
+    # GNU time is small itself: what a process had before it became the program counts, too.
+    peak=$({ env "${variables[@]}" /usr/bin/time --format %M "$work/pairs" 1 $long > /dev/null; } 2>&1 || echo "? (needs GNU time)")
+    awk -v mode=$mode -v t=$((end - begin)) -v peak="$peak" 'BEGIN { printf "%-12s %.2f ms a run, %s KiB\n", mode, t / 30e6, peak }'
+done

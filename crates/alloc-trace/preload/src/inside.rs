@@ -1,0 +1,223 @@
+//! How a call comes to its thread's notes, and leaves them; how threads begin and end.
+//!
+//! The first call of a thread takes memory from the pool or makes it, and puts its address into a thread-local variable. A destructor of
+//! thread-specific data packs what is there, and gives it back. What the thread still does after that goes to a memory that all such threads
+//! share (`late`). Being inside is marked: a signal handler that comes in then finds the mark, and does without notes.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::Ordering::{AcqRel, Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
+
+use crate::format::{self, LARGE, SIZE_LIMIT, THREAD_END};
+use crate::live::{self, Entered};
+use crate::own::{BUSY, ENDED, own, set_own};
+use crate::process::{self, EPOCH, Process};
+use crate::stack::Frame;
+use crate::thread::{INSIDE, LATE, OUTSIDE, Thread, UNUSED};
+
+/// Being inside, until it is dropped.
+pub(crate) struct Inside {
+    thread: *mut Thread,
+}
+
+impl Inside {
+    /// Marks the calling thread. `None` if nothing is to be noted: there is no trace, or the thread is inside already.
+    #[inline(always)]
+    pub(crate) fn enter(here: *const Frame) -> Option<Self> {
+        let mut thread = own();
+        // SAFETY: above BUSY the variable is the address of this thread's memory.
+        if thread.addr() <= BUSY || unsafe { (*thread).state } != OUTSIDE {
+            thread = attached(here)?;
+        }
+        // SAFETY: this thread's own, and nobody else is inside.
+        let inner = unsafe { &mut *thread };
+        if inner.state == OUTSIDE {
+            inner.state = INSIDE;
+        }
+        compiler_fence(Ordering::SeqCst);
+        if inner.epoch != EPOCH.load(Relaxed) {
+            inner.others_did_something();
+        }
+        Some(Self { thread })
+    }
+
+    #[inline(always)]
+    fn thread(&mut self) -> &mut Thread {
+        // SAFETY: `enter` made sure that it is this thread's alone until the drop.
+        unsafe { &mut *self.thread }
+    }
+
+    /// Notes a block that was handed out.
+    #[inline(always)]
+    pub(crate) fn alloc(&mut self, kind: u64, block: *mut c_void, size: usize, frame: *const Frame) {
+        let thread = self.thread();
+        let site = thread.site(kind, frame);
+        if thread.next_block >= thread.last_block && !thread.more_numbers() {
+            return;
+        }
+        match live::enter(block.addr(), thread.next_block, thread.index) {
+            Entered::Yes => {}
+            Entered::InPlaceOf(before) => thread.word(format::free(before)),
+            Entered::No => {
+                thread.miss();
+                return;
+            }
+        }
+        thread.next_block += 1;
+        if (size as u64) < SIZE_LIMIT {
+            thread.word(format::alloc(site, size as u64));
+        } else {
+            thread.record(LARGE, site, &[size as u64]);
+        }
+    }
+
+    /// Notes that a block is given back.
+    #[inline(always)]
+    pub(crate) fn free(&mut self, block: *mut c_void) {
+        match self.take_out(block) {
+            Some(number) => self.freed(number),
+            None => self.stranger(),
+        }
+    }
+
+    /// Takes a block out, without a note: its number.
+    #[inline(always)]
+    pub(crate) fn take_out(&mut self, block: *mut c_void) -> Option<u64> {
+        live::remove(block.addr(), self.thread().index)
+    }
+
+    /// Puts a block in again that was taken out.
+    pub(crate) fn put_back(&mut self, block: *mut c_void, number: u64) {
+        live::enter(block.addr(), number, self.thread().index);
+    }
+
+    /// Notes that the block of a number is given back.
+    #[inline(always)]
+    pub(crate) fn freed(&mut self, number: u64) {
+        self.thread().word(format::free(number));
+    }
+
+    /// Counts a block that nobody saw handed out.
+    pub(crate) fn stranger(&mut self) {
+        let thread = self.thread();
+        thread.strangers += 1;
+        thread.tell(4, thread.strangers);
+    }
+
+    /// Notes a call with its stack, and figures.
+    pub(crate) fn call(&mut self, record: u64, kind: u64, frame: *const Frame, words: &[u64]) {
+        let thread = self.thread();
+        let site = thread.site(kind, frame);
+        thread.record(record, site, words);
+    }
+}
+
+impl Drop for Inside {
+    #[inline(always)]
+    fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
+        let thread = self.thread();
+        if thread.state == INSIDE {
+            thread.state = OUTSIDE;
+        } else {
+            leave_late();
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn leave_late() {
+    set_own(ptr::without_provenance_mut(ENDED));
+    if let Some(process) = Process::current() {
+        process.late_lock.release();
+    }
+}
+
+/// Calls of signal handlers while their thread's memory was being made: counted as the next thread's that has some.
+static EARLY: AtomicU64 = AtomicU64::new(0);
+
+/// What the calling thread is to write to, when that is not simply its own.
+#[cold]
+#[inline(never)]
+fn attached(here: *const Frame) -> Option<*mut Thread> {
+    let own = own();
+    match own.addr() {
+        BUSY => {
+            EARLY.fetch_add(1, Relaxed);
+            return None;
+        }
+        ENDED => {
+            let process = Process::current()?;
+            set_own(ptr::without_provenance_mut(BUSY));
+            process.late_lock.take();
+            // SAFETY: under the lock.
+            let late = unsafe { &mut *process.late.get() };
+            if late.is_null() {
+                *late = Thread::begin(process, ptr::null_mut(), ptr::null());
+            }
+            if late.is_null() {
+                leave_late();
+                return None;
+            }
+            // SAFETY: under the lock, which is released when it is left.
+            unsafe { (**late).state = LATE };
+            return Some(*late);
+        }
+        0 => {}
+        // SAFETY: this thread's memory.
+        _ => match unsafe { &mut *own } {
+            thread if thread.state != UNUSED => {
+                thread.miss();
+                return None;
+            }
+            // A forked child.
+            _ => {}
+        },
+    }
+    set_own(ptr::without_provenance_mut(BUSY));
+    let thread = Process::current().map_or(ptr::null_mut(), |process| Thread::begin(process, own, here));
+    if !thread.is_null() {
+        process::call_at_end(thread);
+    }
+    // Without a trace, the next call asks again: there may be one in a child.
+    set_own(if thread.is_null() { own } else { thread });
+    // SAFETY: this thread's memory, if there is any.
+    let inner = unsafe { thread.as_ref() }?;
+    inner.missed.fetch_add(EARLY.swap(0, Relaxed), Relaxed);
+    inner.tell_missed();
+    Some(thread)
+}
+
+/// Thread-specific data's destructor: packs and gives back, at the last opportunity.
+pub(crate) unsafe extern "C" fn ends(thread: *mut c_void) {
+    /// POSIX's, which glibc and musl have: destructors that set their data again are called four times.
+    const ITERATIONS: u32 = 4;
+    let thread = thread.cast::<Thread>();
+    // SAFETY: set by `attached` in this thread, whose memory it is.
+    let inner = unsafe { &mut *thread };
+    if inner.state != OUTSIDE {
+        // A child that was forked in this thread, and has not allocated since.
+        return;
+    }
+    inner.ends += 1;
+    if inner.ends < ITERATIONS {
+        process::call_at_end(thread);
+        return;
+    }
+    set_own(ptr::without_provenance_mut(ENDED));
+    let Some(process) = Process::current() else { return };
+    inner.state = INSIDE;
+    inner.stamp(process);
+    inner.record(THREAD_END, 0, &[]);
+    inner.pack();
+    EPOCH.fetch_add(1, AcqRel);
+    process.pool_lock.take();
+    // SAFETY: under the lock; nobody uses the thread's memory any more.
+    unsafe {
+        inner.next = *process.pool.get();
+        *process.pool.get() = thread;
+    }
+    process.pool_lock.release();
+}

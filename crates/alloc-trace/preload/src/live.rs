@@ -1,0 +1,338 @@
+//! Which number the block at an address has.
+//!
+//! Addresses are divided into regions of 64 MiB (glibc's arenas of other threads than the first are one each, so threads seldom meet in a
+//! region). A region has a hash table of eight bytes an entry: 22 bits of the address (blocks are 16 bytes apart) and 41 bits of the block's
+//! number. Entries lie in buckets of eight, a cache line each, which are searched at once: how far a search goes is hard to guess for the
+//! processor, and a wrong guess costs as much as all the rest. Tables are at most three quarters full, and double.
+//!
+//! # Locks
+//! A region belongs to the first thread that uses it, which needs no atomic instruction as long as no other thread comes: it says that it is busy, looks
+//! whether the region is shared, and goes on. Another thread that comes declares the region shared, has the kernel
+//! make all processors finish what they have begun (`membarrier`), and waits until the owner isn't busy: from then on the owner sees the
+//! declaration, and all take turns with a lock, for good.
+
+use std::arch::x86_64::{
+    __m128i, _mm_and_si128, _mm_cmpeq_epi32, _mm_load_si128, _mm_movemask_epi8, _mm_packs_epi16, _mm_packs_epi32,
+    _mm_set1_epi32, _mm_setzero_si128,
+};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicPtr, AtomicU32, compiler_fence};
+
+use crate::real::Lock;
+use crate::system;
+
+/// Bytes of a region, as a power of two.
+const REGION_SHIFT: u32 = 26;
+/// User space has 47 bits of addresses; the few programs that ask for more are not followed there.
+const REGIONS: usize = 1 << (47 - REGION_SHIFT);
+const KEY_BITS: u32 = REGION_SHIFT - 4;
+/// Numbers of blocks are smaller than this.
+pub(crate) const MOST_BLOCKS: u64 = 1 << 41;
+/// A page.
+const FIRST_BUCKETS: usize = 64;
+
+/// Two cache lines, since processors fetch pairs: neighbours are other threads'. All zeros is an empty one.
+#[repr(C, align(128))]
+struct Region {
+    /// The number of the thread that it belongs to; 0 if it is nobody's.
+    owner: AtomicU32,
+    /// The owner is using it.
+    busy: AtomicU32,
+    /// It is everybody's, and used under the lock.
+    shared: AtomicU32,
+    lock: Lock,
+    table: Table,
+}
+
+/// Eight entries.
+#[repr(C, align(64))]
+struct Bucket {
+    /// The key with a bit that says that there is one, and the lowest 9 bits of the number; 0 is a free place.
+    low: [u32; 8],
+    /// The rest of the number.
+    high: [u32; 8],
+}
+
+/// That there is an entry.
+const TAKEN: u32 = 1 << KEY_BITS;
+const NUMBER_SHIFT: u32 = KEY_BITS + 1;
+
+impl Bucket {
+    /// A bit for each place whose masked word is the one wanted.
+    #[inline(always)]
+    fn places(&self, wanted: u32, mask: u32) -> u32 {
+        // SAFETY: SSE2 is part of x86-64; the loads are of the four words each that there are, aligned as the bucket is.
+        unsafe {
+            let (wanted, mask) = (_mm_set1_epi32(wanted.cast_signed()), _mm_set1_epi32(mask.cast_signed()));
+            let words = self.low.as_ptr().cast::<__m128i>();
+            let first = _mm_cmpeq_epi32(_mm_and_si128(_mm_load_si128(words), mask), wanted);
+            let second = _mm_cmpeq_epi32(_mm_and_si128(_mm_load_si128(words.add(1)), mask), wanted);
+            let both = _mm_packs_epi32(first, second);
+            _mm_movemask_epi8(_mm_packs_epi16(both, _mm_setzero_si128())).cast_unsigned()
+        }
+    }
+
+    #[inline(always)]
+    fn number(&self, place: usize) -> u64 {
+        u64::from(self.high[place & 7]) << (32 - NUMBER_SHIFT) | u64::from(self.low[place & 7] >> NUMBER_SHIFT)
+    }
+
+    #[inline(always)]
+    fn put(&mut self, place: usize, key: u32, number: u64) {
+        self.low[place & 7] = TAKEN | key | (number as u32) << NUMBER_SHIFT;
+        self.high[place & 7] = (number >> (32 - NUMBER_SHIFT)) as u32;
+    }
+}
+
+/// The blocks of a region. All zeros is an empty one.
+#[repr(C)]
+struct Table {
+    /// Free places until the table has to grow.
+    room: u32,
+    /// 64 minus the binary logarithm of the buckets.
+    shift: u32,
+    mask: usize,
+    /// How many buckets behind its own an entry may be, because its own was full.
+    farthest: usize,
+    buckets: *mut Bucket,
+}
+
+/// The regions, in memory that a forked child finds zeroed: its blocks are none of ours any more.
+static REGIONS_AT: AtomicPtr<Region> = AtomicPtr::new(std::ptr::null_mut());
+
+static BARRIER: AtomicU32 = AtomicU32::new(0);
+
+/// Makes the regions, once. `false` if there is no address space for them (256 MiB, of which what is used becomes memory).
+pub(crate) fn prepare() -> bool {
+    if REGIONS_AT.load(Relaxed).is_null() {
+        REGIONS_AT.store(system::map(REGIONS * size_of::<Region>(), true).cast(), Relaxed);
+    }
+    BARRIER.store(u32::from(register_barrier()), Relaxed);
+    !REGIONS_AT.load(Relaxed).is_null()
+}
+
+/// Whether processors can be made to finish: without, every region is everybody's.
+fn register_barrier() -> bool {
+    // SAFETY: touches no memory.
+    unsafe {
+        system::call(libc::SYS_membarrier, [libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED as usize, 0, 0, 0, 0, 0])
+            == 0
+    }
+}
+
+/// Runs with the region of an address, alone; `None` for addresses that are not followed.
+#[inline(always)]
+fn with<R>(address: usize, thread: u32, run: impl FnOnce(&mut Table, u32) -> R) -> Option<R> {
+    let index = address >> REGION_SHIFT;
+    if index >= REGIONS {
+        return None;
+    }
+    let key = (address >> 4) as u32 & ((1 << KEY_BITS) - 1);
+    // SAFETY: `prepare` was called before the first thread was attached, and made that many regions.
+    let region = unsafe { REGIONS_AT.load(Relaxed).add(index) };
+    // SAFETY: these three are used through shared references alone.
+    let (owner, busy, shared) = unsafe { (&(*region).owner, &(*region).busy, &(*region).shared) };
+    if owner.load(Relaxed) == thread {
+        busy.store(1, Relaxed);
+        // Not even the compiler may exchange the two; the processor may, until `membarrier` makes it finish.
+        compiler_fence(SeqCst);
+        if shared.load(Relaxed) == 0 {
+            // SAFETY: this thread owns the region, is busy, and it isn't shared; a signal handler stays out, since the thread is marked as inside.
+            let result = run(unsafe { &mut (*region).table }, key);
+            busy.store(0, Release);
+            return Some(result);
+        }
+        busy.store(0, Release);
+    }
+    // SAFETY: as above.
+    let lock = unsafe { &(*region).lock };
+    lock.take();
+    share(owner, busy, shared, thread);
+    // SAFETY: the lock is ours, and the owner, if there is one, uses it, too.
+    let result = run(unsafe { &mut (*region).table }, key);
+    lock.release();
+    Some(result)
+}
+
+/// Under the lock: makes a region that is nobody's this thread's, and another's everybody's.
+#[cold]
+#[inline(never)]
+fn share(owner: &AtomicU32, busy: &AtomicU32, shared: &AtomicU32, thread: u32) {
+    if shared.load(Relaxed) != 0 {
+        return;
+    }
+    match owner.load(Relaxed) {
+        0 if BARRIER.load(Relaxed) != 0 => owner.store(thread, Relaxed),
+        0 => shared.store(1, Relaxed),
+        other => {
+            shared.store(1, SeqCst);
+            if other != thread {
+                // SAFETY: touches no memory.
+                unsafe {
+                    system::call(libc::SYS_membarrier, [libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED as usize, 0, 0, 0, 0, 0])
+                };
+            }
+            while busy.load(Acquire) != 0 {
+                system::let_others_run();
+            }
+        }
+    }
+}
+
+/// What became of a block that was to be entered.
+pub(crate) enum Entered {
+    /// It is there.
+    Yes,
+    /// It is there, in place of one whose end nobody saw.
+    InPlaceOf(u64),
+    /// There is no memory for it, or the address is out of reach.
+    No,
+}
+
+/// Enters a block, whose number is not 0.
+#[inline]
+pub(crate) fn enter(address: usize, number: u64, thread: u32) -> Entered {
+    with(address, thread, |table, key| table.enter(key, number)).unwrap_or(Entered::No)
+}
+
+/// Takes a block out.
+#[inline]
+pub(crate) fn remove(address: usize, thread: u32) -> Option<u64> {
+    with(address, thread, Table::remove).flatten()
+}
+
+impl Table {
+    #[inline(always)]
+    fn home(&self, key: u32) -> usize {
+        (u64::from(key).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
+    }
+
+    #[inline(always)]
+    fn bucket(&mut self, index: usize) -> &mut Bucket {
+        // SAFETY: the index is masked, and there are mask + 1 buckets.
+        unsafe { &mut *self.buckets.add(index & self.mask) }
+    }
+
+    /// The bucket and the place of a key.
+    #[inline(always)]
+    fn find(&mut self, key: u32) -> Option<(usize, usize)> {
+        let home = self.home(key);
+        for distance in 0..=self.farthest {
+            let places = self.bucket(home + distance).places(TAKEN | key, TAKEN | (TAKEN - 1));
+            if places != 0 {
+                return Some((home + distance, places.trailing_zeros() as usize));
+            }
+        }
+        None
+    }
+
+    #[inline(always)]
+    fn enter(&mut self, key: u32, number: u64) -> Entered {
+        if self.room == 0 && !self.grow() {
+            return Entered::No;
+        }
+        if let Some((index, place)) = self.find(key) {
+            let bucket = self.bucket(index);
+            let before = bucket.number(place);
+            bucket.put(place, key, number);
+            return Entered::InPlaceOf(before);
+        }
+        self.put(key, number);
+        Entered::Yes
+    }
+
+    /// Puts an entry into the first free place from its bucket on. There is one: the table is never full.
+    #[inline(always)]
+    fn put(&mut self, key: u32, number: u64) {
+        let home = self.home(key);
+        let mut distance = 0;
+        loop {
+            let bucket = self.bucket(home + distance);
+            let free = bucket.places(0, u32::MAX);
+            if free != 0 {
+                bucket.put(free.trailing_zeros() as usize, key, number);
+                break;
+            }
+            distance += 1;
+        }
+        self.farthest = self.farthest.max(distance);
+        self.room -= 1;
+    }
+
+    #[inline(always)]
+    fn remove(&mut self, key: u32) -> Option<u64> {
+        if self.buckets.is_null() {
+            return None;
+        }
+        let (index, place) = self.find(key)?;
+        let bucket = self.bucket(index);
+        let number = bucket.number(place);
+        bucket.low[place & 7] = 0;
+        self.room += 1;
+        Some(number)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn grow(&mut self) -> bool {
+        let old = (!self.buckets.is_null()).then_some((self.buckets, self.mask + 1));
+        let count = old.map_or(FIRST_BUCKETS, |(_, count)| count * 2);
+        let buckets = system::map(count * size_of::<Bucket>(), false);
+        if buckets.is_null() {
+            return false;
+        }
+        self.buckets = buckets.cast();
+        self.mask = count - 1;
+        self.shift = 64 - count.ilog2();
+        self.farthest = 0;
+        self.room = (count * 6) as u32;
+        if let Some((before, count)) = old {
+            for index in 0..count {
+                // SAFETY: there were that many.
+                let bucket = unsafe { &*before.add(index) };
+                for place in 0..8 {
+                    if bucket.low[place] != 0 {
+                        self.put(bucket.low[place] & (TAKEN - 1), bucket.number(place));
+                    }
+                }
+            }
+            system::unmap(before.cast(), count * size_of::<Bucket>());
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn table() -> Table {
+        // SAFETY: all zeros is an empty one.
+        unsafe { std::mem::zeroed() }
+    }
+
+    proptest! {
+        #[test]
+        fn a_table_is_a_map(steps in prop::collection::vec((any::<bool>(), 0..700_u32, 1..MOST_BLOCKS), 0..4000)) {
+            let mut table = table();
+            let mut model = HashMap::new();
+            for (enter, key, number) in steps {
+                let key = key * 37 % (1 << KEY_BITS);
+                if enter {
+                    let before = match table.enter(key, number) {
+                        Entered::Yes => None,
+                        Entered::InPlaceOf(before) => Some(before),
+                        Entered::No => panic!("no memory"),
+                    };
+                    prop_assert_eq!(before, model.insert(key, number));
+                } else {
+                    prop_assert_eq!(table.remove(key), model.remove(&key));
+                }
+            }
+        }
+    }
+}

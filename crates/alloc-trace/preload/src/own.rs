@@ -1,0 +1,50 @@
+//! What a thread keeps in a variable of its own: where its memory is.
+
+use std::arch::{asm, global_asm};
+
+use crate::thread::Thread;
+
+// The variable, with the address arithmetic that a library loaded at start may use: `thread_local!` would call a function for it.
+global_asm!(
+    ".pushsection .tbss.alloc_trace_thread,\"awT\",@nobits",
+    ".globl alloc_trace_thread",
+    ".hidden alloc_trace_thread",
+    ".type alloc_trace_thread, @object",
+    ".size alloc_trace_thread, 8",
+    ".p2align 3",
+    "alloc_trace_thread:",
+    ".zero 8",
+    ".popsection",
+);
+
+/// The thread has ended for us.
+pub(crate) const ENDED: usize = 1;
+/// Its memory is being made, or it is late and inside.
+pub(crate) const BUSY: usize = 2;
+
+#[inline(always)]
+pub(crate) fn own() -> *mut Thread {
+    let value: *mut Thread;
+    // SAFETY: reads the calling thread's variable.
+    unsafe {
+        asm!("mov {v}, qword ptr [rip + alloc_trace_thread@GOTTPOFF]", "mov {v}, qword ptr fs:[{v}]", v = out(reg) value,
+            options(nostack, readonly, preserves_flags));
+    }
+    value
+}
+
+/// The address of the calling thread's control block, which begins with it (ELF Handling For Thread-Local Storage, x86-64).
+pub(crate) fn control_block() -> usize {
+    let value: usize;
+    // SAFETY: reads a word that every thread has.
+    unsafe { asm!("mov {v}, qword ptr fs:[0]", v = out(reg) value, options(nostack, readonly, preserves_flags)) };
+    value
+}
+
+pub(crate) fn set_own(value: *mut Thread) {
+    // SAFETY: writes the calling thread's variable.
+    unsafe {
+        asm!("mov {a}, qword ptr [rip + alloc_trace_thread@GOTTPOFF]", "mov qword ptr fs:[{a}], {v}", v = in(reg) value, a = out(reg) _,
+            options(nostack, preserves_flags));
+    }
+}

@@ -1,0 +1,247 @@
+//! `run`: starts a program with the preload library, and says what can't be traced before it starts.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+
+use alloc_trace::trace::TraceFile;
+use clap::{Arg, ArgMatches, value_parser};
+use object::read::ReadCache;
+use object::{Object, ObjectSymbol};
+
+const LIBRARY: &str = "liballoc_trace_preload.so";
+/// Names the library to load, in place of looking for it.
+const VARIABLE: &str = "ALLOC_TRACE_PRELOAD";
+
+pub(crate) fn command() -> clap::Command {
+    clap::Command::new("run")
+        .about("Run a program and write down who allocates")
+        .arg(
+            Arg::new("output")
+                .short('o')
+                .long("output")
+                .value_name("F")
+                .value_parser(value_parser!(PathBuf))
+                .help("Where to; children's traces have their process number behind it [default: PROGRAM.PID.trace]"),
+        )
+        .arg(
+            Arg::new("program")
+                .value_name("PROGRAM")
+                .required(true)
+                .num_args(1..)
+                .last(true)
+                .value_parser(value_parser!(OsString))
+                .help("The program and its arguments"),
+        )
+        .after_help("Example: alloc-trace run -o json.trace -- python3 -m json.tool FILE\n\nStacks follow frame pointers: build programs with -fno-omit-frame-pointer, or -C force-frame-pointers=yes.\nThe library is looked for beside this program; ALLOC_TRACE_PRELOAD names another place.")
+}
+
+/// Runs the program; its exit code.
+pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode, String> {
+    let words: Vec<&OsString> = matches.get_many("program").into_iter().flatten().collect();
+    let Some((&program, arguments)) = words.split_first() else { return Err("no program named".to_owned()) };
+    let path = found(Path::new(program)).ok_or_else(|| format!("{}: there is no such program", program.display()))?;
+    if let Some(note) = blind(&path)? {
+        anstream::eprintln!("alloc-trace: {note}");
+    }
+    let library = library()?;
+    let of_program = || {
+        let name = path.file_name().map_or_else(|| "program".into(), |name| name.to_string_lossy());
+        PathBuf::from(format!("{name}.{}.trace", std::process::id()))
+    };
+    let output = matches.get_one::<PathBuf>("output").cloned().unwrap_or_else(of_program);
+    let output = std::path::absolute(&output).map_err(|error| format!("{}: {error}", output.display()))?;
+    if output.exists() {
+        return Err(format!("{}: is there already; name another file, or remove it", output.display()));
+    }
+    if !output.parent().is_some_and(Path::is_dir) {
+        return Err(format!("{}: its directory is not there", output.display()));
+    }
+    let mut preload = library.into_os_string();
+    if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
+        preload.push(":");
+        preload.push(others);
+    }
+    let status = Command::new(&path)
+        .args(arguments)
+        .env("LD_PRELOAD", preload)
+        .env("ALLOC_TRACE_FILE", &output)
+        .status()
+        .map_err(|error| format!("{}: can't be run: {error}", path.display()))?;
+    report(&output);
+    Ok(match (status.code(), status.signal()) {
+        (Some(code), _) => ExitCode::from(code as u8),
+        // As shells say it.
+        (None, signal) => ExitCode::from(128 + signal.unwrap_or(0) as u8),
+    })
+}
+
+/// Says which traces there are: the program's, its children's below their parents.
+fn report(output: &Path) {
+    let mut traces: Vec<TraceFile> = siblings(output).iter().filter_map(|path| TraceFile::open(path).ok()).collect();
+    if traces.is_empty() {
+        anstream::eprintln!(
+            "alloc-trace: nothing was recorded: the program did not load the library, or could not write {}",
+            output.display()
+        );
+        return;
+    }
+    traces.sort_by(|a, b| a.origin().began.total_cmp(&b.origin().began));
+    let known: Vec<u32> = traces.iter().map(|trace| trace.origin().process).collect();
+    for trace in &traces {
+        let mut depth = 0;
+        let mut process = trace.origin().parent;
+        while let Some(parent) = traces.iter().find(|other| other.origin().process == process)
+            && depth < known.len()
+        {
+            depth += 1;
+            process = parent.origin().parent;
+        }
+        let origin = trace.origin();
+        let name = Path::new(&origin.program).file_name().unwrap_or_default().display();
+        anstream::eprintln!(
+            "alloc-trace: {:indent$}{} {name} {}",
+            "",
+            origin.process,
+            trace.path().display(),
+            indent = depth * 2
+        );
+    }
+    anstream::eprintln!("alloc-trace: now: alloc-trace summary {}", output.display());
+}
+
+/// A trace and those of children.
+fn siblings(output: &Path) -> Vec<PathBuf> {
+    let (Some(directory), Some(name)) = (output.parent(), output.file_name()) else { return Vec::new() };
+    let prefix = format!("{}.", name.to_string_lossy());
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let of_child = |path: &PathBuf| {
+        let rest = path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let rest = rest.as_deref().and_then(|name| name.strip_prefix(&prefix)).map(str::to_owned);
+        rest.is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
+    };
+    let children = entries.filter_map(|entry| Some(entry.ok()?.path())).filter(of_child);
+    std::iter::once(output.to_owned()).filter(|path| path.exists()).chain(children).collect()
+}
+
+/// A program's file, looked for as a shell does.
+fn found(program: &Path) -> Option<PathBuf> {
+    let runs =
+        |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0);
+    if program.components().count() > 1 {
+        return Some(program.to_owned()).filter(runs);
+    }
+    let paths = std::env::var_os("PATH")?;
+    std::env::split_paths(&paths).map(|directory| directory.join(program)).find(runs)
+}
+
+/// An error if nothing of a program can be seen, and a note if something can't.
+fn blind(path: &Path) -> Result<Option<String>, String> {
+    let shown = path.display();
+    let metadata = path.metadata().map_err(|error| format!("{shown}: can't be read: {error}"))?;
+    let privileged = metadata.mode() & 0o6000 != 0 && !(metadata.uid() == own_user() && metadata.mode() & 0o2000 == 0);
+    if privileged {
+        return Err(format!(
+            "{shown} is setuid or setgid: the loader ignores preloaded libraries there, so nothing could be seen"
+        ));
+    }
+    let mut file = File::open(path).map_err(|error| format!("{shown}: can't be read: {error}"))?;
+    let mut begin = Vec::new();
+    file.by_ref().take(256).read_to_end(&mut begin).map_err(|error| format!("{shown}: can't be read: {error}"))?;
+    if let Some(line) = begin.strip_prefix(b"#!") {
+        let line = String::from_utf8_lossy(line.split(|&byte| byte == b'\n').next().unwrap_or_default()).into_owned();
+        let interpreter = line.split_whitespace().next().unwrap_or_default();
+        return blind(Path::new(interpreter));
+    }
+    if !begin.starts_with(b"\x7fELF") {
+        return Err(format!("{shown} is no ELF program, so there is nothing to load a library into"));
+    }
+    let cache = ReadCache::new(file);
+    let elf = object::read::elf::ElfFile64::<object::Endianness, _>::parse(&cache)
+        .map_err(|_| format!("{shown} is a program of 32 bits: the library, of 64, can't be loaded into it"))?;
+    if elf.architecture() != object::Architecture::X86_64 || !cfg!(target_arch = "x86_64") {
+        return Err(format!("{shown} is a program for {:?}: the library is for x86-64 alone", elf.architecture()));
+    }
+    let endian = elf.endian();
+    let has_interpreter =
+        elf.elf_program_headers().iter().any(|header| header.p_type.get(endian) == object::elf::PT_INTERP);
+    if !has_interpreter {
+        return Err(format!(
+            "{shown} is statically linked: no loader runs that could load a library, so nothing can be seen"
+        ));
+    }
+    let own = elf.dynamic_symbols().any(|symbol| symbol.is_definition() && symbol.name() == Ok("malloc"));
+    if own {
+        return Ok(Some(format!(
+            "{shown} has a malloc of its own, which comes before the library's: its blocks can't be seen"
+        )));
+    }
+    let inner = elf.symbols().find_map(|symbol| {
+        let name = symbol.name().ok().filter(|_| symbol.is_definition())?;
+        [("_rjem_malloc", "jemalloc"), ("mi_malloc", "mimalloc"), ("tc_malloc", "tcmalloc")]
+            .into_iter()
+            .find_map(|(known, allocator)| (name == known).then_some(allocator))
+    });
+    Ok(inner.map(|allocator| {
+        format!("{shown} has {allocator} inside, under names of its own: blocks from there can't be seen, what goes through malloc can")
+    }))
+}
+
+/// Whose files are this user's.
+fn own_user() -> u32 {
+    std::fs::metadata("/proc/self").map_or(u32::MAX, |own| own.uid())
+}
+
+/// The library: where the variable says, beside this program, or built, if this program runs from its sources.
+fn library() -> Result<PathBuf, String> {
+    if let Some(named) = std::env::var_os(VARIABLE) {
+        let path = PathBuf::from(named);
+        return if path.is_file() {
+            Ok(path)
+        } else {
+            Err(format!("{VARIABLE} names {}, which is not there", path.display()))
+        };
+    }
+    let program =
+        std::env::current_exe().map_err(|error| format!("where this program is can't be found out: {error}"))?;
+    let beside = program.parent().map(Path::to_owned).unwrap_or_default();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("preload/Cargo.toml");
+    let of_cargo = beside.file_name().is_some_and(|name| name == "debug" || name == "release");
+    if of_cargo && sources.is_file() {
+        return built(&sources, &beside);
+    }
+    let places = [beside.join(LIBRARY), beside.join("../lib").join(LIBRARY)];
+    places.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
+        let [first, second] = places.each_ref().map(|path| path.display());
+        format!(
+            "the library is at neither {first} nor {second}; build it with `cargo build --release --package alloc-trace-preload` and name it with {VARIABLE}"
+        )
+    })
+}
+
+/// Has cargo build the library, with optimisation, whatever this program is built with: its cost is the traced program's.
+fn built(sources: &Path, beside: &Path) -> Result<PathBuf, String> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let target = beside.parent().unwrap_or(beside);
+    let output = Command::new(cargo)
+        .args(["build", "--release", "--quiet", "--manifest-path"])
+        .arg(sources)
+        .arg("--target-dir")
+        .arg(target)
+        .stdin(Stdio::null())
+        .output();
+    let library = target.join("release").join(LIBRARY);
+    match output {
+        Ok(output) if output.status.success() => Ok(library),
+        Ok(output) => {
+            Err(format!("the library can't be built: {}", String::from_utf8_lossy(&output.stderr).trim_end()))
+        }
+        // Without cargo, one that was built before will do.
+        Err(_) if library.is_file() => Ok(library),
+        Err(error) => Err(format!("the library can't be built: cargo can't be run: {error}; name one with {VARIABLE}")),
+    }
+}

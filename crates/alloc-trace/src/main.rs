@@ -1,0 +1,163 @@
+//! The command line: parse, call, print. Results go to stdout or files; progress and errors to stderr.
+#![deny(unsafe_code)]
+
+mod launch;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use alloc_trace::trace::{
+    Analysis, Measure, Symbols, TraceFile, collapsed, difference, flamegraph, stacks, stats, summary,
+};
+use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser, value_parser};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Usage or bad input.
+const BAD_INPUT: u8 = 2;
+
+/// Why a command did not do what it should; what to tell.
+enum Failure {
+    Told(String),
+    Output(io::Error),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+fn main() -> ExitCode {
+    let matches = match command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { BAD_INPUT } else { 0 });
+        }
+    };
+    let result = match matches.subcommand() {
+        Some(("run", matches)) => {
+            return match launch::run(matches) {
+                Ok(code) => code,
+                Err(told) => {
+                    anstream::eprintln!("alloc-trace: {told}");
+                    ExitCode::from(BAD_INPUT)
+                }
+            };
+        }
+        Some((name, matches)) => report(name, matches),
+        None => Ok(()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has heard enough.
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) => told(&format!("the output can't be written: {error}")),
+        Err(Failure::Told(what)) => told(&what),
+    }
+}
+
+fn told(what: &str) -> ExitCode {
+    anstream::eprintln!("alloc-trace: {what}");
+    ExitCode::from(BAD_INPUT)
+}
+
+fn command() -> Command {
+    let file = |name: &'static str| Arg::new(name).required(true).value_parser(value_parser!(PathBuf));
+    let names = Measure::ALL.map(|(name, _)| name);
+    let by = Arg::new("by")
+        .long("by")
+        .value_name("WHAT")
+        .default_value("peak")
+        .value_parser(PossibleValuesParser::new(names))
+        .help("What to weigh stacks by");
+    let report = |name: &'static str, about: &'static str, example: &'static str| {
+        Command::new(name).about(about).after_help(example)
+    };
+    let trace = file("file").help("A trace");
+    Command::new("alloc-trace")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Who allocates, in any dynamically linked program")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .after_help("Example: alloc-trace run -o app.trace -- ./app && alloc-trace summary app.trace\nExit codes: the program's own from `run`; else 0 fine, 2 bad input")
+        .subcommand(launch::command())
+        .subcommand(
+            report("summary", "What was allocated, most at a time, left over; and by whom", "Example: alloc-trace summary app.trace")
+                .arg(trace.clone()),
+        )
+        .subcommand(
+            report("stats", "Calls by kind and by size", "Example: alloc-trace stats app.trace").arg(trace.clone()),
+        )
+        .subcommand(
+            report("flamegraph", "A picture of the stacks, as SVG", "Example: alloc-trace flamegraph --by leaked app.trace > app.svg")
+                .arg(trace.clone())
+                .arg(by.clone()),
+        )
+        .subcommand(
+            report(
+                "collapsed",
+                "A line for each stack, as other flame graph programs read them",
+                "Example: alloc-trace collapsed --by allocations app.trace | sort",
+            )
+            .arg(trace)
+            .arg(by.clone()),
+        )
+        .subcommand(
+            report("diff", "Which stacks have more in a second trace, and which less", "Example: alloc-trace diff --by bytes before.trace after.trace")
+                .arg(file("before").help("A trace"))
+                .arg(file("after").help("Another"))
+                .arg(by),
+        )
+}
+
+fn report(name: &str, matches: &ArgMatches) -> Result<(), Failure> {
+    let measure = || {
+        let chosen = matches.get_one::<String>("by").map_or("peak", String::as_str);
+        let known = Measure::ALL.into_iter().find(|(name, _)| *name == chosen);
+        known.map_or((chosen, Measure::Peak), |(name, measure)| (name, measure))
+    };
+    let mut symbols = Symbols::default();
+    let text = match name {
+        "summary" => summary(&analysis(matches, "file")?, &mut symbols),
+        "stats" => stats(&analysis(matches, "file")?),
+        "collapsed" => collapsed(&stacks(&analysis(matches, "file")?, measure().1, &mut symbols)),
+        "flamegraph" => {
+            let analysis = analysis(matches, "file")?;
+            let (name, measure) = measure();
+            let title = format!("{}: {name}", analysis.origin.program);
+            let unit = if measure.is_bytes() { "bytes" } else { "calls" };
+            flamegraph(&stacks(&analysis, measure, &mut symbols), &title, unit)
+        }
+        _ => {
+            let (before, after) = (analysis(matches, "before")?, analysis(matches, "after")?);
+            let measure = measure().1;
+            let before = stacks(&before, measure, &mut symbols);
+            difference(&before, &stacks(&after, measure, &mut Symbols::default()), measure)
+        }
+    };
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Reads a trace, with a bar on a terminal; what could not be read is told on stderr.
+fn analysis(matches: &ArgMatches, argument: &str) -> Result<Analysis, Failure> {
+    let Some(path) = matches.get_one::<PathBuf>(argument) else {
+        return Err(Failure::Told("no trace named".to_owned()));
+    };
+    let file = TraceFile::open(path).map_err(|error| Failure::Told(error.to_string()))?;
+    let bar = ProgressBar::new(1000);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {percent} % {eta}") {
+        bar.set_style(style);
+    }
+    bar.set_message(path.display().to_string());
+    let found = Analysis::of(file, |part| bar.set_position((part * 1000.0) as u64));
+    bar.finish_and_clear();
+    for damage in &found.damage {
+        anstream::eprintln!("alloc-trace: {}: {damage}", path.display());
+    }
+    Ok(found)
+}

@@ -1,0 +1,78 @@
+//! What sites are weighed by, and stacks as text.
+
+use std::collections::BTreeMap;
+
+use super::analysis::{Analysis, Blocks};
+use super::format::KINDS;
+use super::symbols::Symbols;
+
+/// What to weigh sites by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Measure {
+    /// Bytes in blocks when the process had most.
+    Peak,
+    /// Bytes in blocks never given back.
+    Leaked,
+    /// Calls.
+    Allocations,
+    /// Bytes asked for in all calls.
+    Bytes,
+    /// Blocks given back before their thread asked for another.
+    Temporary,
+}
+
+impl Measure {
+    /// All, with the names that a command line has for them.
+    pub const ALL: [(&str, Self); 5] = [
+        ("peak", Self::Peak),
+        ("leaked", Self::Leaked),
+        ("allocations", Self::Allocations),
+        ("bytes", Self::Bytes),
+        ("temporary", Self::Temporary),
+    ];
+
+    /// Of a site's figures, the one.
+    pub fn of(self, blocks: &Blocks) -> u64 {
+        match self {
+            Self::Peak => blocks.at_peak,
+            Self::Leaked => blocks.live_bytes,
+            Self::Allocations => blocks.allocations,
+            Self::Bytes => blocks.bytes,
+            Self::Temporary => blocks.temporary,
+        }
+    }
+
+    /// Whether it counts bytes, or else calls.
+    pub fn is_bytes(self) -> bool {
+        matches!(self, Self::Peak | Self::Leaked | Self::Bytes)
+    }
+}
+
+/// Weights by stack, the outermost function first and the call last, equal ones added up.
+pub fn stacks(analysis: &Analysis, measure: Measure, symbols: &mut Symbols) -> BTreeMap<Vec<String>, u64> {
+    let mut found = BTreeMap::new();
+    let Analysis { context, by_site, .. } = analysis;
+    for (site, blocks) in context.sites.iter().zip(by_site) {
+        let weight = measure.of(blocks);
+        if weight == 0 {
+            continue;
+        }
+        let mut stack = vec![KINDS[usize::from(site.kind)].to_owned()];
+        for address in context.sites.stack(site) {
+            stack.extend(symbols.frames(&context.modules, address).iter().map(|frame| frame.function.clone()));
+        }
+        stack.reverse();
+        *found.entry(stack).or_default() += weight;
+    }
+    found
+}
+
+/// Collapsed stacks, a line each, as flame graph programs read them: functions with semicolons between, the outermost first, and a weight.
+pub fn collapsed(stacks: &BTreeMap<Vec<String>, u64>) -> String {
+    let line = |(stack, weight): (&Vec<String>, &u64)| {
+        let names: Vec<String> = stack.iter().map(|name| name.replace([';', '\n'], ":")).collect();
+        format!("{} {weight}\n", names.join(";"))
+    };
+    stacks.iter().map(line).collect()
+}

@@ -1,0 +1,243 @@
+//! Reports as text.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::analysis::{Analysis, Blocks};
+use super::format::{BROKEN_CHAIN, END_OF_CHAIN, KINDS, TOO_DEEP, UNKNOWN_STACK};
+use super::measure::{Measure, stacks};
+use super::symbols::Symbols;
+
+/// Sites in a list, at most.
+const TOP: usize = 10;
+/// Functions shown of a stack.
+const FRAMES: usize = 8;
+
+/// What happened, and where most of it.
+pub fn summary(analysis: &Analysis, symbols: &mut Symbols) -> String {
+    let mut text = heading(analysis);
+    let total = &analysis.total;
+    let _ = writeln!(
+        text,
+        "allocated   {} in {} calls, {} blocks given back\npeak        {} in {} blocks, after {}\nleft        {} in {} blocks when the trace ends\ntemporary   {} ({:.1} % of the calls): given back before their thread asked for another",
+        size(total.bytes),
+        total.allocations,
+        total.frees,
+        size(total.at_peak),
+        analysis.blocks_at_peak,
+        time(analysis.peak_time),
+        size(total.live_bytes),
+        total.live,
+        total.temporary,
+        percent(total.temporary, total.allocations),
+    );
+    if analysis.mapped.calls > 0 {
+        let mapped = &analysis.mapped;
+        let _ = writeln!(
+            text,
+            "mapped      {} calls of mmap and its like by the program: {} at the peak, {} left",
+            mapped.calls,
+            size(mapped.peak_bytes),
+            size(mapped.live_bytes)
+        );
+    }
+    if analysis.heap_moved != 0 {
+        let _ = writeln!(text, "brk         moved by {} bytes by the program itself", analysis.heap_moved);
+    }
+    threads(&mut text, analysis);
+    reliability(&mut text, analysis);
+    for (title, measure) in [
+        ("Most at the peak", Measure::Peak),
+        ("Most left", Measure::Leaked),
+        ("Most calls", Measure::Allocations),
+        ("Most temporary", Measure::Temporary),
+    ] {
+        top(&mut text, analysis, symbols, title, measure);
+    }
+    text
+}
+
+fn heading(analysis: &Analysis) -> String {
+    let origin = &analysis.origin;
+    let mut command = if origin.arguments.is_empty() { origin.program.clone() } else { origin.arguments.join(" ") };
+    if command.chars().count() > 100 {
+        command = command.chars().take(99).chain(['…']).collect();
+    }
+    format!(
+        "{command}\nprocess {}, parent {}, {} long; trace of {}\n\n",
+        origin.process,
+        origin.parent,
+        time(analysis.end_time),
+        size(analysis.file_bytes)
+    )
+}
+
+fn threads(text: &mut String, analysis: &Analysis) {
+    let threads = &analysis.context.threads;
+    let mut names: BTreeMap<&str, u64> = BTreeMap::new();
+    for thread in threads.values() {
+        *names.entry(&thread.name).or_default() += 1;
+    }
+    let mut list: Vec<(&str, u64)> = names.into_iter().collect();
+    list.sort_by_key(|&(name, count)| (std::cmp::Reverse(count), name));
+    let more = list.len().saturating_sub(6);
+    let list: Vec<String> = list
+        .into_iter()
+        .take(6)
+        .map(|(name, count)| if count > 1 { format!("{name} ({count})") } else { name.to_owned() })
+        .collect();
+    let more = if more > 0 { format!(" and {more} more names") } else { String::new() };
+    let _ = writeln!(text, "threads     {}: {}{more}", threads.len(), list.join(", "));
+}
+
+/// What isn't in the figures.
+fn reliability(text: &mut String, analysis: &Analysis) {
+    let mut ends = [0_u64; 4];
+    for (site, blocks) in analysis.context.sites.iter().zip(&analysis.by_site) {
+        ends[usize::from(site.end).min(3)] += blocks.allocations;
+    }
+    let cut = analysis.total.allocations - ends[END_OF_CHAIN as usize];
+    if cut > 0 {
+        let _ = writeln!(
+            text,
+            "stacks      {:.1} % end early: {} where code without frame pointers is, {} after 128 frames, {} on unknown stacks",
+            percent(cut, analysis.total.allocations),
+            ends[BROKEN_CHAIN as usize],
+            ends[TOO_DEEP as usize],
+            ends[UNKNOWN_STACK as usize],
+        );
+    }
+    if analysis.strangers() > 0 {
+        let _ = writeln!(
+            text,
+            "strangers   {} blocks given back that are older than the trace, or inherited at fork",
+            analysis.strangers()
+        );
+    }
+    if analysis.missed() > 0 {
+        let _ = writeln!(text, "missed      {} calls of signal handlers in the midst of another", analysis.missed());
+    }
+    for damage in analysis.damage.iter().take(TOP) {
+        let _ = writeln!(text, "damage      {damage}");
+    }
+    if analysis.damage.len() > TOP {
+        let _ = writeln!(text, "damage      and at {} more places", analysis.damage.len() - TOP);
+    }
+}
+
+fn top(text: &mut String, analysis: &Analysis, symbols: &mut Symbols, title: &str, measure: Measure) {
+    let all = measure.of(&analysis.total);
+    let mut found: Vec<(Vec<String>, u64)> = stacks(analysis, measure, symbols).into_iter().collect();
+    found.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    if found.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\n{title}");
+    for (stack, weight) in found.iter().take(TOP) {
+        let share = percent(*weight, all);
+        let mut names = stack.iter().rev().map(String::as_str);
+        let call = names.next().unwrap_or("unknown");
+        let _ = writeln!(text, "{:>12}  {share:>5.1} %  {call}", weight_text(*weight, measure));
+        let frames: Vec<&str> = names.collect();
+        for name in frames.iter().take(FRAMES) {
+            let _ = writeln!(text, "{:24}{name}", "");
+        }
+        if frames.len() > FRAMES {
+            let _ = writeln!(text, "{:24}and {} more", "", frames.len() - FRAMES);
+        }
+    }
+}
+
+/// Figures alone: calls by kind and by size.
+pub fn stats(analysis: &Analysis) -> String {
+    let mut text = heading(analysis);
+    let mut kinds = [Blocks::default(); KINDS.len()];
+    for (site, blocks) in analysis.context.sites.iter().zip(&analysis.by_site) {
+        let kind = &mut kinds[usize::from(site.kind)];
+        kind.allocations += blocks.allocations;
+        kind.bytes += blocks.bytes;
+        kind.live_bytes += blocks.live_bytes;
+    }
+    let _ = writeln!(text, "{:<16} {:>12} {:>12} {:>12}", "call", "calls", "bytes", "left");
+    for (name, kind) in KINDS.iter().zip(kinds).filter(|(_, kind)| kind.allocations > 0) {
+        let (calls, bytes, left) = (kind.allocations, size(kind.bytes), size(kind.live_bytes));
+        let _ = writeln!(text, "{name:<16} {calls:>12} {bytes:>12} {left:>12}");
+    }
+    let _ = writeln!(text, "\n{:<16} {:>12}", "bytes, at most", "calls");
+    let most = analysis.sizes.values().copied().max().unwrap_or(1).max(1);
+    for (&limit, &calls) in &analysis.sizes {
+        let bar = "#".repeat((calls as f64 / most as f64 * 50.0).ceil() as usize);
+        let _ = writeln!(text, "{limit:<16} {calls:>12}  {bar}");
+    }
+    let pairs = analysis.total.frees.max(1);
+    let _ = writeln!(
+        text,
+        "\n{} sites, {} threads, {:.2} bytes of trace a block given back",
+        analysis.context.sites.len() - 1,
+        analysis.context.threads.len(),
+        analysis.file_bytes as f64 / pairs as f64
+    );
+    text
+}
+
+/// What is different in a second trace, from the [`stacks`] of both: by how much each grew or shrank.
+pub fn difference(old: &BTreeMap<Vec<String>, u64>, new: &BTreeMap<Vec<String>, u64>, measure: Measure) -> String {
+    let mut changes: BTreeMap<&Vec<String>, i128> = BTreeMap::new();
+    for (stack, &weight) in new {
+        *changes.entry(stack).or_default() += i128::from(weight);
+    }
+    for (stack, &weight) in old {
+        *changes.entry(stack).or_default() -= i128::from(weight);
+    }
+    let mut changes: Vec<_> = changes.into_iter().filter(|&(_, change)| change != 0).collect();
+    changes.sort_by_key(|&(stack, change)| (std::cmp::Reverse(change.abs()), stack));
+    let [from, to] = [old, new].map(|stacks| stacks.values().sum::<u64>());
+    let mut text = format!(
+        "{} before, {} after: {}\n",
+        weight_text(from, measure),
+        weight_text(to, measure),
+        signed(i128::from(to) - i128::from(from), measure)
+    );
+    for (stack, change) in changes.iter().take(TOP * 2) {
+        let _ = writeln!(text, "{:>13}  {}", signed(*change, measure), stack.last().map_or("unknown", String::as_str));
+        for name in stack.iter().rev().skip(1).take(FRAMES) {
+            let _ = writeln!(text, "{:15}{name}", "");
+        }
+    }
+    if changes.is_empty() {
+        text.push_str("No site differs.\n");
+    }
+    text
+}
+
+fn signed(change: i128, measure: Measure) -> String {
+    let sign = if change < 0 { '-' } else { '+' };
+    format!("{sign}{}", weight_text(u64::try_from(change.abs()).unwrap_or(u64::MAX), measure))
+}
+
+fn weight_text(weight: u64, measure: Measure) -> String {
+    if measure.is_bytes() { size(weight) } else { weight.to_string() }
+}
+
+fn percent(part: u64, whole: u64) -> f64 {
+    100.0 * part as f64 / whole.max(1) as f64
+}
+
+/// Bytes for people.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..10_240 => format!("{bytes} B"),
+        10_240..10_485_760 => format!("{:.1} KiB", bytes as f64 / 1024.0),
+        10_485_760..10_737_418_240 => format!("{:.1} MiB", bytes as f64 / 1_048_576.0),
+        _ => format!("{:.1} GiB", bytes as f64 / 1_073_741_824.0),
+    }
+}
+
+/// Nanoseconds for people.
+fn time(nanoseconds: u64) -> String {
+    match nanoseconds {
+        0..10_000_000 => format!("{:.1} us", nanoseconds as f64 / 1e3),
+        10_000_000..10_000_000_000 => format!("{:.1} ms", nanoseconds as f64 / 1e6),
+        _ => format!("{:.1} s", nanoseconds as f64 / 1e9),
+    }
+}

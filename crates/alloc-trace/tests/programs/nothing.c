@@ -1,0 +1,2 @@
+/* A program without a C library. */
+void _start(void) { for (;;) {} }

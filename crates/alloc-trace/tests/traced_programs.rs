@@ -1,0 +1,309 @@
+//! Programs in C, built here, that tell what they did; their traces have to tell the same.
+//!
+//! Needs `cc`; skipped with a reason where there is none, unless `LAB_REQUIRE` names `cc`.
+#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use alloc_trace::trace::{Analysis, Measure, Symbols, TraceFile, stacks};
+use tempfile::TempDir;
+
+/// A program, built into a directory that goes with it.
+struct Program {
+    directory: TempDir,
+    path: PathBuf,
+}
+
+impl Program {
+    /// `None` where there is no compiler.
+    fn build(name: &str) -> Option<Self> {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join(name);
+        compile(&format!("{name}.c"), &path, &["-pthread", "-ldl"]).then_some(Self { directory, path })
+    }
+
+    /// Runs it and reads its trace.
+    fn trace(&self, arguments: &[&str]) -> (Output, Analysis) {
+        let output = self.run(arguments);
+        (output, self.read("trace"))
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = alloc_trace();
+        command.args(["run", "-o"]).arg(self.file("trace")).arg("--").arg(&self.path).args(arguments);
+        command.output().unwrap()
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> Analysis {
+        let analysis = Analysis::of(TraceFile::open(&self.file(name)).unwrap(), |_| {});
+        assert_eq!(analysis.damage, [], "{name}");
+        analysis
+    }
+
+    /// The blocks that the program itself asked for, not those of the C library for its threads: calls, bytes, frees, left, bytes left.
+    fn own(&self, analysis: &Analysis) -> [u64; 5] {
+        let context = &analysis.context;
+        let mut sum = [0; 5];
+        for (site, blocks) in context.sites.iter().zip(&analysis.by_site) {
+            let caller = context.sites.stack(site).next();
+            let module = caller.and_then(|caller| context.modules.locate(caller.generation, caller.address));
+            if module.is_some_and(|(path, _)| Path::new(path) == self.path) {
+                let figures = [blocks.allocations, blocks.bytes, blocks.frees, blocks.live, blocks.live_bytes];
+                sum.iter_mut().zip(figures).for_each(|(sum, figure)| *sum += figure);
+            }
+        }
+        sum
+    }
+}
+
+/// What a program told: calls, bytes, frees, left, bytes left, peak.
+fn told(output: &Output) -> [u64; 6] {
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let numbers: Vec<u64> = text.split_whitespace().map(|number| number.parse().unwrap()).collect();
+    numbers.try_into().unwrap()
+}
+
+/// `false`, with a reason, where there is no compiler.
+fn compile(source: &str, to: &Path, more: &[&str]) -> bool {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(source);
+    let flags = ["-O1", "-g", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls", "-fno-builtin"];
+    let output = Command::new("cc").args(flags).arg(source).arg("-o").arg(to).args(more).output();
+    match output {
+        Ok(output) => {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            true
+        }
+        Err(error) => {
+            let required = std::env::var("LAB_REQUIRE").is_ok_and(|all| all.split([' ', ',']).any(|name| name == "cc"));
+            assert!(!required, "LAB_REQUIRE names cc, but it can't be run: {error}");
+            eprintln!("skipped: cc can't be run: {error}");
+            false
+        }
+    }
+}
+
+/// The command line, with the library built once.
+fn alloc_trace() -> Command {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    let program = Path::new(env!("CARGO_BIN_EXE_alloc-trace"));
+    let library = LIBRARY.get_or_init(|| {
+        let directory = TempDir::new().unwrap();
+        let mut first = Command::new(program);
+        first.args(["run", "-o"]).arg(directory.path().join("trace")).args(["--", "true"]);
+        let output = first.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        program.parent().unwrap().parent().unwrap().join("release/liballoc_trace_preload.so")
+    });
+    let mut command = Command::new(program);
+    command.env("ALLOC_TRACE_PRELOAD", library);
+    command
+}
+
+#[test]
+fn every_function_is_counted_exactly() {
+    let Some(program) = Program::build("all_functions") else { return };
+    let (output, analysis) = program.trace(&[]);
+    let [calls, bytes, frees, live, live_bytes, peak] = told(&output);
+    let total = &analysis.total;
+    assert_eq!(program.own(&analysis), [calls, bytes, frees, live, live_bytes]);
+    assert_eq!([total.allocations, total.bytes, total.frees], [calls, bytes, frees]);
+    assert_eq!([total.live, total.live_bytes, total.at_peak], [live, live_bytes, peak]);
+    assert_eq!((analysis.missed(), analysis.strangers()), (0, 0));
+    let at_peak: u64 = analysis.by_site.iter().map(|blocks| blocks.at_peak).sum();
+    assert_eq!(at_peak, peak);
+}
+
+#[test]
+fn blocks_that_wander_between_threads_are_followed() {
+    let Some(program) = Program::build("threads") else { return };
+    let (output, analysis) = program.trace(&[]);
+    let [calls, bytes, frees, live, live_bytes, _] = told(&output);
+    assert_eq!(program.own(&analysis), [calls, bytes, frees, live, live_bytes]);
+    assert_eq!((analysis.missed(), analysis.strangers()), (0, 0));
+    assert!(analysis.context.threads.len() >= 81, "{}", analysis.context.threads.len());
+    assert!(analysis.context.threads.values().all(|thread| thread.name == "threads"));
+}
+
+#[test]
+fn whatever_ends_the_program_nothing_is_lost() {
+    let Some(program) = Program::build("ends") else { return };
+    for (how, exit_handlers) in [("kill", 0), ("abort", 0), ("_exit", 0), ("fault", 0), ("return", 1)] {
+        let (_, analysis) = program.trace(&[how]);
+        let [calls, bytes, ..] = program.own(&analysis);
+        assert_eq!(calls, 20_001 + exit_handlers, "{how}");
+        assert_eq!(bytes, 201_000 + 2000 * exit_handlers, "{how}");
+        std::fs::remove_file(program.file("trace")).unwrap();
+    }
+}
+
+#[test]
+fn the_programs_end_is_passed_on() {
+    let Some(program) = Program::build("ends") else { return };
+    assert_eq!(program.run(&["kill"]).status.code(), Some(128 + 9));
+    let again = program.run(&["return"]);
+    assert_eq!(again.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert!(text.contains("is there already"), "{text}");
+}
+
+#[test]
+fn children_have_traces_of_their_own() {
+    let Some(program) = Program::build("family") else { return };
+    let (output, parent) = program.trace(&[]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(program.own(&parent)[..3], [11, 570, 1]);
+    let mut children: Vec<Analysis> = std::fs::read_dir(program.directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("trace."))
+        .map(|name| program.read(&name))
+        .collect();
+    children.sort_by_key(|child| child.total.bytes);
+    let [forked, executed] = &children[..] else { panic!("{} children", children.len()) };
+    assert_eq!(program.own(forked)[..3], [20, 1000, 0]);
+    assert_eq!(forked.strangers(), 1);
+    assert_eq!(program.own(executed)[..3], [30, 1500, 0]);
+    assert_eq!(executed.strangers(), 0);
+    for child in [forked, executed] {
+        assert_eq!(child.origin.parent, parent.origin.process);
+    }
+    assert_eq!(executed.origin.arguments[1], "again");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains(&format!("alloc-trace:   {} family", forked.origin.process)), "{text}");
+}
+
+#[test]
+fn signals_in_the_midst_of_a_note_are_counted_at_least() {
+    let Some(program) = Program::build("signals") else { return };
+    let (output, analysis) = program.trace(&[]);
+    let [calls, bytes, frees, live, live_bytes, handled] = told(&output);
+    assert_eq!(program.own(&analysis), [calls, bytes, frees, live, live_bytes]);
+    assert_eq!(analysis.mapped.calls + analysis.missed(), 2 * handled);
+}
+
+#[test]
+fn libraries_at_the_same_addresses_are_told_apart() {
+    let Some(program) = Program::build("host") else { return };
+    let names = ["from_first", "from_second"];
+    for name in names {
+        compile("plugin.c", &program.file(&format!("{name}.so")), &["-shared", "-fPIC", &format!("-DNAME={name}")]);
+    }
+    let libraries = names.map(|name| program.file(&format!("{name}.so")).to_str().unwrap().to_owned());
+    let (output, analysis) = program.trace(&[&libraries[0], &libraries[1]]);
+    assert!(output.status.success(), "{output:?}");
+    let found = stacks(&analysis, Measure::Leaked, &mut Symbols::default());
+    for name in names {
+        let of_library: Vec<_> = found.iter().filter(|(stack, _)| stack.iter().any(|frame| frame == name)).collect();
+        let [(stack, bytes)] = &of_library[..] else { panic!("{name}: {found:?}") };
+        let inner = &stack[stack.len() - 4..];
+        assert_eq!((inner, **bytes), (&["main", "entry", name, "malloc"].map(str::to_owned)[..], 123));
+    }
+}
+
+#[test]
+fn mappings_are_followed() {
+    let Some(program) = Program::build("maps") else { return };
+    let (output, analysis) = program.trace(&[]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(analysis.mapped.live_bytes, 21 * 4096);
+    assert_eq!(analysis.heap_moved, 4096);
+}
+
+#[test]
+fn a_program_that_closes_our_file_keeps_its_own_whole() {
+    let Some(program) = Program::build("closes") else { return };
+    let own = program.file("own");
+    let (output, analysis) = program.trace(&[own.to_str().unwrap()]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(std::fs::metadata(own).unwrap().len(), 0);
+    assert_eq!(program.own(&analysis)[..2], [50_001, 250_005]);
+}
+
+#[test]
+fn a_file_that_can_not_grow_ends_the_trace_and_not_the_program() {
+    let Some(program) = Program::build("limit") else { return };
+    let output = program.run(&[]);
+    assert!(output.status.success(), "{output:?}");
+    let analysis = Analysis::of(TraceFile::open(&program.file("trace")).unwrap(), |_| {});
+    let [damage] = &analysis.damage[..] else { panic!("{:?}", analysis.damage) };
+    assert!(damage.what.starts_with("the trace stops after"), "{damage}");
+    let noted = program.own(&analysis)[0];
+    assert!((10_000..400_000).contains(&noted), "{noted}");
+}
+
+#[test]
+fn stacks_have_names_files_and_lines() {
+    let Some(program) = Program::build("stacks") else { return };
+    let (_, analysis) = program.trace(&[]);
+    let mut symbols = Symbols::default();
+    let context = &analysis.context;
+    let index = analysis.by_site.iter().position(|blocks| blocks.bytes == 4321).unwrap();
+    let site = context.sites.get(index as u32).unwrap();
+    let frames: Vec<(String, u32)> = context
+        .sites
+        .stack(site)
+        .take(3)
+        .flat_map(|address| symbols.frames(&context.modules, address).to_vec())
+        .map(|frame| (frame.function, frame.location.unwrap().1))
+        .collect();
+    let expected = [("inner", 5), ("outer", 11), ("main", 16)].map(|(name, line)| (name.to_owned(), line));
+    assert_eq!(frames, expected);
+}
+
+#[test]
+fn reports_are_made_of_a_trace() {
+    let Some(program) = Program::build("stacks") else { return };
+    program.run(&[]);
+    let trace = program.file("trace");
+    let report = |arguments: &[&str]| {
+        let output = alloc_trace().args(arguments).arg(&trace).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(report(&["summary"]).contains("4321 B in 1 calls"));
+    assert!(report(&["stats"]).contains("malloc"));
+    let collapsed = report(&["collapsed"]);
+    assert!(collapsed.contains("main;outer;inner;malloc 4321"), "{collapsed}");
+    let svg = report(&["flamegraph", "--by", "leaked"]);
+    assert!(svg.starts_with("<svg ") && svg.contains("outer: 4321 bytes, 100.00 %"), "{svg}");
+    assert!(report(&["diff", trace.to_str().unwrap()]).contains("No site differs"));
+}
+
+#[test]
+fn what_can_not_be_traced_is_told_before() {
+    let refused = |program: &Path| {
+        let output = alloc_trace().args(["run", "--"]).arg(program).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let directory = TempDir::new().unwrap();
+    let text = directory.path().join("text");
+    assert!(refused(&text).contains("no such program"));
+    std::fs::write(&text, "hello").unwrap();
+    let runs = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&text, runs).unwrap();
+    assert!(refused(&text).contains("no ELF program"));
+    let fixed = directory.path().join("fixed");
+    if compile("nothing.c", &fixed, &["-static", "-nostdlib", "-no-pie"]) {
+        assert!(refused(&fixed).contains("statically linked"));
+    }
+    let output = alloc_trace().arg("summary").arg(&text).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no trace of alloc-trace"));
+}
+
+#[test]
+fn help_has_examples() {
+    for command in ["run", "summary", "stats", "flamegraph", "collapsed", "diff"] {
+        let output = alloc_trace().args([command, "--help"]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && text.contains(&format!("Example: alloc-trace {command}")), "{text}");
+    }
+}

@@ -7,6 +7,7 @@ use sched_sim::{RunOptions, Scenario, simulate};
 pub fn within_limits(mut scenario: Scenario) {
     scenario.limits.events = scenario.limits.events.min(20_000);
     scenario.limits.tasks = scenario.limits.tasks.min(2_000);
+    scenario.limits.memory = scenario.limits.memory.min(1 << 28);
     scenario.limits.recorded = scenario.limits.recorded.min(10_000);
     // What the limits refuse is refused in words.
     let Ok(outcome) = simulate(&scenario, &RunOptions::default()) else { return };

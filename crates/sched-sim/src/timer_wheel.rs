@@ -144,6 +144,11 @@ impl TimerWheel {
         (self.added - self.taken) as usize
     }
 
+    /// The room that timers take, without the fixed part.
+    pub(crate) fn bytes(&self) -> usize {
+        self.ring.bytes() + self.far.bytes()
+    }
+
     /// Are there none?
     pub fn is_empty(&self) -> bool {
         self.added == self.taken

@@ -4,7 +4,6 @@
 //! < stealing < dispatching; within a class in order of insertion, and ends in order of core numbers.
 
 use super::cache::Caches;
-use super::interrupt::Watch;
 use super::placement::{Placer, Thieves};
 use super::smt::Siblings;
 use super::steps::Next;
@@ -71,7 +70,6 @@ pub(crate) struct Setup {
     pub(crate) caches: Option<Caches>,
     pub(crate) placer: Placer,
     pub(crate) thieves: Option<Thieves>,
-    pub(crate) watch: Watch,
 }
 
 /// What a policy is told.
@@ -142,13 +140,10 @@ impl<P: Policy, S: Sink> Cores<P, S> {
                 let busy = self.cores.iter().map(|core| u128::from(core.busy + running(core))).sum();
                 self.world.stats.window.turn(now, busy);
             }
+            self.world.watch();
             if self.world.is_over() {
                 self.stop_clock(now);
                 return self.world.stop.take().unwrap_or(StopReason::Finished);
-            }
-            if let Some(reason) = self.setup.watch.look(&self.world) {
-                self.stop_clock(now);
-                return reason;
             }
         }
     }
@@ -194,7 +189,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             if !self.setup.ends_first {
                 self.ends();
             }
-            if self.tree.next_time() > now && self.world.next_time() > now {
+            if (self.tree.next_time() > now && self.world.next_time() > now) || self.world.stop.is_some() {
                 break;
             }
         }
@@ -206,7 +201,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     /// Ends of quanta, bursts and switches.
     #[inline]
     pub(super) fn ends(&mut self) {
-        while self.tree.next_time() <= self.world.now {
+        while self.tree.next_time() <= self.world.now && self.world.stop.is_none() {
             let core = self.tree.next_core();
             self.core_event(core);
         }
@@ -321,6 +316,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         self.world.tasks.hot[thread as usize].remaining += interrupt;
         match self.queues[queue].tick(thread, context!(self)) {
             Tick::Stay => {
+                self.world.idle(thread, 1);
                 let slice = self.queues[queue].slice(thread, context!(self));
                 self.cores[core].slice_ends = self.world.now.saturating_add(slice);
                 self.set_timer(core);

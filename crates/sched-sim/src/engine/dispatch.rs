@@ -2,7 +2,6 @@
 
 use super::cores::{Cores, context};
 use super::tasks::{GO, NO_CORE, NONE, State, TaskId, WOKEN};
-use crate::outcome::StopReason;
 use crate::policy::{Context, Policy, Why};
 use crate::record::{Event, Sink};
 
@@ -118,9 +117,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         state.switching += overhead;
         state.starting = flags & GO == 0;
         self.world.events += 1;
-        if self.world.events >= self.world.event_limit {
-            self.world.stop = Some(StopReason::EventLimit);
-        }
+        self.world.watch();
         let queue = self.setup.placer.queue(core);
         let at_start = Context { now: starts, tasks: &self.world.tasks };
         let slice = self.queues[queue].slice(thread, &at_start);

@@ -12,7 +12,8 @@ mod interval;
 
 use std::collections::VecDeque;
 
-use super::steps::{Held, Next};
+use super::holdings::Held;
+use super::steps::Next;
 use super::sync::WaitsFor;
 use super::tasks::{GO, KILLED, NOGIL, NONE, State, TaskId};
 use super::world::World;
@@ -150,6 +151,10 @@ impl World {
         }
         if self.gils.check.is_none() && self.gils.list[gil].requested {
             return Some(self.give_up_gil(task));
+        }
+        // A piece of a burst changes nothing.
+        if self.gils.check.is_some() && piece_done && self.idle(task, 1) {
+            return Some(Next::Blocked);
         }
         Some(self.load_piece(task))
     }

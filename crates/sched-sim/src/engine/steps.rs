@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use hdrhistogram::Histogram;
 
 use super::compile::Op;
+use super::holdings::Held;
 use super::sync::WaitsFor;
 use super::tasks::{GO, KILLED, NOGIL, State, TaskId, WORKER};
 use super::world::{TIMER_IO, World};
-use crate::outcome::StopReason;
 use crate::policy::Why;
 use crate::scenario::RuntimeKind;
 
@@ -35,24 +35,8 @@ pub(crate) struct Marks {
     pub(crate) histograms: Vec<Option<Histogram<u64>>>,
 }
 
-/// Who held a lock or a GIL, and when.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Holding {
-    pub(crate) what: Held,
-    pub(crate) task: TaskId,
-    pub(crate) from: u64,
-    pub(crate) to: u64,
-}
-
-/// What was held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Held {
-    Lock(u32),
-    Gil(u32),
-}
-
-/// So many operations without time are a program that goes round and round.
-const TIMELESS: u32 = 10_000_000;
+/// Operations without time are counted so many at a time: a turn rarely has more than three.
+const BATCH: u32 = 64;
 
 impl World {
     /// Looks at what a ready thread will do, without doing it: policies want to know how long its next burst is.
@@ -115,7 +99,8 @@ impl World {
         if self.tasks.hot[place].flags & KILLED != 0 {
             return self.finish(task);
         }
-        for _ in 0..TIMELESS {
+        let mut uncounted = 0;
+        loop {
             let op = self.programs.ops[self.tasks.hot[place].pc as usize];
             self.tasks.hot[place].pc += 1;
             let next = match op {
@@ -170,13 +155,16 @@ impl World {
             };
             match next {
                 None if self.stop.is_some() => return Next::Blocked,
-                None => {}
+                None => uncounted += 1,
                 Some(next) => return next,
             }
+            if uncounted == BATCH {
+                uncounted = 0;
+                if self.idle(task, BATCH.into()) {
+                    return Next::Blocked;
+                }
+            }
         }
-        let id = self.tasks.traits[place].id;
-        self.stop = Some(StopReason::Livelock { task: id });
-        Next::Blocked
     }
 
     /// Locks and their like. `None`: go on.
@@ -266,6 +254,9 @@ impl World {
     fn compute(&mut self, task: TaskId, thread: TaskId, time: u64) -> Next {
         let debt = std::mem::take(&mut self.tasks.life[task as usize].debt);
         let debt = debt + if task == thread { 0 } else { std::mem::take(&mut self.tasks.life[thread as usize].debt) };
+        if time + debt == 0 && self.idle(task, 1) {
+            return Next::Blocked;
+        }
         if self.gils.has_any() && self.tasks.hot[task as usize].flags & NOGIL == 0 {
             return self.compute_with_gil(task, time + debt);
         }

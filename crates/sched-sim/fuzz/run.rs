@@ -12,6 +12,9 @@ pub fn within_limits(mut scenario: Scenario) {
     // What the limits refuse is refused in words.
     let Ok(outcome) = simulate(&scenario, &RunOptions::default()) else { return };
     assert!(outcome.finish_time >= 0.0, "time went back: {}", outcome.finish_time);
+    // The limit, and what else is due at the instant in which it is reached.
+    let counted = outcome.counters.events + outcome.counters.idle_steps;
+    assert!(counted < 30_000, "{counted} events");
     let _ = table(&outcome);
     let _ = gantt(&outcome, &Picture::default());
     let _ = chrome_trace(&outcome);

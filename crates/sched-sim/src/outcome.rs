@@ -111,6 +111,8 @@ pub enum StopReason {
     TaskLimit,
     /// `limits.memory` was reached.
     MemoryLimit,
+    /// The clock can't count further: see [`crate::time`].
+    EndOfTime,
     /// Somebody ended it from outside.
     Interrupted,
 }
@@ -130,6 +132,7 @@ impl std::fmt::Display for StopReason {
             Self::EventLimit => write!(f, "limits.events was reached"),
             Self::TaskLimit => write!(f, "limits.tasks was reached"),
             Self::MemoryLimit => write!(f, "limits.memory was reached"),
+            Self::EndOfTime => write!(f, "the clock can't count further: use a coarser time_unit"),
             Self::Interrupted => write!(f, "interrupted"),
         }
     }

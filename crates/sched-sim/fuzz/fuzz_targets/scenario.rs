@@ -181,7 +181,7 @@ fn machine(from: &mut Unstructured<'_>) -> Result<Value> {
 fn costs(from: &mut Unstructured<'_>) -> Result<Value> {
     let names = [
         "context_switch", "migration", "mode_switch", "wakeup_same_core", "wakeup_cross_core", "thread_create", "thread_join",
-        "process_create", "task_create", "task_switch", "tick_interrupt", "lock_uncontended", "gil_handoff",
+        "process_create", "task_create", "task_switch", "tick_interrupt", "lock_uncontended", "gil_notice", "gil_handoff",
     ];
     let mut costs = Map::new();
     for _ in 0..from.int_in_range(0..=4)? {

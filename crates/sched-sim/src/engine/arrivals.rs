@@ -90,7 +90,7 @@ impl World {
             }
             RuntimeKind::ThreadPerRequest => {
                 let cost = self.cost(self.charges.thread_create);
-                self.tasks.life[task as usize].debt += cost;
+                self.owe(task, cost);
                 self.make_ready(task, Why::Arrived);
             }
             _ => self.make_ready(task, Why::Arrived),

@@ -21,9 +21,7 @@ use super::tasks::{NONE, TaskId};
 use super::world::{Charges, TIMER_RELEASE, World};
 use crate::policy::{Options, Policy};
 use crate::random::{Charge, Random, Stream};
-use crate::scenario::{
-    Cost, PolicyKind, Queues, RuntimeKind, SameInstant, Scenario, Steal, StealFrom, StealTake,
-};
+use crate::scenario::{Cost, PolicyKind, Queues, RuntimeKind, SameInstant, Scenario, Steal, StealFrom, StealTake};
 use crate::time::{NEVER, TimeScale};
 use crate::timer_wheel::TimerWheel;
 use tasks::{Build, Processes};
@@ -84,6 +82,7 @@ pub(crate) fn world(scenario: &Scenario, options: &RunOptions) -> World {
             task_switch: charge(&costs.task_switch),
             tick_interrupt: charge(&costs.tick_interrupt),
             lock_uncontended: charge(&costs.lock_uncontended),
+            gil_notice: charge(&costs.gil_notice),
             gil_handoff: charge(&costs.gil_handoff),
         },
         cost_random: Random::new(scenario.seed, Stream::Costs),

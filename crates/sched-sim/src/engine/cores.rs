@@ -13,7 +13,7 @@ use crate::core_tree::CoreTree;
 use crate::outcome::StopReason;
 use crate::policy::{Context, Policy, Tick, Why};
 use crate::record::{Event, Run, Sink};
-use crate::time::NEVER;
+use crate::time::{END, NEVER};
 
 /// A core.
 #[derive(Debug, Clone)]
@@ -122,13 +122,8 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         loop {
             let now = self.next_time();
             // What is due just at the end still happens: a job may meet its deadline there.
-            if now == NEVER || now > self.setup.until {
-                let over = self.setup.until;
-                self.stop_clock(if over == NEVER { self.world.now } else { over });
-                if over != NEVER {
-                    return StopReason::Until;
-                }
-                return if self.world.live == 0 { StopReason::Finished } else { StopReason::Deadlock };
+            if now >= END || now > self.setup.until {
+                return self.nothing_more();
             }
             debug_assert!(now >= self.world.now, "time went back from {} to {now}", self.world.now);
             self.world.now = now;
@@ -145,6 +140,19 @@ impl<P: Policy, S: Sink> Cores<P, S> {
                 self.stop_clock(now);
                 return self.world.stop.take().unwrap_or(StopReason::Finished);
             }
+        }
+    }
+
+    /// Nothing happens until the end.
+    fn nothing_more(&mut self) -> StopReason {
+        let until = self.setup.until;
+        self.stop_clock(if until == NEVER { self.world.now } else { until });
+        let is_waiting = self.cores.iter().all(|core| core.thread == NONE) && self.world.wheel.is_empty();
+        match () {
+            () if until != NEVER => StopReason::Until,
+            () if self.world.live == 0 => StopReason::Finished,
+            () if is_waiting => StopReason::Deadlock,
+            () => StopReason::EndOfTime,
         }
     }
 
@@ -286,6 +294,8 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         let thread = self.cores[core].thread;
         let queue = self.setup.placer.queue(core);
         if next == Next::Run {
+            // From one burst to the next: for all others nothing has changed.
+            self.world.idle(thread, 1);
             let shown = self.world.shown(thread);
             if shown != self.cores[core].shown {
                 self.show(core);
@@ -313,7 +323,8 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         let thread = self.cores[core].thread;
         let queue = self.setup.placer.queue(core);
         let interrupt = self.world.cost(self.world.charges.tick_interrupt);
-        self.world.tasks.hot[thread as usize].remaining += interrupt;
+        let hot = &mut self.world.tasks.hot[thread as usize];
+        hot.remaining = hot.remaining.saturating_add(interrupt);
         match self.queues[queue].tick(thread, context!(self)) {
             Tick::Stay => {
                 self.world.idle(thread, 1);

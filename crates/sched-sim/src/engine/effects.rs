@@ -1,7 +1,7 @@
 //! What steps do to others: unlocking, spawning, killing; and what they leave behind for the result.
 
-use super::stats::WindowState;
 use super::holdings::Held;
+use super::stats::WindowState;
 use super::steps::Next;
 use super::sync::WaitsFor;
 use super::tasks::{KILLED, NONE, STARTED, State, TaskId, WORKER};
@@ -34,7 +34,7 @@ impl World {
         }
         let charge = if self.pools.has_any() { self.charges.task_create } else { self.charges.thread_create };
         let cost = self.cost(charge);
-        self.tasks.life[parent as usize].debt += cost;
+        self.owe(parent, cost);
         self.tasks.life[child as usize].arrival = self.now;
         self.live += 1;
         self.start(child);

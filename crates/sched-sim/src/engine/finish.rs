@@ -272,7 +272,7 @@ fn task_outcomes(scenario: &Scenario, world: &mut World) -> Vec<TaskOutcome> {
             name: task.and_then(|task| task.name.clone()),
             response: (life.first_run != NEVER).then(|| units(life.first_run.saturating_sub(arrival))),
             turnaround: turnaround.map(units),
-            wait: turnaround.map(|turnaround| units(turnaround.saturating_sub(hot.cpu + life.io))),
+            wait: turnaround.map(|turnaround| units(turnaround.saturating_sub(hot.cpu).saturating_sub(life.io))),
             finish: done.then(|| units(life.finish)),
             cpu: units(hot.cpu),
             io: units(life.io),

@@ -152,10 +152,6 @@ impl World {
         if self.gils.check.is_none() && self.gils.list[gil].requested {
             return Some(self.give_up_gil(task));
         }
-        // A piece of a burst changes nothing.
-        if self.gils.check.is_some() && piece_done && self.idle(task, 1) {
-            return Some(Next::Blocked);
-        }
         Some(self.load_piece(task))
     }
 
@@ -201,7 +197,8 @@ impl World {
             self.end_forced_switch(number);
         }
         let next = self.load_piece(task);
-        self.tasks.hot[task as usize].remaining += handoff;
+        let hot = &mut self.tasks.hot[task as usize];
+        hot.remaining = hot.remaining.saturating_add(handoff);
         next
     }
 

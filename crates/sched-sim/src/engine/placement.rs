@@ -186,7 +186,9 @@ impl Thieves {
                         // Asking again and again until somebody has work: the same as asking among those who have.
                         let mut rich = (0..cores).filter(|core| *core != thief && length(*core) > 0);
                         let count = rich.clone().count();
-                        return (count > 0).then(|| self.random.below(count as u64)).and_then(|nth| rich.nth(nth as usize));
+                        return (count > 0)
+                            .then(|| self.random.below(count as u64))
+                            .and_then(|nth| rich.nth(nth as usize));
                     }
                 };
                 Some(index + usize::from(index >= thief))

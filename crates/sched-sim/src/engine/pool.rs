@@ -224,7 +224,7 @@ impl World {
         let first = self.tasks.hot[task as usize].flags & STARTED == 0;
         let create = if first { self.cost(self.charges.task_create) } else { 0 };
         let switch = if changed { self.cost(self.charges.task_switch) } else { 0 };
-        self.tasks.life[thread as usize].debt += create + switch;
+        self.owe(thread, create.saturating_add(switch));
         self.note_first_run(task, self.now);
     }
 

@@ -6,7 +6,7 @@ use super::world::World;
 use crate::outcome::StopReason;
 use crate::policy::fluid::Fluid;
 use crate::record::{Event, Sink};
-use crate::time::NEVER;
+use crate::time::{END, NEVER};
 
 /// A run of a fluid policy.
 #[derive(Debug)]
@@ -28,14 +28,18 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
     pub(crate) fn run(&mut self) -> StopReason {
         loop {
             let now = self.policy.next().min(self.world.next_time());
-            if now == NEVER || now > self.until {
+            if now >= END || now > self.until {
                 let over = if self.until == NEVER { self.world.now } else { self.until };
                 self.busy += self.policy.advance(over);
                 self.world.now = over;
                 if self.until != NEVER {
                     return StopReason::Until;
                 }
-                return if self.world.live == 0 { StopReason::Finished } else { StopReason::Deadlock };
+                return match () {
+                    () if self.world.live == 0 => StopReason::Finished,
+                    () if self.policy.is_empty() && self.world.wheel.is_empty() => StopReason::Deadlock,
+                    () => StopReason::EndOfTime,
+                };
             }
             self.world.now = now;
             self.busy += self.policy.advance(now);

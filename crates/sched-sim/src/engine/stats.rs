@@ -123,7 +123,7 @@ impl Stats {
         if traits.id < self.warmup {
             return;
         }
-        let wait = response.saturating_sub(life.service + life.io);
+        let wait = response.saturating_sub(life.service).saturating_sub(life.io);
         self.ended += 1;
         self.response += u128::from(response);
         self.wait += u128::from(wait);

@@ -23,6 +23,7 @@ use crate::timer_wheel::{Entry, TimerWheel};
 pub(crate) const TIMER_IO: u32 = 0;
 pub(crate) const TIMER_GIL: u32 = 1;
 pub(crate) const TIMER_RELEASE: u32 = 2;
+pub(crate) const TIMER_NOTICE: u32 = 3;
 const TIMER_BITS: u32 = 2;
 
 /// What things cost.
@@ -41,6 +42,7 @@ pub(crate) struct Charges {
     pub(crate) task_switch: Charge,
     pub(crate) tick_interrupt: Charge,
     pub(crate) lock_uncontended: Charge,
+    pub(crate) gil_notice: Charge,
     pub(crate) gil_handoff: Charge,
 }
 
@@ -132,10 +134,10 @@ impl World {
         if entry.tag >> TIMER_BITS != life.timer & (u32::MAX >> TIMER_BITS) {
             return;
         }
-        if kind == TIMER_GIL {
-            self.gil_timeout(task);
-        } else {
-            self.wake(task, Why::IoDone);
+        match kind {
+            TIMER_GIL => self.gil_timeout(task),
+            TIMER_NOTICE => self.notice_request(task),
+            _ => self.wake(task, Why::IoDone),
         }
     }
 
@@ -183,11 +185,8 @@ impl World {
             hot.waker = here;
         }
         self.events += 1;
-        if hot.flags & (GO | WORKER) == 0 {
-            self.prepare(thread);
-            if self.tasks.hot[thread as usize].state == State::Done {
-                return;
-            }
+        if hot.flags & (GO | WORKER) == 0 && !self.prepare(thread) {
+            return;
         }
         self.ready.push((thread, why));
     }
@@ -196,6 +195,13 @@ impl World {
     #[inline]
     pub(crate) fn cost(&mut self, charge: Charge) -> u64 {
         if let Charge::Fixed(ticks) = charge { ticks } else { charge.draw(&mut self.cost_random) }
+    }
+
+    /// The task pays this with its next time on a core.
+    #[inline]
+    pub(crate) fn owe(&mut self, task: TaskId, cost: u64) {
+        let debt = &mut self.tasks.life[task as usize].debt;
+        *debt = debt.saturating_add(cost);
     }
 
     /// The task has ended (or its job, if it is periodic).
@@ -223,7 +229,7 @@ impl World {
         if !self.sync.joiners.is_empty() {
             while let Some(joiner) = self.sync.next_joiner(task) {
                 let cost = self.cost(self.charges.thread_join);
-                self.tasks.life[joiner as usize].debt += cost;
+                self.owe(joiner, cost);
                 self.wake(joiner, Why::Woken);
             }
         }

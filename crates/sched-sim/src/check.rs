@@ -203,6 +203,7 @@ impl<'a> Checker<'a> {
             ("task_switch", &costs.task_switch),
             ("tick_interrupt", &costs.tick_interrupt),
             ("lock_uncontended", &costs.lock_uncontended),
+            ("gil_notice", &costs.gil_notice),
             ("gil_handoff", &costs.gil_handoff),
         ];
         for (name, cost) in named {

@@ -10,11 +10,14 @@ mod cache;
 mod compile;
 mod cores;
 mod deadlock;
+mod depth;
 mod dispatch;
 mod effects;
 mod finish;
 mod gil;
+mod holdings;
 mod interrupt;
+mod kept;
 mod placement;
 mod pool;
 mod queueing;
@@ -113,18 +116,17 @@ fn share<F: Fluid>(scenario: &Scenario, options: &RunOptions) -> Outcome {
 }
 
 fn share_with<F: Fluid, S: Sink>(scenario: &Scenario, options: &RunOptions, sink: S) -> (Outcome, S) {
-    let world = build::world(scenario);
+    let world = build::world(scenario, options);
     let policy = F::new(scenario.machine.cores);
     let until = scale::until(scenario, world.scale);
-    let watch = interrupt::Watch::new(options.control.clone());
-    let mut sharing = sharing::Sharing::new(world, policy, until, watch, sink);
+    let mut sharing = sharing::Sharing::new(world, policy, until, sink);
     let stopped = sharing.run();
     let outcome = finish::of_sharing(scenario, &mut sharing, stopped);
     (outcome, sharing.sink)
 }
 
 fn recorder(scenario: &Scenario, options: &RunOptions) -> Option<Recorder> {
-    let keep = finish::kept(scenario);
+    let keep = kept::kept(scenario);
     let any = options.digest || keep.dispatches || keep.run_segments || keep.queue_depth;
     any.then(|| {
         let timeline = (keep.dispatches, keep.run_segments, keep.queue_depth);

@@ -50,9 +50,12 @@ pub struct Outcome {
     /// Tickets in the game at each of a lottery's draws.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live_tickets: Option<Vec<u64>>,
-    /// How many tasks were ready, at each change.
+    /// How many threads were ready, at each change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_depth: Option<Vec<Depth>>,
+    /// The queues in which tasks wait for a worker of a pool, for their event loop, or for a thread of M:N.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub work_queues: Vec<WorkQueue>,
     /// Who held which lock or GIL, and when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holders: Option<Vec<Holder>>,
@@ -106,6 +109,10 @@ pub enum StopReason {
     EventLimit,
     /// `limits.tasks` was reached.
     TaskLimit,
+    /// `limits.memory` was reached.
+    MemoryLimit,
+    /// The clock can't count further: see [`crate::time`].
+    EndOfTime,
     /// Somebody ended it from outside.
     Interrupted,
 }
@@ -124,6 +131,8 @@ impl std::fmt::Display for StopReason {
             Self::DrawsExhausted => write!(f, "randomness.draws has fewer draws than the run needs"),
             Self::EventLimit => write!(f, "limits.events was reached"),
             Self::TaskLimit => write!(f, "limits.tasks was reached"),
+            Self::MemoryLimit => write!(f, "limits.memory was reached"),
+            Self::EndOfTime => write!(f, "the clock can't count further: use a coarser time_unit"),
             Self::Interrupted => write!(f, "interrupted"),
         }
     }
@@ -224,6 +233,9 @@ pub struct Quantiles {
 pub struct Counters {
     /// State changes of tasks.
     pub events: u64,
+    /// Steps that took no time, and ticks after which a task just went on. They count for `limits.events`, too.
+    #[serde(default)]
+    pub idle_steps: u64,
     /// Cores that went on with another task than before.
     pub switches: u64,
     /// Tasks that went on at another core than before.
@@ -257,12 +269,28 @@ impl Aggregate {
     }
 }
 
-/// How many tasks were ready from a time on.
+/// A queue in front of workers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WorkQueue {
+    /// `pool`, `loop NUMBER` (one per process), `m:n threads`.
+    pub name: String,
+    /// How many workers take from it.
+    pub workers: u32,
+    /// Tasks that waited in it, on average over time.
+    pub mean_depth: f64,
+    /// The most that waited in it.
+    pub max_depth: u32,
+    /// How many waited, at each change, if the record has `queue_depth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<Vec<Depth>>,
+}
+
+/// How long a queue was from a time on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Depth {
     /// The time.
     pub time: f64,
-    /// Tasks in run queues.
+    /// What waits in it for a core, or for a worker.
     pub ready: u32,
 }
 

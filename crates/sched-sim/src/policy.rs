@@ -151,6 +151,11 @@ pub trait Policy: Sized {
         Tick::Leave
     }
 
+    /// Shall all who run be charged up to now before the task is enqueued?
+    fn needs_present(&self, _task: TaskId) -> bool {
+        false
+    }
+
     /// The task ran for so many sub-ticks.
     fn charge(&mut self, _task: TaskId, _ran: u64, _context: &Context<'_>) {}
 

@@ -308,7 +308,7 @@ pub enum Record {
     /// `cores` is always filled; kept for the contract's sake.
     #[serde(rename = "utilization")]
     Utilization,
-    /// How many tasks were ready, at each change.
+    /// How many threads were ready, and how many tasks waited in each queue of a pool, loop or M:N, at each change.
     #[serde(rename = "queue_depth")]
     QueueDepth,
     /// Who held which lock or GIL, and when: lanes of the timeline.
@@ -328,14 +328,16 @@ pub enum Record {
 pub struct Limits {
     /// Tasks that exist at one time.
     pub tasks: u64,
-    /// State changes of tasks.
+    /// State changes of tasks, and steps that take no time.
     pub events: u64,
+    /// Bytes for tasks, timers, queues and what is kept of locks, each.
+    pub memory: u64,
     /// Entries of the timeline (dispatches, segments, changes of queue depth), each.
     pub recorded: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { tasks: 10_000_000, events: 10_000_000_000, recorded: 1_000_000 }
+        Self { tasks: 10_000_000, events: 10_000_000_000, memory: 8 << 30, recorded: 1_000_000 }
     }
 }

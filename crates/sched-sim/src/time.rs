@@ -18,6 +18,9 @@ use crate::scenario::TimeUnit;
 /// Later than anything: no event is due.
 pub(crate) const NEVER: u64 = u64::MAX;
 
+/// No run goes on from here: sums of a few times more still fit.
+pub(crate) const END: u64 = 1 << 63;
+
 /// The largest time a scenario may name, in sub-ticks: far enough from overflow that sums of a few are safe.
 pub(crate) const LATEST: u64 = 1 << 61;
 

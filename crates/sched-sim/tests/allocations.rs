@@ -63,6 +63,7 @@ const POLICIES: &[(PolicyKind, &[RuntimeKind])] = &[
     (PolicyKind::Cfs, RUNTIMES),
     (PolicyKind::Eevdf, RUNTIMES),
     (PolicyKind::Edf, RUNTIMES),
+    (PolicyKind::WorkStealing, RUNTIMES),
 ];
 
 /// One function, so that no other test allocates beside it.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use sched_sim::outcome::{Outcome, StopReason};
 use sched_sim::scenario::read::{Format, text};
-use sched_sim::scenario::{Level, Limits, Queues, Steal};
+use sched_sim::scenario::{Level, Queues, Steal};
 use sched_sim::{PolicyKind, RunOptions, RuntimeKind, Scenario, Step, Task, simulate};
 use serde_json::{Value, json};
 
@@ -314,7 +314,9 @@ proptest! {
     fn nonsense_gets_an_error_and_the_rest_an_end(scenario in anything()) {
         if let Ok(scenario) = text(&scenario.to_string(), Format::Json) {
             let outcome = simulate(&scenario, &RunOptions::default()).unwrap();
-            prop_assert!(outcome.counters.events <= Limits::default().events);
+            // The limit of 20,000, and what else is due at the instant in which it is reached.
+            let counted = outcome.counters.events + outcome.counters.idle_steps;
+            prop_assert!(counted < 25_000, "{} events", counted);
         }
     }
 

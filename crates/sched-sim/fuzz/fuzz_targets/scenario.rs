@@ -54,6 +54,11 @@ fn number(from: &mut Unstructured<'_>) -> Result<Value> {
     })
 }
 
+/// How often: mostly a few times, now and then for days.
+fn times(from: &mut Unstructured<'_>) -> Result<u32> {
+    if from.ratio(1, 8)? { u32::arbitrary(from) } else { from.int_in_range(0..=40) }
+}
+
 fn steps(from: &mut Unstructured<'_>, depth: u32) -> Result<Value> {
     let count = from.int_in_range(0..=5)?;
     let steps: Result<Vec<Value>> = (0..count).map(|_| step(from, depth)).collect();
@@ -78,9 +83,8 @@ fn step(from: &mut Unstructured<'_>, depth: u32) -> Result<Value> {
         19 => json!({ "yield": true }),
         20 => json!({ "await": { "cpu": time(from)?, "io": time(from)? } }),
         21 => json!({ "mark": name }),
-        // Few times: steps that take no time are no events, and what no limit counts would be found again and again.
         22 if depth < 4 => json!({ "nogil": steps(from, depth + 1)? }),
-        23 if depth < 4 => json!({ "repeat": [from.int_in_range(0..=40)?, steps(from, depth + 1)?] }),
+        23 if depth < 4 => json!({ "repeat": [times(from)?, steps(from, depth + 1)?] }),
         _ => json!({ "cpu": 1 }),
     })
 }
@@ -177,7 +181,7 @@ fn machine(from: &mut Unstructured<'_>) -> Result<Value> {
 fn costs(from: &mut Unstructured<'_>) -> Result<Value> {
     let names = [
         "context_switch", "migration", "mode_switch", "wakeup_same_core", "wakeup_cross_core", "thread_create", "thread_join",
-        "process_create", "task_create", "task_switch", "tick_interrupt", "lock_uncontended", "gil_handoff",
+        "process_create", "task_create", "task_switch", "tick_interrupt", "lock_uncontended", "gil_notice", "gil_handoff",
     ];
     let mut costs = Map::new();
     for _ in 0..from.int_in_range(0..=4)? {

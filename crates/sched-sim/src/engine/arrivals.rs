@@ -90,7 +90,7 @@ impl World {
             }
             RuntimeKind::ThreadPerRequest => {
                 let cost = self.cost(self.charges.thread_create);
-                self.tasks.life[task as usize].debt += cost;
+                self.owe(task, cost);
                 self.make_ready(task, Why::Arrived);
             }
             _ => self.make_ready(task, Why::Arrived),
@@ -100,6 +100,7 @@ impl World {
     /// A task that found no room.
     fn drop_task(&mut self, task: TaskId) {
         self.live -= 1;
+        self.events += 1;
         self.tasks.hot[task as usize].state = State::Done;
         if self.source.is_generated() {
             self.stats.window.change(self.now, false);
@@ -139,6 +140,7 @@ impl World {
         if self.live >= self.most_in_system {
             self.stats.arrivals += 1;
             self.stats.drops += 1;
+            self.events += 1;
             return;
         }
         if self.live >= self.task_limit {

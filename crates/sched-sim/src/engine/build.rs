@@ -1,44 +1,35 @@
 //! From a checked scenario to a run that can start.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod tasks;
+
+use std::collections::VecDeque;
 
 use super::RunOptions;
-use super::arrivals::{Generated, Source};
+use super::arrivals::Source;
 use super::cache::Caches;
 use super::compile::Programs;
 use super::cores::Setup;
 use super::gil::Gils;
+use super::holdings::Holdings;
 use super::interrupt::Watch;
 use super::placement::{Placer, Thieves};
-use super::pool::Pools;
 use super::scale::{scale, until};
 use super::smt::Siblings;
-use super::stats::{ClassSums, Periodic, PeriodicTasks, Stats, Window, new_histogram};
+use super::stats::{ClassSums, Stats, Window, new_histogram};
 use super::sync::{Channel, Condition, Lock, Semaphore, Sync, WaitsFor};
-use super::tasks::{NONE, TaskId, Tasks, Traits, WORKER};
-use super::world::{Charges, ClosedLoop, TIMER_RELEASE, World};
+use super::tasks::{NONE, TaskId};
+use super::world::{Charges, TIMER_RELEASE, World};
 use crate::policy::{Options, Policy};
-use crate::random::{Charge, Random, Sampler, Stream};
-use crate::scenario::{
-    Arrivals, Cost, Distribution, PolicyKind, Queues, RuntimeKind, SameInstant, Scenario, Steal, StealFrom, StealTake,
-    Step,
-};
+use crate::random::{Charge, Random, Stream};
+use crate::scenario::{Cost, PolicyKind, Queues, RuntimeKind, SameInstant, Scenario, Steal, StealFrom, StealTake};
 use crate::time::{NEVER, TimeScale};
 use crate::timer_wheel::TimerWheel;
+use tasks::{Build, Processes};
 
 /// The world before anything has happened.
-pub(crate) fn world(scenario: &Scenario) -> World {
+pub(crate) fn world(scenario: &Scenario, options: &RunOptions) -> World {
     let scale = scale(scenario);
-    let mut build = Build {
-        scenario,
-        scale,
-        tasks: Tasks::new(scenario.machine.cores as usize),
-        programs: Programs::default(),
-        loops: Vec::new(),
-        processes: processes(scenario),
-        periodic: PeriodicTasks::default(),
-        kinds: HashMap::new(),
-    };
+    let mut build = Build::new(scenario, scale);
     let order = build.list_tasks();
     let mut live = order.len() as u64;
     let closed = build.closed_tasks();
@@ -58,7 +49,8 @@ pub(crate) fn world(scenario: &Scenario) -> World {
         let arrivals = listed.iter().map(|task| tasks.life[*task as usize].arrival).collect();
         Source::Listed { order: listed, arrivals, taken: 0 }
     });
-    let keep = super::finish::kept(scenario);
+    let keep = super::kept::kept(scenario);
+    let watch = Watch::new(options.control.clone(), &scenario.limits);
     let count = tasks.len();
     let mut world = World {
         now: 0,
@@ -90,6 +82,7 @@ pub(crate) fn world(scenario: &Scenario) -> World {
             task_switch: charge(&costs.task_switch),
             tick_interrupt: charge(&costs.tick_interrupt),
             lock_uncontended: charge(&costs.lock_uncontended),
+            gil_notice: charge(&costs.gil_notice),
             gil_handoff: charge(&costs.gil_handoff),
         },
         cost_random: Random::new(scenario.seed, Stream::Costs),
@@ -100,12 +93,13 @@ pub(crate) fn world(scenario: &Scenario) -> World {
         live,
         most_in_system: scenario.admission.max_in_system.map_or(u64::MAX, u64::from),
         events: 0,
-        event_limit: scenario.limits.events,
+        next_look: watch.first_look(),
+        watch,
         task_limit: scenario.limits.tasks,
         stop: None,
         here: super::tasks::NO_CORE,
         marks: super::steps::Marks::default(),
-        holders: keep.holders.then(Vec::new),
+        holders: keep.holders.then(|| Holdings::new(scenario.limits.recorded)),
     };
     for index in 0..world.periodic.list.len() {
         let (task, release) = (world.periodic.list[index].task, world.periodic.list[index].next_release);
@@ -122,183 +116,6 @@ pub(crate) fn world(scenario: &Scenario) -> World {
         world.tasks.hot[worker as usize].state = super::tasks::State::Waiting;
     }
     world
-}
-
-struct Build<'a> {
-    scenario: &'a Scenario,
-    scale: TimeScale,
-    tasks: Tasks,
-    programs: Programs,
-    loops: Vec<u32>,
-    /// Dense numbers for the scenario's processes.
-    processes: Processes,
-    periodic: PeriodicTasks,
-    kinds: HashMap<String, u16>,
-}
-
-#[derive(Debug, Default)]
-struct Processes {
-    of_task: HashMap<u32, u32>,
-    of_name: BTreeMap<u32, u32>,
-    count: u32,
-}
-
-fn processes(scenario: &Scenario) -> Processes {
-    let mut processes = Processes::default();
-    if let Some(groups) = &scenario.runtime.processes {
-        for (number, group) in groups.iter().enumerate() {
-            processes.of_task.extend(group.iter().map(|task| (*task, number as u32)));
-        }
-        processes.count = groups.len() as u32;
-    }
-    for task in &scenario.tasks {
-        if !processes.of_task.contains_key(&task.id) {
-            let next = processes.count;
-            let number = *processes.of_name.entry(task.process).or_insert(next);
-            processes.count = processes.count.max(number + 1);
-        }
-    }
-    processes.count = processes.count.max(1);
-    processes
-}
-
-impl Build<'_> {
-    /// Adds the listed tasks; gives those that come by themselves.
-    fn list_tasks(&mut self) -> Vec<TaskId> {
-        let (scenario, scale) = (self.scenario, self.scale);
-        // Places of tasks by id: the first of each kind.
-        let mut places = Vec::new();
-        let mut place = 0;
-        for task in &scenario.tasks {
-            places.push((task.id, place));
-            place += task.count;
-        }
-        places.sort_unstable();
-        let index = |id: u32| {
-            let after = places.partition_point(|(first, _)| *first <= id);
-            places[..after].last().map_or(0, |(first, place)| place + (id - first))
-        };
-        let mut order = Vec::new();
-        for task in &scenario.tasks {
-            let (program, slots) = self.programs.add(&task.program, scale, &index);
-            let affinity = task.affinity.as_ref().map_or(0, |cores| self.tasks.mask(cores));
-            let kinds = self.kinds.len() as u16;
-            let kind = *self.kinds.entry(task.kind.clone().unwrap_or_default()).or_insert(kinds);
-            for copy in 0..task.count {
-                let id = task.id + copy;
-                let process = self.processes.of_task.get(&id).or_else(|| self.processes.of_name.get(&task.process));
-                let traits = Traits {
-                    id,
-                    program,
-                    loops: self.loops.len() as u32,
-                    priority: task.priority,
-                    tickets: task.tickets,
-                    process: process.copied().unwrap_or(0),
-                    period: task.period.map_or(NEVER, |period| scale.ticks(period).max(1)),
-                    affinity,
-                    kind,
-                    nice: task.nice,
-                    class: 0,
-                };
-                self.loops.resize(self.loops.len() + slots as usize, 0);
-                let arrival = if task.spawned { NEVER } else { scale.ticks(task.arrival) };
-                let place = self.tasks.add(traits, arrival);
-                if let Some(deadline) = task.deadline {
-                    self.tasks.life[place as usize].deadline = arrival.saturating_add(scale.ticks(deadline));
-                }
-                if !task.spawned {
-                    order.push(place);
-                }
-                if traits.period != NEVER {
-                    let deadline = task.deadline.map_or(traits.period, |deadline| scale.ticks(deadline));
-                    self.add_periodic(place, arrival, deadline);
-                }
-            }
-        }
-        order
-    }
-
-    fn add_periodic(&mut self, task: TaskId, release: u64, deadline: u64) {
-        self.periodic.index.resize(task as usize + 1, NONE);
-        self.periodic.index[task as usize] = self.periodic.list.len() as u32;
-        self.periodic.list.push(Periodic {
-            task,
-            deadline,
-            next_release: release,
-            pending: VecDeque::new(),
-            jobs: 0,
-            misses: 0,
-            worst: 0,
-            first: None,
-        });
-    }
-
-    fn closed_tasks(&mut self) -> Option<ClosedLoop> {
-        let closed = self.scenario.closed.as_ref()?;
-        let program = self.programs.add_closed();
-        for id in 0..closed.population {
-            self.tasks.add(Traits { id, program, ..Traits::default() }, 0);
-        }
-        Some(ClosedLoop {
-            cpu: Sampler::new(&closed.cpu, self.scale),
-            io: Sampler::new(&closed.io, self.scale),
-            cpu_random: Random::new(self.scenario.seed, Stream::Service),
-            count: closed.count,
-            warmup: closed.warmup,
-            rounds: 0,
-        })
-    }
-
-    fn pools(&mut self, first: TaskId) -> (Pools, u32) {
-        let runtime = &self.scenario.runtime;
-        let workers = match runtime.kind {
-            RuntimeKind::EventLoop => vec![1; self.processes.count as usize],
-            RuntimeKind::ThreadPool | RuntimeKind::ProcessPool | RuntimeKind::MN => {
-                vec![runtime.workers.unwrap_or(self.scenario.machine.cores)]
-            }
-            _ => return (Pools::default(), 0),
-        };
-        let count: u32 = workers.iter().sum();
-        for id in 0..count {
-            let worker = self.tasks.add(Traits { id: first + id, ..Traits::default() }, 0);
-            self.tasks.hot[worker as usize].flags |= WORKER;
-        }
-        (Pools::new(&workers, first, runtime.queue_limit), count)
-    }
-
-    fn generator(&mut self) -> Option<Source> {
-        let generator = self.scenario.generator.as_ref()?;
-        let scale = self.scale;
-        let service = [Step::Cpu(crate::scenario::CpuTime::Service(crate::scenario::Service::Service))];
-        let steps = generator.program.as_deref().unwrap_or(&service);
-        let (program, loops) = self.programs.add(steps, scale, &|_| 0);
-        let gap = match generator.arrivals {
-            Arrivals::Poisson { rate } => Distribution::Exp { mean: 1.0 / rate },
-            Arrivals::Periodic { rate } => Distribution::Det { value: 1.0 / rate },
-        };
-        let mut gap_random = Random::new(self.scenario.seed, Stream::Arrivals);
-        let gaps = Sampler::new(&gap, scale);
-        let first = gaps.draw(&mut gap_random);
-        let mut sum = 0.0;
-        let classes = self.scenario.classes.iter().map(|class| {
-            sum += class.p;
-            (sum, class.priority)
-        });
-        Some(Source::Generated(Box::new(Generated {
-            next: if generator.count == 0 { NEVER } else { first },
-            left: generator.count,
-            made: 0,
-            gaps,
-            gap_random,
-            service: Sampler::new(&generator.service, scale),
-            service_random: Random::new(self.scenario.seed, Stream::Service),
-            classes: classes.collect(),
-            class_random: Random::new(self.scenario.seed, Stream::Classes),
-            program,
-            loops,
-            recycle: !super::finish::kept(self.scenario).per_task,
-        })))
-    }
 }
 
 fn sync(scenario: &Scenario, programs: &Programs) -> Sync {
@@ -340,7 +157,7 @@ fn gils(scenario: &Scenario, scale: TimeScale, processes: &Processes, tasks: usi
     }
 }
 
-fn stats(scenario: &Scenario, keep: super::finish::Kept) -> Stats {
+fn stats(scenario: &Scenario, keep: super::kept::Kept) -> Stats {
     let generated = scenario.generator.is_some();
     Stats {
         classes: vec![ClassSums::default(); scenario.classes.len()],
@@ -355,7 +172,7 @@ fn stats(scenario: &Scenario, keep: super::finish::Kept) -> Stats {
 
 /// What a run on cores needs.
 pub(crate) fn for_cores<P: Policy>(scenario: &Scenario, options: &RunOptions) -> (World, Setup, Vec<P>) {
-    let world = world(scenario);
+    let world = world(scenario, options);
     let scale = world.scale;
     let machine = &scenario.machine;
     let cores = machine.cores as usize;
@@ -398,7 +215,6 @@ pub(crate) fn for_cores<P: Policy>(scenario: &Scenario, options: &RunOptions) ->
         }),
         placer: Placer::new(scenario, queues, scale),
         thieves: steal.map(|steal| Thieves::new(&steal, scenario, scale)),
-        watch: Watch::new(options.control.clone()),
     };
     let count = if queues == Queues::Shared { 1 } else { cores };
     let make = |queue: usize| {

@@ -124,11 +124,11 @@ impl Caches {
         let exact = match self.cores[core].phase {
             Phase::Warm => time(remaining, self.warm_rate),
             Phase::Warming(left) if fits && work(left, self.cold_rate) < remaining => {
-                left + time(remaining - work(left, self.cold_rate), self.warm_rate)
+                left.saturating_add(time(remaining - work(left, self.cold_rate), self.warm_rate))
             }
             Phase::Cold | Phase::Warming(_) => time(remaining, self.cold_rate),
         };
-        exact.div_ceil(self.unit).max(1) * self.unit
+        exact.div_ceil(self.unit).max(1).saturating_mul(self.unit)
     }
 
     /// How long tasks ran warm on a core.
@@ -142,5 +142,5 @@ fn work(time: u64, rate: u64) -> u64 {
 }
 
 fn time(work: u64, rate: u64) -> u64 {
-    (u128::from(work) << RATE).div_ceil(u128::from(rate)) as u64
+    u64::try_from((u128::from(work) << RATE).div_ceil(u128::from(rate))).unwrap_or(u64::MAX)
 }

@@ -4,7 +4,6 @@
 //! < stealing < dispatching; within a class in order of insertion, and ends in order of core numbers.
 
 use super::cache::Caches;
-use super::interrupt::Watch;
 use super::placement::{Placer, Thieves};
 use super::smt::Siblings;
 use super::steps::Next;
@@ -14,7 +13,7 @@ use crate::core_tree::CoreTree;
 use crate::outcome::StopReason;
 use crate::policy::{Context, Policy, Tick, Why};
 use crate::record::{Event, Run, Sink};
-use crate::time::NEVER;
+use crate::time::{END, NEVER};
 
 /// A core.
 #[derive(Debug, Clone)]
@@ -71,7 +70,6 @@ pub(crate) struct Setup {
     pub(crate) caches: Option<Caches>,
     pub(crate) placer: Placer,
     pub(crate) thieves: Option<Thieves>,
-    pub(crate) watch: Watch,
 }
 
 /// What a policy is told.
@@ -124,13 +122,8 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         loop {
             let now = self.next_time();
             // What is due just at the end still happens: a job may meet its deadline there.
-            if now == NEVER || now > self.setup.until {
-                let over = self.setup.until;
-                self.stop_clock(if over == NEVER { self.world.now } else { over });
-                if over != NEVER {
-                    return StopReason::Until;
-                }
-                return if self.world.live == 0 { StopReason::Finished } else { StopReason::Deadlock };
+            if now >= END || now > self.setup.until {
+                return self.nothing_more();
             }
             debug_assert!(now >= self.world.now, "time went back from {} to {now}", self.world.now);
             self.world.now = now;
@@ -142,14 +135,24 @@ impl<P: Policy, S: Sink> Cores<P, S> {
                 let busy = self.cores.iter().map(|core| u128::from(core.busy + running(core))).sum();
                 self.world.stats.window.turn(now, busy);
             }
+            self.world.watch();
             if self.world.is_over() {
                 self.stop_clock(now);
                 return self.world.stop.take().unwrap_or(StopReason::Finished);
             }
-            if let Some(reason) = self.setup.watch.look(&self.world) {
-                self.stop_clock(now);
-                return reason;
-            }
+        }
+    }
+
+    /// Nothing happens until the end.
+    fn nothing_more(&mut self) -> StopReason {
+        let until = self.setup.until;
+        self.stop_clock(if until == NEVER { self.world.now } else { until });
+        let is_waiting = self.cores.iter().all(|core| core.thread == NONE) && self.world.wheel.is_empty();
+        match () {
+            () if until != NEVER => StopReason::Until,
+            () if self.world.live == 0 => StopReason::Finished,
+            () if is_waiting => StopReason::Deadlock,
+            () => StopReason::EndOfTime,
         }
     }
 
@@ -194,7 +197,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             if !self.setup.ends_first {
                 self.ends();
             }
-            if self.tree.next_time() > now && self.world.next_time() > now {
+            if (self.tree.next_time() > now && self.world.next_time() > now) || self.world.stop.is_some() {
                 break;
             }
         }
@@ -206,7 +209,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     /// Ends of quanta, bursts and switches.
     #[inline]
     pub(super) fn ends(&mut self) {
-        while self.tree.next_time() <= self.world.now {
+        while self.tree.next_time() <= self.world.now && self.world.stop.is_none() {
             let core = self.tree.next_core();
             self.core_event(core);
         }
@@ -291,6 +294,8 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         let thread = self.cores[core].thread;
         let queue = self.setup.placer.queue(core);
         if next == Next::Run {
+            // From one burst to the next: for all others nothing has changed.
+            self.world.idle(thread, 1);
             let shown = self.world.shown(thread);
             if shown != self.cores[core].shown {
                 self.show(core);
@@ -318,9 +323,11 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         let thread = self.cores[core].thread;
         let queue = self.setup.placer.queue(core);
         let interrupt = self.world.cost(self.world.charges.tick_interrupt);
-        self.world.tasks.hot[thread as usize].remaining += interrupt;
+        let hot = &mut self.world.tasks.hot[thread as usize];
+        hot.remaining = hot.remaining.saturating_add(interrupt);
         match self.queues[queue].tick(thread, context!(self)) {
             Tick::Stay => {
+                self.world.idle(thread, 1);
                 let slice = self.queues[queue].slice(thread, context!(self));
                 self.cores[core].slice_ends = self.world.now.saturating_add(slice);
                 self.set_timer(core);

@@ -2,7 +2,6 @@
 
 use super::cores::{Cores, context};
 use super::tasks::{GO, NO_CORE, NONE, State, TaskId, WOKEN};
-use crate::outcome::StopReason;
 use crate::policy::{Context, Policy, Why};
 use crate::record::{Event, Sink};
 
@@ -115,12 +114,10 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         state.thread = thread;
         state.since = starts;
         state.shown_since = starts;
-        state.switching += overhead;
+        state.switching = state.switching.saturating_add(overhead);
         state.starting = flags & GO == 0;
         self.world.events += 1;
-        if self.world.events >= self.world.event_limit {
-            self.world.stop = Some(StopReason::EventLimit);
-        }
+        self.world.watch();
         let queue = self.setup.placer.queue(core);
         let at_start = Context { now: starts, tasks: &self.world.tasks };
         let slice = self.queues[queue].slice(thread, &at_start);
@@ -166,12 +163,12 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         let queue_of = |this: &Self, core: usize| this.setup.placer.queue(core);
         let home = self.setup.placer.home(ready, &self.world.tasks);
         let mut worst: Option<usize> = None;
+        self.account_all(home);
         for core in 0..self.cores.len() {
             let running = self.cores[core].thread;
             if running == NONE || queue_of(self, core) != home || !self.world.tasks.allowed(ready, core) {
                 continue;
             }
-            self.account(core);
             if self.world.tasks.hot[running as usize].remaining == 0 && !self.cores[core].starting {
                 continue; // its burst ends in this instant
             }

@@ -1,7 +1,8 @@
 //! What steps do to others: unlocking, spawning, killing; and what they leave behind for the result.
 
+use super::holdings::Held;
 use super::stats::WindowState;
-use super::steps::{Held, Holding, Next};
+use super::steps::Next;
 use super::sync::WaitsFor;
 use super::tasks::{KILLED, NONE, STARTED, State, TaskId, WORKER};
 use super::world::World;
@@ -33,7 +34,7 @@ impl World {
         }
         let charge = if self.pools.has_any() { self.charges.task_create } else { self.charges.thread_create };
         let cost = self.cost(charge);
-        self.tasks.life[parent as usize].debt += cost;
+        self.owe(parent, cost);
         self.tasks.life[child as usize].arrival = self.now;
         self.live += 1;
         self.start(child);
@@ -83,7 +84,7 @@ impl World {
                     self.tasks.hot[place].state = State::Running;
                     self.make_ready(carrier, Why::Woken);
                 } else {
-                    self.pools.forget(victim);
+                    self.pools.forget(victim, self.now);
                     self.end(victim);
                 }
             }
@@ -110,17 +111,14 @@ impl World {
     pub(crate) fn hold(&mut self, what: Held, task: TaskId) {
         let now = self.now;
         if let Some(holders) = &mut self.holders {
-            holders.push(Holding { what, task, from: now, to: crate::time::NEVER });
+            holders.begin(what, task, now);
         }
     }
 
     pub(crate) fn release_holding(&mut self, what: Held) {
         let now = self.now;
         if let Some(holders) = &mut self.holders {
-            // What is open is near the end.
-            if let Some(open) = holders.iter_mut().rev().find(|holding| holding.what == what) {
-                open.to = now;
-            }
+            holders.end(what, now);
         }
     }
 

@@ -5,63 +5,21 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 
 use super::cores::Cores;
+use super::holdings::Held;
+use super::kept::kept;
 use super::sharing::Sharing;
 use super::stats::WindowState;
-use super::steps::Held;
 use super::tasks::{State, TaskId, WORKER};
 use super::world::World;
 use crate::outcome::{
     Aggregate, CoreOutcome, Counters, Depth, Holder, Means, Outcome, Quantiles, ResultSchema, Segment, StopReason,
-    TaskOutcome,
+    TaskOutcome, WorkQueue,
 };
 use crate::policy::fluid::Fluid;
 use crate::policy::{Draws, Policy};
 use crate::record::{Recorder, Run, Sink};
-use crate::scenario::{PolicyKind, Record, Scenario};
-use crate::time::NEVER;
-
-/// Listed tasks up to which everything is recorded if the scenario does not say what.
-const RECORDED_BY_DEFAULT: u64 = 10_000;
-
-/// What the result shall contain.
-#[derive(Debug, Clone, Copy)]
-#[allow(clippy::struct_excessive_bools)] // one for each word of the contract
-pub(crate) struct Kept {
-    pub(crate) per_task: bool,
-    pub(crate) dispatches: bool,
-    pub(crate) run_segments: bool,
-    pub(crate) queue_depth: bool,
-    pub(crate) holders: bool,
-    pub(crate) response: bool,
-    pub(crate) wait: bool,
-}
-
-/// What a scenario's `record` asks for, or what it means if it is not there.
-pub(crate) fn kept(scenario: &Scenario) -> Kept {
-    if let Some(record) = &scenario.record {
-        let asks = |what: Record| record.contains(&what);
-        return Kept {
-            per_task: asks(Record::PerTask),
-            dispatches: asks(Record::Dispatches),
-            run_segments: asks(Record::RunSegments),
-            queue_depth: asks(Record::QueueDepth),
-            holders: asks(Record::Holders),
-            response: asks(Record::ResponseHistogram),
-            wait: asks(Record::WaitHistogram),
-        };
-    }
-    let tasks: u64 = scenario.tasks.iter().map(|task| u64::from(task.count)).sum();
-    let few = tasks > 0 && tasks <= RECORDED_BY_DEFAULT;
-    Kept {
-        per_task: tasks > 0,
-        dispatches: few,
-        run_segments: few,
-        queue_depth: few,
-        holders: few,
-        response: true,
-        wait: true,
-    }
-}
+use crate::scenario::{PolicyKind, RuntimeKind, Scenario};
+use crate::time::{NEVER, TimeScale};
 
 /// The outcome of a run on cores.
 pub(crate) fn of_cores<P: Policy, S: Sink>(scenario: &Scenario, run: &mut Cores<P, S>, stopped: StopReason) -> Outcome {
@@ -104,8 +62,8 @@ pub(crate) fn of_sharing<F: Fluid, S: Sink>(
 ) -> Outcome {
     let end = finish_time(&run.world, &stopped);
     let cores = u64::from(scenario.machine.cores);
-    let mut outcome = outcome(scenario, &mut run.world, stopped, end, run.busy.into(), 0);
-    let share = 100.0 * ratio(run.busy / cores, end);
+    let mut outcome = outcome(scenario, &mut run.world, stopped, end, run.busy, 0);
+    let share = 100.0 * ratio((run.busy / u128::from(cores)) as u64, end);
     let core = |cpu| CoreOutcome { cpu, utilization_pct: share, warm_pct: 0.0, switch_time: 0.0 };
     outcome.cores = (0..scenario.machine.cores).map(core).collect();
     outcome
@@ -124,13 +82,12 @@ pub(crate) fn timeline(outcome: &mut Outcome, recorder: &mut Recorder, scenario:
         task: ids.id(run.task),
         level: run.level,
     };
-    outcome.truncated = recorder.truncated;
+    outcome.truncated |= recorder.truncated;
     if scenario.policy.kind != PolicyKind::Ps && scenario.policy.kind != PolicyKind::Las {
         outcome.dispatches = keep.dispatches.then(|| recorder.dispatches.iter().map(segment).collect());
         outcome.run_segments = keep.run_segments.then(|| recorder.segments.iter().map(segment).collect());
     }
-    let depth = |(time, ready): &(u64, u32)| Depth { time: scale.units(*time), ready: *ready };
-    outcome.queue_depth = keep.queue_depth.then(|| recorder.depths.iter().map(depth).collect());
+    outcome.queue_depth = keep.queue_depth.then(|| depths(&recorder.depths, scale));
     outcome.digest = digest.then(|| format!("{:016x}", recorder.digest));
 }
 
@@ -183,11 +140,13 @@ fn outcome(
         tasks,
         dispatches: None,
         run_segments: None,
-        truncated: false,
+        truncated: world.holders.as_ref().is_some_and(|holders| holders.truncated)
+            || world.pools.queues().any(|(_, depth)| depth.truncated),
         cores: Vec::new(),
         histograms: histograms(world),
         counters: Counters {
-            events: world.events,
+            events: world.events - world.watch.idle,
+            idle_steps: world.watch.idle,
             switches: 0,
             migrations: 0,
             deadline_misses: late,
@@ -200,6 +159,7 @@ fn outcome(
         winners: None,
         live_tickets: None,
         queue_depth: None,
+        work_queues: work_queues(scenario, world, end),
         holders: None,
         digest: None,
     };
@@ -303,7 +263,7 @@ fn task_outcomes(scenario: &Scenario, world: &mut World) -> Vec<TaskOutcome> {
             _ => life.arrival,
         };
         let active = (hot.state != State::Absent).then_some(life.arrival);
-        let now = world.now;
+        let (now, period) = (world.now, world.tasks.traits[place].period);
         let units = |ticks: u64| world.scale.units(ticks);
         let done = life.finish != NEVER;
         let turnaround = done.then(|| life.finish.saturating_sub(arrival));
@@ -312,14 +272,14 @@ fn task_outcomes(scenario: &Scenario, world: &mut World) -> Vec<TaskOutcome> {
             name: task.and_then(|task| task.name.clone()),
             response: (life.first_run != NEVER).then(|| units(life.first_run.saturating_sub(arrival))),
             turnaround: turnaround.map(units),
-            wait: turnaround.map(|turnaround| units(turnaround.saturating_sub(hot.cpu + life.io))),
+            wait: turnaround.map(|turnaround| units(turnaround.saturating_sub(hot.cpu).saturating_sub(life.io))),
             finish: done.then(|| units(life.finish)),
             cpu: units(hot.cpu),
             io: units(life.io),
             switches: hot.switches,
             migrations: life.migrations,
             jobs: periodic.as_ref().map(|periodic| periodic.jobs),
-            deadline_misses: periodic.as_ref().map(|periodic| periodic.misses + periodic.overdue(active, now)),
+            deadline_misses: periodic.as_ref().map(|periodic| periodic.misses + periodic.overdue(active, period, now)),
             worst_turnaround: periodic.as_ref().map(|periodic| units(periodic.worst)),
         });
     }
@@ -331,7 +291,7 @@ fn overdue(world: &World) -> u64 {
     let periodic = world.periodic.list.iter().map(|periodic| {
         let place = periodic.task as usize;
         let active = (world.tasks.hot[place].state != State::Absent).then_some(world.tasks.life[place].arrival);
-        periodic.misses + periodic.overdue(active, world.now)
+        periodic.misses + periodic.overdue(active, world.tasks.traits[place].period, world.now)
     });
     let single = (0..world.tasks.len()).filter(|place| {
         let (life, hot) = (&world.tasks.life[*place], &world.tasks.hot[*place]);
@@ -378,9 +338,30 @@ fn histograms(world: &World) -> BTreeMap<String, Quantiles> {
     all.filter_map(|(name, histogram)| Some((name, quantiles(histogram.as_ref()?)))).collect()
 }
 
+/// The queues of pools, loops and M:N.
+fn work_queues(scenario: &Scenario, world: &World, end: u64) -> Vec<WorkQueue> {
+    let name = |number: usize| match scenario.runtime.kind {
+        RuntimeKind::EventLoop => format!("loop {number}"),
+        RuntimeKind::MN => "m:n threads".into(),
+        _ => "pool".into(),
+    };
+    let queues = world.pools.queues().enumerate().map(|(number, (workers, depth))| WorkQueue {
+        name: name(number),
+        workers,
+        mean_depth: depth.mean(end),
+        max_depth: depth.most,
+        depth: depth.changes().map(|changes| depths(changes, world.scale)),
+    });
+    queues.collect()
+}
+
+fn depths(changes: &[(u64, u32)], scale: TimeScale) -> Vec<Depth> {
+    changes.iter().map(|(time, ready)| Depth { time: scale.units(*time), ready: *ready }).collect()
+}
+
 fn holders(world: &World) -> Option<Vec<Holder>> {
     let holders = world.holders.as_ref()?;
-    let list = holders.iter().map(|holding| Holder {
+    let list = holders.list.iter().map(|holding| Holder {
         what: match holding.what {
             Held::Lock(lock) => format!("lock {}", world.programs.locks.list[lock as usize]),
             Held::Gil(gil) => format!("gil {gil}"),

@@ -12,7 +12,8 @@ mod interval;
 
 use std::collections::VecDeque;
 
-use super::steps::{Held, Next};
+use super::holdings::Held;
+use super::steps::Next;
 use super::sync::WaitsFor;
 use super::tasks::{GO, KILLED, NOGIL, NONE, State, TaskId};
 use super::world::World;
@@ -196,7 +197,8 @@ impl World {
             self.end_forced_switch(number);
         }
         let next = self.load_piece(task);
-        self.tasks.hot[task as usize].remaining += handoff;
+        let hot = &mut self.tasks.hot[task as usize];
+        hot.remaining = hot.remaining.saturating_add(handoff);
         next
     }
 

@@ -1,10 +1,15 @@
-//! Looks up from the simulation now and then: has somebody pressed Ctrl-C, is a limit reached?
+//! Looks up from the simulation now and then: has somebody pressed Ctrl-C, is a limit reached, does a task go round and round?
+//!
+//! Everything that a run can do again and again counts towards the next look: state changes of tasks, and what changes nothing (a step without
+//! time, a tick after which the task goes on). So there is no program whose run only ends when it is killed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use super::tasks::TaskId;
 use super::world::World;
 use crate::outcome::StopReason;
+use crate::scenario::Limits;
 
 /// What a run and whoever started it tell each other while it goes on.
 #[derive(Debug, Clone, Default)]
@@ -15,33 +20,76 @@ pub struct Control {
     pub events: Arc<AtomicU64>,
 }
 
-/// Looks at a [`Control`] every so many instants.
+/// When to look up, and at what.
 #[derive(Debug)]
 pub(crate) struct Watch {
     control: Control,
-    instants: u32,
+    most_events: u64,
+    most_bytes: u64,
+    /// What changed nothing; part of the world's events.
+    pub(crate) idle: u64,
+    /// What changed nothing in the instant in which that was counted last.
+    in_instant: u64,
+    instant: u64,
 }
 
-/// Between two looks pass about 100 microseconds.
-const INSTANTS: u32 = 4096;
+/// Between two looks pass one to ten milliseconds.
+const EVENTS: u64 = 1 << 16;
+/// Steps without time in one instant, beside [`EACH`] of every task: with more of them a program goes round and round.
+const TIMELESS: u64 = 10_000_000;
+const EACH: u64 = 1_000;
 
 impl Watch {
-    pub(crate) fn new(control: Control) -> Self {
-        Self { control, instants: 0 }
+    pub(crate) fn new(control: Control, limits: &Limits) -> Self {
+        Self { control, most_events: limits.events, most_bytes: limits.memory, idle: 0, in_instant: 0, instant: 0 }
     }
 
-    /// Why the run has to end, if it has to.
+    /// The number of events at which a run looks up for the first time.
+    pub(crate) fn first_look(&self) -> u64 {
+        EVENTS.min(self.most_events)
+    }
+}
+
+impl World {
+    /// Has the time come to look up? Sets [`World::stop`] if the run has to end.
     #[inline]
-    pub(crate) fn look(&mut self, world: &World) -> Option<StopReason> {
-        self.instants += 1;
-        if world.events >= world.event_limit {
-            return Some(StopReason::EventLimit);
+    pub(crate) fn watch(&mut self) {
+        if self.events >= self.next_look {
+            self.look();
         }
-        if self.instants < INSTANTS {
-            return None;
+    }
+
+    #[cold]
+    fn look(&mut self) {
+        self.watch.control.events.store(self.events, Ordering::Relaxed);
+        self.next_look = self.watch.most_events.min(self.events.saturating_add(EVENTS));
+        if self.stop.is_some() {
+            return;
         }
-        self.instants = 0;
-        self.control.events.store(world.events, Ordering::Relaxed);
-        self.control.stop.load(Ordering::Relaxed).then_some(StopReason::Interrupted)
+        self.stop = if self.events >= self.watch.most_events {
+            Some(StopReason::EventLimit)
+        } else if self.watch.control.stop.load(Ordering::Relaxed) {
+            Some(StopReason::Interrupted)
+        } else if self.bytes() > self.watch.most_bytes {
+            Some(StopReason::MemoryLimit)
+        } else {
+            None
+        };
+    }
+
+    /// The task did so much that took no time and changed nothing. Gives whether the run has to end.
+    pub(crate) fn idle(&mut self, task: TaskId, count: u64) -> bool {
+        self.events += count;
+        let watch = &mut self.watch;
+        watch.idle += count;
+        if watch.instant != self.now {
+            (watch.instant, watch.in_instant) = (self.now, 0);
+        }
+        watch.in_instant += count;
+        if watch.in_instant > TIMELESS + EACH * self.tasks.len() as u64 {
+            self.stop = Some(StopReason::Livelock { task: self.tasks.traits[task as usize].id });
+        }
+        self.watch();
+        self.stop.is_some()
     }
 }

@@ -184,8 +184,11 @@ impl Thieves {
                     None if self.every.is_some() => self.random.below(cores as u64 - 1) as usize,
                     None => {
                         // Asking again and again until somebody has work: the same as asking among those who have.
-                        let rich: Vec<usize> = (0..cores).filter(|core| *core != thief && length(*core) > 0).collect();
-                        return (!rich.is_empty()).then(|| rich[self.random.below(rich.len() as u64) as usize]);
+                        let mut rich = (0..cores).filter(|core| *core != thief && length(*core) > 0);
+                        let count = rich.clone().count();
+                        return (count > 0)
+                            .then(|| self.random.below(count as u64))
+                            .and_then(|nth| rich.nth(nth as usize));
                     }
                 };
                 Some(index + usize::from(index >= thief))

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 
+use super::depth::DepthLog;
 use super::steps::Next;
 use super::sync::WaitsFor;
 use super::tasks::{GO, KILLED, NONE, STARTED, State, TaskId};
@@ -29,6 +30,8 @@ pub(crate) struct Pools {
 #[derive(Debug, Default)]
 struct WorkQueue {
     tasks: VecDeque<TaskId>,
+    depth: DepthLog,
+    workers: u32,
     idle: VecDeque<TaskId>,
     /// Workers that were woken and have not taken a task yet.
     coming: usize,
@@ -43,14 +46,33 @@ struct Worker {
     coming: bool,
 }
 
+impl WorkQueue {
+    fn push(&mut self, task: TaskId, now: u64) {
+        self.tasks.push_back(task);
+        self.depth.note(now, self.tasks.len());
+    }
+
+    fn pop(&mut self, now: u64) -> Option<TaskId> {
+        let task = self.tasks.pop_front();
+        self.depth.note(now, self.tasks.len());
+        task
+    }
+}
+
 impl Pools {
-    /// Workers for each queue.
-    pub(crate) fn new(workers_per_queue: &[u32], first: TaskId, limit: Option<u32>) -> Self {
+    /// Workers for each queue, whose lengths are kept up to so many changes each.
+    pub(crate) fn new(workers_per_queue: &[u32], first: TaskId, limit: Option<u32>, recorded: Option<u64>) -> Self {
         let mut pools = Self { first, limit: limit.map_or(usize::MAX, |limit| limit as usize), ..Self::default() };
         for (queue, workers) in workers_per_queue.iter().enumerate() {
             let start = first + pools.workers.len() as u32;
             let ids = start..start + workers;
-            pools.queues.push(WorkQueue { tasks: VecDeque::new(), idle: ids.clone().collect(), coming: 0 });
+            pools.queues.push(WorkQueue {
+                tasks: VecDeque::new(),
+                depth: DepthLog::new(recorded),
+                workers: *workers,
+                idle: ids.clone().collect(),
+                coming: 0,
+            });
             pools.workers.extend(ids.map(|_| Worker { queue: queue as u32, current: NONE, last: NONE, coming: false }));
         }
         pools
@@ -100,10 +122,21 @@ impl Pools {
     }
 
     /// Takes a task that was killed out of the queues.
-    pub(crate) fn forget(&mut self, task: TaskId) {
+    pub(crate) fn forget(&mut self, task: TaskId, now: u64) {
         for queue in &mut self.queues {
             queue.tasks.retain(|other| *other != task);
+            queue.depth.note(now, queue.tasks.len());
         }
+    }
+
+    /// Each queue's workers and length.
+    pub(crate) fn queues(&self) -> impl Iterator<Item = (u32, &DepthLog)> {
+        self.queues.iter().map(|queue| (queue.workers, &queue.depth))
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        let queue = |queue: &WorkQueue| queue.tasks.capacity() * size_of::<TaskId>() + queue.depth.bytes();
+        self.carriers.capacity() * size_of::<TaskId>() + self.queues.iter().map(queue).sum::<usize>()
     }
 
     /// Would a new task find no worker and no room?
@@ -121,13 +154,13 @@ impl World {
 
     /// A task can go on and needs a worker.
     pub(crate) fn queue_for_worker(&mut self, task: TaskId) {
-        let number = self.work_queue(task);
+        let (number, now) = (self.work_queue(task), self.now);
         let hot = &mut self.tasks.hot[task as usize];
         hot.state = State::Waiting;
         self.waits_for[task as usize] = WaitsFor::Worker(number);
         self.events += 1;
         let queue = &mut self.pools.queues[number as usize];
-        queue.tasks.push_back(task);
+        queue.push(task, now);
         if let Some(worker) = queue.idle.pop_front() {
             queue.coming += 1;
             self.pools.worker_mut(worker).coming = true;
@@ -145,7 +178,7 @@ impl World {
                 if std::mem::take(&mut self.pools.worker_mut(thread).coming) {
                     self.pools.queues[number as usize].coming -= 1;
                 }
-                let Some(next) = self.pools.queues[number as usize].tasks.pop_front() else {
+                let Some(next) = self.pools.queues[number as usize].pop(self.now) else {
                     self.pools.queues[number as usize].idle.push_back(thread);
                     self.waits_for[thread as usize] = WaitsFor::Work(number);
                     let hot = &mut self.tasks.hot[thread as usize];
@@ -158,6 +191,8 @@ impl World {
             }
             self.tasks.hot[task as usize].state = State::Running;
             let next = self.step(task, thread);
+            // Tasks of one worker can go on for each other without another thread.
+            self.watch();
             if self.stop.is_some() {
                 return Next::Blocked;
             }
@@ -174,7 +209,8 @@ impl World {
                     let number = self.work_queue(task);
                     self.tasks.hot[task as usize].state = State::Waiting;
                     self.waits_for[task as usize] = WaitsFor::Worker(number);
-                    self.pools.queues[number as usize].tasks.push_back(task);
+                    self.pools.queues[number as usize].push(task, self.now);
+                    self.idle(task, 1);
                 }
                 Next::Ended => self.pools.unmount(task),
                 Next::Parked => {}
@@ -188,7 +224,7 @@ impl World {
         let first = self.tasks.hot[task as usize].flags & STARTED == 0;
         let create = if first { self.cost(self.charges.task_create) } else { 0 };
         let switch = if changed { self.cost(self.charges.task_switch) } else { 0 };
-        self.tasks.life[thread as usize].debt += create + switch;
+        self.owe(thread, create.saturating_add(switch));
         self.note_first_run(task, self.now);
     }
 

@@ -42,10 +42,22 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         if why == Why::Arrived {
             self.sink.event(Event::Arrive, self.world.now, 0, self.world.tasks.traits[thread as usize].id);
         }
+        if P::CHARGES && self.queues[queue].needs_present(thread) {
+            self.account_all(queue);
+        }
         self.ready_count += 1;
         self.queues[queue].enqueue(thread, why, context!(self));
         if P::PREEMPTIVE {
             self.fresh.push(thread);
+        }
+    }
+
+    /// Accounts for all who run and were taken from a queue.
+    pub(super) fn account_all(&mut self, queue: usize) {
+        for core in 0..self.cores.len() {
+            if self.cores[core].thread != NONE && self.setup.placer.queue(core) == queue {
+                self.account(core);
+            }
         }
     }
 

@@ -37,7 +37,7 @@ pub(crate) fn scale(scenario: &Scenario) -> TimeScale {
     TimeScale::new(scenario.time_unit, exact, computed)
 }
 
-fn costs(scenario: &Scenario) -> [&Cost; 14] {
+fn costs(scenario: &Scenario) -> [&Cost; 15] {
     let costs = &scenario.costs;
     [
         &costs.context_switch,
@@ -53,6 +53,7 @@ fn costs(scenario: &Scenario) -> [&Cost; 14] {
         &costs.task_switch,
         &costs.tick_interrupt,
         &costs.lock_uncontended,
+        &costs.gil_notice,
         &costs.gil_handoff,
     ]
 }

@@ -1,13 +1,12 @@
 //! The run of a fluid policy (`ps`, `las`): tasks share the cores, so there are no dispatches and no queues.
 
-use super::interrupt::Watch;
 use super::steps::Next;
 use super::tasks::{GO, State, TaskId};
 use super::world::World;
 use crate::outcome::StopReason;
 use crate::policy::fluid::Fluid;
 use crate::record::{Event, Sink};
-use crate::time::NEVER;
+use crate::time::{END, NEVER};
 
 /// A run of a fluid policy.
 #[derive(Debug)]
@@ -16,28 +15,31 @@ pub(crate) struct Sharing<F, S> {
     pub(crate) sink: S,
     policy: F,
     until: u64,
-    watch: Watch,
-    /// Core time used.
-    pub(crate) busy: u64,
+    /// Core time used: of several cores it is more than time goes on.
+    pub(crate) busy: u128,
 }
 
 impl<F: Fluid, S: Sink> Sharing<F, S> {
-    pub(crate) fn new(world: World, policy: F, until: u64, watch: Watch, sink: S) -> Self {
-        Self { world, sink, policy, until, watch, busy: 0 }
+    pub(crate) fn new(world: World, policy: F, until: u64, sink: S) -> Self {
+        Self { world, sink, policy, until, busy: 0 }
     }
 
     /// Runs until all is done, nothing can happen, or a limit is reached.
     pub(crate) fn run(&mut self) -> StopReason {
         loop {
             let now = self.policy.next().min(self.world.next_time());
-            if now == NEVER || now > self.until {
+            if now >= END || now > self.until {
                 let over = if self.until == NEVER { self.world.now } else { self.until };
                 self.busy += self.policy.advance(over);
                 self.world.now = over;
                 if self.until != NEVER {
                     return StopReason::Until;
                 }
-                return if self.world.live == 0 { StopReason::Finished } else { StopReason::Deadlock };
+                return match () {
+                    () if self.world.live == 0 => StopReason::Finished,
+                    () if self.policy.is_empty() && self.world.wheel.is_empty() => StopReason::Deadlock,
+                    () => StopReason::EndOfTime,
+                };
             }
             self.world.now = now;
             self.busy += self.policy.advance(now);
@@ -45,7 +47,9 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
                 self.world.fire();
                 self.flush();
             }
-            while let Some(task) = self.policy.take_done() {
+            while self.world.stop.is_none()
+                && let Some(task) = self.policy.take_done()
+            {
                 self.sink.event(Event::Leave, now, 0, self.world.tasks.traits[task as usize].id);
                 let hot = &mut self.world.tasks.hot[task as usize];
                 hot.cpu += hot.remaining;
@@ -56,13 +60,11 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
             }
             self.sink.depth(now, self.policy.len());
             if self.world.stats.window.is_turning() {
-                self.world.stats.window.turn(now, self.busy.into());
+                self.world.stats.window.turn(now, self.busy);
             }
+            self.world.watch();
             if self.world.is_over() {
                 return self.world.stop.take().unwrap_or(StopReason::Finished);
-            }
-            if let Some(reason) = self.watch.look(&self.world) {
-                return reason;
             }
         }
     }
@@ -75,7 +77,9 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
                     return;
                 }
                 // There is nobody to offer the core to: all have it.
-                Next::Yielded => {}
+                Next::Yielded => {
+                    self.world.idle(task, 1);
+                }
                 Next::Blocked | Next::Ended | Next::Parked => return,
             }
             if self.world.stop.is_some() {
@@ -101,6 +105,10 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
                 break;
             }
             for (task, _) in ready.drain(..) {
+                self.world.watch();
+                if self.world.stop.is_some() {
+                    return;
+                }
                 self.sink.event(Event::Arrive, self.world.now, 0, self.world.tasks.traits[task as usize].id);
                 if self.world.tasks.hot[task as usize].flags & GO == 0 { self.move_on(task) } else { self.enter(task) }
             }

@@ -58,6 +58,7 @@ impl Siblings {
     /// Time needed for work.
     #[inline]
     pub(crate) fn time_for(&self, core: usize, work: u64) -> u64 {
-        (u128::from(work) << SPEED).div_ceil(u128::from(self.speeds[core])) as u64
+        let time = (u128::from(work) << SPEED).div_ceil(u128::from(self.speeds[core]));
+        u64::try_from(time).unwrap_or(u64::MAX)
     }
 }

@@ -123,7 +123,7 @@ impl Stats {
         if traits.id < self.warmup {
             return;
         }
-        let wait = response.saturating_sub(life.service + life.io);
+        let wait = response.saturating_sub(life.service).saturating_sub(life.io);
         self.ended += 1;
         self.response += u128::from(response);
         self.wait += u128::from(wait);
@@ -153,8 +153,9 @@ pub(crate) struct Periodic {
     /// Relative.
     pub(crate) deadline: u64,
     pub(crate) next_release: u64,
-    /// Releases whose job has not begun because the one before is not done.
-    pub(crate) pending: std::collections::VecDeque<u64>,
+    /// How many releases there were whose job has not begun because the one before is not done, and when the first of them was.
+    pub(crate) pending: u64,
+    pub(crate) first_pending: u64,
     pub(crate) jobs: u64,
     pub(crate) misses: u64,
     pub(crate) worst: u64,
@@ -163,9 +164,18 @@ pub(crate) struct Periodic {
 
 impl Periodic {
     /// Jobs that are not done though their deadline is over at `now`.
-    pub(crate) fn overdue(&self, active: Option<u64>, now: u64) -> u64 {
-        let late = |release: &u64| release.saturating_add(self.deadline) <= now;
-        active.iter().chain(&self.pending).filter(|release| late(release)).count() as u64
+    pub(crate) fn overdue(&self, active: Option<u64>, period: u64, now: u64) -> u64 {
+        let late = |release: u64| now.checked_sub(release.saturating_add(self.deadline));
+        let pending = late(self.first_pending).map_or(0, |late| self.pending.min(late / period + 1));
+        u64::from(active.and_then(late).is_some()) + pending
+    }
+
+    /// Takes the first release whose job has not begun.
+    pub(crate) fn next_pending(&mut self, period: u64) -> Option<u64> {
+        self.pending = self.pending.checked_sub(1)?;
+        let first = self.first_pending;
+        self.first_pending = first.saturating_add(period);
+        Some(first)
     }
 }
 

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use hdrhistogram::Histogram;
 
 use super::compile::Op;
+use super::holdings::Held;
 use super::sync::WaitsFor;
 use super::tasks::{GO, KILLED, NOGIL, State, TaskId, WORKER};
 use super::world::{TIMER_IO, World};
-use crate::outcome::StopReason;
 use crate::policy::Why;
 use crate::scenario::RuntimeKind;
 
@@ -35,28 +35,13 @@ pub(crate) struct Marks {
     pub(crate) histograms: Vec<Option<Histogram<u64>>>,
 }
 
-/// Who held a lock or a GIL, and when.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Holding {
-    pub(crate) what: Held,
-    pub(crate) task: TaskId,
-    pub(crate) from: u64,
-    pub(crate) to: u64,
-}
-
-/// What was held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Held {
-    Lock(u32),
-    Gil(u32),
-}
-
-/// So many operations without time are a program that goes round and round.
-const TIMELESS: u32 = 10_000_000;
+/// Operations without time are counted so many at a time: a turn rarely has more than three.
+const BATCH: u32 = 64;
 
 impl World {
-    /// Looks at what a ready thread will do, without doing it: policies want to know how long its next burst is.
-    pub(crate) fn prepare(&mut self, task: TaskId) {
+    /// Looks at what a ready thread will do, without doing it: policies want to know how long its next burst is. Gives whether there is anything: who
+    /// has nothing left after its I/O ends here.
+    pub(crate) fn prepare(&mut self, task: TaskId) -> bool {
         if self.gils.has_any() {
             // It has to take the GIL first, on a core.
             self.tasks.hot[task as usize].remaining = match self.programs.ops[self.tasks.hot[task as usize].pc as usize]
@@ -65,7 +50,7 @@ impl World {
                 Op::CpuService => self.tasks.life[task as usize].service,
                 _ => 0,
             };
-            return;
+            return true;
         }
         let place = task as usize;
         let burst = match self.programs.ops[self.tasks.hot[place].pc as usize] {
@@ -73,24 +58,25 @@ impl World {
             Op::CpuService => self.tasks.life[place].service,
             Op::CpuClosed => {
                 self.tasks.life[place].service = self.now;
-                let Some(closed) = &mut self.closed else { return };
+                let Some(closed) = &mut self.closed else { return true };
                 closed.cpu.draw(&mut closed.cpu_random)
             }
-            // Nothing left to do after its I/O: it needs no core for that.
+            // It needs no core for that.
             Op::End if self.tasks.life[place].debt == 0 => {
                 self.end(task);
-                return;
+                return false;
             }
             _ => {
                 self.tasks.hot[place].remaining = 0;
-                return;
+                return true;
             }
         };
         let debt = std::mem::take(&mut self.tasks.life[place].debt);
         let hot = &mut self.tasks.hot[place];
         hot.pc += 1;
         hot.flags |= GO;
-        hot.remaining = burst + debt;
+        hot.remaining = burst.saturating_add(debt);
+        true
     }
 
     /// Moves a thread on that has a core and nothing loaded to compute.
@@ -115,7 +101,8 @@ impl World {
         if self.tasks.hot[place].flags & KILLED != 0 {
             return self.finish(task);
         }
-        for _ in 0..TIMELESS {
+        let mut uncounted = 0;
+        loop {
             let op = self.programs.ops[self.tasks.hot[place].pc as usize];
             self.tasks.hot[place].pc += 1;
             let next = match op {
@@ -170,13 +157,16 @@ impl World {
             };
             match next {
                 None if self.stop.is_some() => return Next::Blocked,
-                None => {}
+                None => uncounted += 1,
                 Some(next) => return next,
             }
+            if uncounted == BATCH {
+                uncounted = 0;
+                if self.idle(task, BATCH.into()) {
+                    return Next::Blocked;
+                }
+            }
         }
-        let id = self.tasks.traits[place].id;
-        self.stop = Some(StopReason::Livelock { task: id });
-        Next::Blocked
     }
 
     /// Locks and their like. `None`: go on.
@@ -185,7 +175,7 @@ impl World {
             Op::Lock(lock) => {
                 if self.sync.lock(lock, task) {
                     let cost = self.cost(self.charges.lock_uncontended);
-                    self.tasks.life[task as usize].debt += cost;
+                    self.owe(task, cost);
                     self.hold(Held::Lock(lock), task);
                     return None;
                 }
@@ -248,7 +238,7 @@ impl World {
             Op::Join(other) => {
                 if self.tasks.hot[other as usize].state == State::Done {
                     let cost = self.cost(self.charges.thread_join);
-                    self.tasks.life[task as usize].debt += cost;
+                    self.owe(task, cost);
                     return None;
                 }
                 self.sync.joiners.push((task, other));
@@ -265,12 +255,16 @@ impl World {
 
     fn compute(&mut self, task: TaskId, thread: TaskId, time: u64) -> Next {
         let debt = std::mem::take(&mut self.tasks.life[task as usize].debt);
-        let debt = debt + if task == thread { 0 } else { std::mem::take(&mut self.tasks.life[thread as usize].debt) };
+        let of_thread = if task == thread { 0 } else { std::mem::take(&mut self.tasks.life[thread as usize].debt) };
+        let time = time.saturating_add(debt).saturating_add(of_thread);
+        if time == 0 && self.idle(task, 1) {
+            return Next::Blocked;
+        }
         if self.gils.has_any() && self.tasks.hot[task as usize].flags & NOGIL == 0 {
-            return self.compute_with_gil(task, time + debt);
+            return self.compute_with_gil(task, time);
         }
         let hot = &mut self.tasks.hot[thread as usize];
-        hot.remaining = time + debt;
+        hot.remaining = time;
         hot.flags |= GO;
         Next::Run
     }
@@ -298,8 +292,8 @@ impl World {
     pub(super) fn sleep(&mut self, task: TaskId, time: u64, parks: bool) -> Next {
         let cost = self.cost(self.charges.mode_switch);
         let life = &mut self.tasks.life[task as usize];
-        life.debt += cost;
-        life.io += time;
+        life.debt = life.debt.saturating_add(cost);
+        life.io = life.io.saturating_add(time);
         let until = self.now.saturating_add(time);
         self.release_gil(task);
         self.set_timer(task, until, TIMER_IO);
@@ -309,7 +303,7 @@ impl World {
     /// Waits for another task.
     fn wait_for(&mut self, task: TaskId, what: WaitsFor) -> Next {
         let cost = self.cost(self.charges.mode_switch);
-        self.tasks.life[task as usize].debt += cost;
+        self.owe(task, cost);
         self.waits_for[task as usize] = what;
         self.release_gil(task);
         self.block(task, State::Waiting, matches!(self.runtime, RuntimeKind::MN | RuntimeKind::EventLoop))

@@ -141,6 +141,12 @@ impl Sync {
         Ok(sender)
     }
 
+    /// Takes the first who waits for the end of a task.
+    pub(crate) fn next_joiner(&mut self, ended: TaskId) -> Option<TaskId> {
+        let at = self.joiners.iter().position(|(_, target)| *target == ended)?;
+        Some(self.joiners.remove(at).0)
+    }
+
     /// Takes a task out of whatever queue it stands in: it was killed.
     pub(crate) fn forget(&mut self, task: TaskId, waits_for: WaitsFor) {
         match waits_for {

@@ -186,6 +186,12 @@ impl Tasks {
         self.life[task as usize].arrival
     }
 
+    /// The room that the columns take.
+    pub(crate) fn bytes(&self) -> usize {
+        let each = self.hot.capacity() * size_of::<Hot>() + self.life.capacity() * size_of::<Life>();
+        each + self.traits.capacity() * size_of::<Traits>() + self.free.capacity() * size_of::<TaskId>()
+    }
+
     /// A row for a set of cores, the same for equal sets. Never row 0: a task with a set of its own is pinned even if it holds all cores.
     pub(crate) fn mask(&mut self, cores: &[u32]) -> u16 {
         let mut row = vec![0_u64; self.words];

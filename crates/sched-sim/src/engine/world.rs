@@ -6,6 +6,8 @@
 use super::arrivals::Source;
 use super::compile::Programs;
 use super::gil::Gils;
+use super::holdings::Holdings;
+use super::interrupt::Watch;
 use super::pool::Pools;
 use super::stats::{PeriodicTasks, Stats};
 use super::sync::{Sync, WaitsFor};
@@ -21,6 +23,7 @@ use crate::timer_wheel::{Entry, TimerWheel};
 pub(crate) const TIMER_IO: u32 = 0;
 pub(crate) const TIMER_GIL: u32 = 1;
 pub(crate) const TIMER_RELEASE: u32 = 2;
+pub(crate) const TIMER_NOTICE: u32 = 3;
 const TIMER_BITS: u32 = 2;
 
 /// What things cost.
@@ -39,6 +42,7 @@ pub(crate) struct Charges {
     pub(crate) task_switch: Charge,
     pub(crate) tick_interrupt: Charge,
     pub(crate) lock_uncontended: Charge,
+    pub(crate) gil_notice: Charge,
     pub(crate) gil_handoff: Charge,
 }
 
@@ -72,15 +76,18 @@ pub(crate) struct World {
     /// Listed tasks that have not ended; generated ones that are in the system.
     pub(crate) live: u64,
     pub(crate) most_in_system: u64,
+    /// State changes of tasks, and what changed nothing ([`Watch::idle`]).
     pub(crate) events: u64,
-    pub(crate) event_limit: u64,
+    /// At so many events it is time to look up.
+    pub(crate) next_look: u64,
+    pub(crate) watch: Watch,
     pub(crate) task_limit: u64,
     /// Why the run has to end.
     pub(crate) stop: Option<StopReason>,
     /// The core on which what happens now happens.
     pub(crate) here: u16,
     pub(crate) marks: super::steps::Marks,
-    pub(crate) holders: Option<Vec<super::steps::Holding>>,
+    pub(crate) holders: Option<Holdings>,
 }
 
 /// A closed system's distributions and how far it has come.
@@ -105,8 +112,9 @@ impl World {
     /// Lets all arrivals and timers of this instant happen.
     pub(crate) fn fire(&mut self) {
         self.here = NO_CORE;
-        while self.source.next_time() <= self.now {
+        while self.source.next_time() <= self.now && self.stop.is_none() {
             self.arrive();
+            self.watch();
         }
         while self.wheel.next_time() <= self.now {
             let Some(entry) = self.wheel.pop() else { break };
@@ -126,10 +134,10 @@ impl World {
         if entry.tag >> TIMER_BITS != life.timer & (u32::MAX >> TIMER_BITS) {
             return;
         }
-        if kind == TIMER_GIL {
-            self.gil_timeout(task);
-        } else {
-            self.wake(task, Why::IoDone);
+        match kind {
+            TIMER_GIL => self.gil_timeout(task),
+            TIMER_NOTICE => self.notice_request(task),
+            _ => self.wake(task, Why::IoDone),
         }
     }
 
@@ -177,11 +185,8 @@ impl World {
             hot.waker = here;
         }
         self.events += 1;
-        if hot.flags & (GO | WORKER) == 0 {
-            self.prepare(thread);
-            if self.tasks.hot[thread as usize].state == State::Done {
-                return;
-            }
+        if hot.flags & (GO | WORKER) == 0 && !self.prepare(thread) {
+            return;
         }
         self.ready.push((thread, why));
     }
@@ -190,6 +195,13 @@ impl World {
     #[inline]
     pub(crate) fn cost(&mut self, charge: Charge) -> u64 {
         if let Charge::Fixed(ticks) = charge { ticks } else { charge.draw(&mut self.cost_random) }
+    }
+
+    /// The task pays this with its next time on a core.
+    #[inline]
+    pub(crate) fn owe(&mut self, task: TaskId, cost: u64) {
+        let debt = &mut self.tasks.life[task as usize].debt;
+        *debt = debt.saturating_add(cost);
     }
 
     /// The task has ended (or its job, if it is periodic).
@@ -215,15 +227,20 @@ impl World {
             return;
         }
         if !self.sync.joiners.is_empty() {
-            let (done, rest) = self.sync.joiners.iter().partition(|(_, target)| *target == task);
-            self.sync.joiners = rest;
-            let done: Vec<(TaskId, TaskId)> = done;
-            for (joiner, _) in done {
+            while let Some(joiner) = self.sync.next_joiner(task) {
                 let cost = self.cost(self.charges.thread_join);
-                self.tasks.life[joiner as usize].debt += cost;
+                self.owe(joiner, cost);
                 self.wake(joiner, Why::Woken);
             }
         }
+    }
+
+    /// The memory of what grows with tasks and time: the policy's queues come to less than the columns, and the timeline has its own limit.
+    pub(crate) fn bytes(&self) -> u64 {
+        let lists = self.loops.capacity() * size_of::<u32>() + self.waits_for.capacity() * size_of::<WaitsFor>();
+        let holders = self.holders.as_ref().map_or(0, Holdings::bytes);
+        let marks = self.marks.running.capacity() * size_of::<((u32, TaskId), u64)>();
+        (self.tasks.bytes() + self.wheel.bytes() + self.pools.bytes() + lists + holders + marks) as u64
     }
 
     /// The time to name in results.
@@ -240,8 +257,12 @@ impl World {
         periodic.next_release = now.saturating_add(period);
         let (next, deadline) = (periodic.next_release, periodic.deadline);
         if !idle {
-            periodic.pending.push_back(now);
+            if periodic.pending == 0 {
+                periodic.first_pending = now;
+            }
+            periodic.pending += 1;
         }
+        self.events += 1;
         self.set_timer(task, next, TIMER_RELEASE);
         if idle {
             self.begin_job(task, now, deadline);
@@ -262,6 +283,7 @@ impl World {
     fn end_job(&mut self, task: TaskId) {
         let now = self.now;
         let life = self.tasks.life[task as usize];
+        let period = self.tasks.traits[task as usize].period;
         self.tasks.hot[task as usize].state = State::Absent;
         self.events += 1;
         let Some(periodic) = self.periodic.of(task) else { return };
@@ -271,7 +293,7 @@ impl World {
         periodic.worst = periodic.worst.max(took);
         let first = periodic.first.is_none();
         periodic.first.get_or_insert(took);
-        let (next, deadline) = (periodic.pending.pop_front(), periodic.deadline);
+        let (next, deadline) = (periodic.next_pending(period), periodic.deadline);
         if first {
             self.tasks.life[task as usize].finish = now;
         }

@@ -93,7 +93,7 @@ impl Policy for Cfs {
     fn pick(&mut self, context: &Context<'_>, allowed: impl FnMut(TaskId) -> bool) -> Option<TaskId> {
         let task = self.queue.pop(allowed)?;
         self.least = self.least.max(self.runtimes[task as usize]);
-        self.turn_ends[task as usize] = context.now + self.turn(task, context);
+        self.turn_ends[task as usize] = context.now.saturating_add(self.turn(task, context));
         Some(task)
     }
 

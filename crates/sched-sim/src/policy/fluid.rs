@@ -17,7 +17,7 @@ pub trait Fluid {
     fn next(&self) -> u64;
 
     /// Moves the time on, at most to [`Fluid::next`]. Gives the core time that was used.
-    fn advance(&mut self, now: u64) -> u64;
+    fn advance(&mut self, now: u64) -> u128;
 
     /// Takes a task that is done.
     fn take_done(&mut self) -> Option<TaskId>;

@@ -103,7 +103,7 @@ impl Fluid for LeastAttained {
         self.now.saturating_add(soonest)
     }
 
-    fn advance(&mut self, now: u64) -> u64 {
+    fn advance(&mut self, now: u64) -> u128 {
         let time = now - self.now;
         self.now = now;
         let mut moving = std::mem::take(&mut self.noted);
@@ -113,7 +113,7 @@ impl Fluid for LeastAttained {
         let mut used = 0;
         for (index, cores, members) in moving.drain(..) {
             self.groups[index].attained += progress(time, cores, members);
-            used += time * cores;
+            used += u128::from(time) * u128::from(cores);
         }
         self.noted = moving;
         let mut upper = self.groups.len();

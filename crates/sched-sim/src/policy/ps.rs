@@ -38,7 +38,7 @@ impl Fluid for ProcessorSharing {
     }
 
     #[inline]
-    fn advance(&mut self, now: u64) -> u64 {
+    fn advance(&mut self, now: u64) -> u128 {
         let time = now - self.now;
         self.now = now;
         let members = self.heap.len() as u64;
@@ -46,7 +46,7 @@ impl Fluid for ProcessorSharing {
             return 0;
         }
         self.virtual_time += progress(time, self.cores, members);
-        time * members.min(self.cores)
+        u128::from(time) * u128::from(members.min(self.cores))
     }
 
     #[inline]

@@ -20,6 +20,8 @@ const CORES: usize = 64;
 const HOLDERS: usize = 16;
 /// Height of the curve of ready tasks.
 const CURVE: f64 = 56.0;
+/// Queues that get a curve.
+const CURVES: usize = 8;
 /// Blocked tasks that are named above a deadlock.
 const WAITING: usize = 4;
 /// Letters of a lane's name.
@@ -79,14 +81,15 @@ fn write_gantt(svg: &mut String, outcome: &Outcome, picture: &Picture<'_>) -> st
         );
     }
     let groups = [core_lanes(outcome), holder_lanes(outcome)];
+    let curves = curves(outcome);
     let names = groups.iter().flat_map(|group| group.each.iter().map(|(name, _)| name.chars().count()));
+    let names = names.chain(curves.iter().map(|curve| curve.name.chars().count()));
     let left = (20.0 + 7.0 * names.max().unwrap_or(0) as f64).max(96.0);
     let (from, to) = picture.window.unwrap_or((0.0, outcome.finish_time));
     let axis = Axis::new(from, to, outcome.time_unit, left, WIDTH);
     let is_seen = |piece: &&Piece| piece.start < axis.to && piece.start + piece.length > axis.from;
     let seen = groups.iter().flat_map(Lanes::pieces).filter(is_seen).map(|piece| piece.task);
     let colours = Colours::new(outcome, seen.collect());
-    let depth = outcome.queue_depth.as_deref().filter(|depth| depth.iter().any(|depth| depth.ready > 0));
     let lane = match groups[0].each.len() {
         0..=16 => 26.0,
         17..=32 => 18.0,
@@ -95,7 +98,7 @@ fn write_gantt(svg: &mut String, outcome: &Outcome, picture: &Picture<'_>) -> st
     let notes = notes(outcome, &colours);
     let top = 44.0 + 18.0 * notes.len() as f64;
     let lanes = groups[0].height(lane) + groups[1].height(26.0);
-    let plot = if depth.is_some() { CURVE } else { 0.0 };
+    let plot = CURVE * curves.len() as f64;
     let (full_width, height) = (left + WIDTH + 30.0, top + lanes + plot + 48.0 + colours.height());
     writeln!(
         svg,
@@ -118,8 +121,8 @@ fn write_gantt(svg: &mut String, outcome: &Outcome, picture: &Picture<'_>) -> st
         (y, columns) = write_lanes(svg, group, &axis, &colours, (y, lane))?;
         has_columns |= columns;
     }
-    if let Some(depth) = depth {
-        write_depth(svg, depth, &axis, y)?;
+    for curve in &curves {
+        write_depth(svg, curve, &axis, y)?;
         y += CURVE;
     }
     write_axis(svg, &axis, &marks, y)?;
@@ -237,8 +240,31 @@ fn write_lanes(
     Ok((bottom, has_columns))
 }
 
-/// The number of ready tasks: of each pixel the most.
-fn write_depth(svg: &mut String, depth: &[Depth], axis: &Axis, y: f64) -> std::fmt::Result {
+/// A queue's length over time.
+struct Curve<'a> {
+    name: String,
+    meaning: &'static str,
+    depth: &'a [Depth],
+}
+
+/// Ready threads, and the queues in front of workers, as far as somebody waited in them.
+fn curves(outcome: &Outcome) -> Vec<Curve<'_>> {
+    let ready = outcome.queue_depth.as_deref().map(|depth| Curve {
+        name: "ready tasks".to_owned(),
+        meaning: "tasks that are ready and wait for a core",
+        depth,
+    });
+    let queues = outcome.work_queues.iter().filter_map(|queue| {
+        let (name, depth) = (format!("{} queue", queue.name), queue.depth.as_deref()?);
+        Some(Curve { name: clipped(&name, NAME), meaning: "tasks that wait for a worker", depth })
+    });
+    let is_used = |curve: &Curve<'_>| curve.depth.iter().any(|depth| depth.ready > 0);
+    ready.into_iter().chain(queues).filter(is_used).take(CURVES).collect()
+}
+
+/// The length of a queue: of each pixel the most.
+fn write_depth(svg: &mut String, curve: &Curve<'_>, axis: &Axis, y: f64) -> std::fmt::Result {
+    let depth = curve.depth;
     let mut columns = vec![0_u32; WIDTH as usize + 1];
     let mut last = 0;
     for (number, change) in depth.iter().enumerate() {
@@ -265,12 +291,18 @@ fn write_depth(svg: &mut String, depth: &[Depth], axis: &Axis, y: f64) -> std::f
     let (end, left) = (axis.left + WIDTH, axis.left - 8.0);
     writeln!(
         svg,
-        r##"<path d="{path}H{end:.1}V{base:.1}Z" fill="#c5cbe6" stroke="#4a5491" stroke-width="0.6"><title>tasks that are ready and wait for a core</title></path>"##
+        r##"<path d="{path}H{end:.1}V{base:.1}Z" fill="#c5cbe6" stroke="#4a5491" stroke-width="0.6"><title>{}</title></path>"##,
+        curve.meaning
     )?;
     if last > 0 {
         writeln!(svg, r#"<text x="{left}" y="{}" text-anchor="end">{last}</text>"#, level(last) + 5.0)?;
     }
-    writeln!(svg, r##"<text x="{left}" y="{}" text-anchor="end" fill="#555">ready tasks</text>"##, base - 4.0)
+    writeln!(
+        svg,
+        r##"<text x="{left}" y="{}" text-anchor="end" fill="#555">{}</text>"##,
+        base - 4.0,
+        escape(&curve.name)
+    )
 }
 
 fn write_axis(svg: &mut String, axis: &Axis, marks: &[(f64, String)], y: f64) -> std::fmt::Result {

@@ -92,6 +92,10 @@ fn write_rest(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
             quantiles.count
         )?;
     }
+    for queue in &outcome.work_queues {
+        let (mean, workers) = (number(queue.mean_depth), queue.workers);
+        writeln!(text, "{}: {workers} workers, queue {mean} on average, {} at most", queue.name, queue.max_depth)?;
+    }
     let counters = &outcome.counters;
     write!(text, "events {}, switches {}, migrations {}", counters.events, counters.switches, counters.migrations)?;
     for (name, count) in [

@@ -1,5 +1,5 @@
-//! An outcome as a trace in Chrome's JSON format, which <https://ui.perfetto.dev> opens: one lane per core, one per lock and GIL, and a counter
-//! of ready tasks.
+//! An outcome as a trace in Chrome's JSON format, which <https://ui.perfetto.dev> opens: one lane per core, one per lock and GIL, and
+//! counters of ready tasks and of those that wait for a worker.
 
 use std::collections::HashMap;
 
@@ -48,6 +48,12 @@ pub fn chrome_trace(outcome: &Outcome) -> Value {
     }
     for depth in outcome.queue_depth.iter().flatten() {
         events.push(json!({ "name": "ready", "ph": "C", "pid": CORES, "ts": depth.time * scale, "args": { "ready": depth.ready } }));
+    }
+    for queue in &outcome.work_queues {
+        let name = format!("{} queue", queue.name);
+        for depth in queue.depth.iter().flatten() {
+            events.push(json!({ "name": name, "ph": "C", "pid": CORES, "ts": depth.time * scale, "args": { "waiting": depth.ready } }));
+        }
     }
     json!({ "displayTimeUnit": "ns", "traceEvents": events })
 }

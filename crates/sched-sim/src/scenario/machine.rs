@@ -93,6 +93,9 @@ pub struct Costs {
     pub tick_interrupt: Cost,
     /// Taking a lock that is free.
     pub lock_uncontended: Cost,
+    /// Until the thread that has the new GIL notices, on another core, that it was asked for it: whether the one that asked is asleep by then decides
+    /// who gets it.
+    pub gil_notice: Cost,
     /// Passing the GIL on.
     pub gil_handoff: Cost,
 }

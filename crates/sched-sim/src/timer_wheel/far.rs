@@ -66,6 +66,11 @@ impl Far {
         self.edge = edge;
     }
 
+    /// The room that chunks take.
+    pub(super) fn bytes(&self) -> usize {
+        self.chunks.capacity() * size_of::<Chunk>()
+    }
+
     /// In units of the lowest level: the first that is not near.
     #[inline]
     pub(super) fn edge(&self) -> u64 {

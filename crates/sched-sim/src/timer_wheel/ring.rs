@@ -56,6 +56,11 @@ impl Ring {
         }
     }
 
+    /// The room that nodes take.
+    pub(super) fn bytes(&self) -> usize {
+        self.nodes.capacity() * size_of::<Node>()
+    }
+
     /// Adds a timer. Returns whether the ring is full: it takes more, but its slots should be narrower.
     #[inline(always)]
     #[allow(clippy::inline_always)]

@@ -8,12 +8,12 @@
 //!   taken. So two CPU hogs pass the GIL to each other over the head of a thread that came back from I/O.
 //! - That thread's own interval never passes without a switch, so it never asks, unless its waits drift away from those of the hogs.
 //! - It gets its turn when it is in the older group of waiters alone, because it had no core when its interval was over; or when the one that asked
-//!   had to share a core with the holder, and is asleep when that one runs on.
+//!   had to share a core with the holder, and is asleep when that one runs on; or when the holder needs longer to notice (`gil_notice`).
 
 use super::Gils;
 use crate::engine::steps::Next;
 use crate::engine::tasks::{GO, NONE, State, TaskId};
-use crate::engine::world::{TIMER_GIL, World};
+use crate::engine::world::{TIMER_GIL, TIMER_NOTICE, World};
 use crate::policy::Why;
 
 /// What a task does that wants the GIL.
@@ -110,11 +110,28 @@ impl World {
         let gil = &mut self.gils.list[number];
         gil.requested = true;
         let holder = gil.holder;
+        let notice = self.cost(self.charges.gil_notice);
         let hot = &mut self.tasks.hot[holder as usize];
-        if hot.state == State::Running {
+        if hot.state != State::Running {
+            // Without a core: it lets go when it has one again.
+            hot.flags &= !GO;
+        } else if notice == 0 {
             self.pokes.push(holder);
         } else {
-            // Without a core: it lets go when it has one again.
+            self.set_timer(holder, self.now.saturating_add(notice), TIMER_NOTICE);
+        }
+    }
+
+    /// A running holder looks up, and sees the request if nothing has come between.
+    pub(crate) fn notice_request(&mut self, task: TaskId) {
+        let gil = &self.gils.list[self.gil_of(task)];
+        let hot = &mut self.tasks.hot[task as usize];
+        if gil.holder != task || !gil.requested {
+            return;
+        }
+        if hot.state == State::Running {
+            self.pokes.push(task);
+        } else {
             hot.flags &= !GO;
         }
     }

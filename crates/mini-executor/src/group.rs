@@ -44,6 +44,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::LocalExecutor;
+use crate::strangers::reported;
 use failure::Record;
 pub use failure::{GroupError, Panicked};
 pub use member::Child;
@@ -165,8 +166,9 @@ async fn run<'env, T, E: 'env, B: Future>(
 struct Scope<B: Future, T, E> {
     /// Until it came to its end.
     body: Option<Member<B, T, E>>,
-    result: Child<T>,
+    result: Option<Child<T>>,
     record: Arc<Record<E>>,
+    made: &'static Location<'static>,
 }
 
 impl<B: Future, T, E> Scope<B, T, E> {
@@ -177,7 +179,7 @@ impl<B: Future, T, E> Scope<B, T, E> {
         made: &'static Location<'static>,
     ) -> Self {
         let (body, result) = Member::new(&record, body, judge, made);
-        Self { body: Some(body), result, record }
+        Self { body: Some(body), result: Some(result), record, made }
     }
 
     /// Gives the body its turn; ready when body and children have ended, or one of them failed.
@@ -190,9 +192,23 @@ impl<B: Future, T, E> Scope<B, T, E> {
     /// What the group came to, once [`poll`](Self::poll) was ready. `drop_children` drops those that are left.
     async fn conclude(mut self, drop_children: impl FnOnce()) -> Result<T, GroupError<E>> {
         self.body = None;
-        drop_children();
-        self.record.conclude()?;
-        Ok(self.result.await)
+        self.record.attempt(self.made, drop_children);
+        if !self.record.has_failed() {
+            return Ok(self.result.take().expect("it is taken once").await);
+        }
+        // Nobody gets it: a type of strangers, as all that is dropped here.
+        self.record.attempt(self.made, || self.result = None);
+        Err(self.record.conclude())
+    }
+}
+
+impl<B: Future, T, E> Drop for Scope<B, T, E> {
+    /// Where the group was dropped before its end nobody is told what it came to: what failed goes to the hook.
+    fn drop(&mut self) {
+        self.body = None;
+        self.record.abandon();
+        let result = self.result.take();
+        reported(self.made, || drop(result));
     }
 }
 

@@ -102,7 +102,13 @@ impl Shared {
     ) -> Task<T> {
         match &self.simulation {
             None => self.pool.call(call, spawned),
-            Some(simulation) => simulation.call(call, spawned),
+            Some(simulation) => {
+                let task = simulation.call(call, spawned);
+                if self.is_closed.load(Ordering::Acquire) {
+                    simulation.close_calls();
+                }
+                task
+            }
         }
     }
 

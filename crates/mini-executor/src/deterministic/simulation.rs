@@ -1,7 +1,7 @@
 //! The loop of a deterministic runtime: collects what is ready, has the schedule pick one, runs it; with nothing ready, the next timer is due.
 //!
-//! Whoever is ready stands in one queue, in the order in which they were woken: tasks, calls that block, and the future given to
-//! `block_on`. That order depends on nothing but what ran before. Addresses, maps and threads, which differ from run to run, have no say in it.
+//! Whoever is ready stands in one queue. Those who have become ready in a step come behind the others: tasks in the order in which they were
+//! woken, then calls that block, then the future given to `block_on`. That order depends on nothing but what ran before. Addresses, maps and threads, which differ from run to run, have no say in it.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -96,16 +96,26 @@ impl Simulation {
         self.calls.spawn_with(async { call() }, (), spawned)
     }
 
+    /// Drops the calls that have not begun: nobody runs them any more.
+    pub(crate) fn close_calls(&self) {
+        self.calls.close_all();
+    }
+
     /// Inside a task that runs tasks of its own: who goes on of those that are ready. The first, or, half as likely, the one behind, and so on;
     /// those that were passed over are put back.
     pub(crate) fn draw<T>(pop: impl Fn() -> Option<T>, put_back: impl Fn(T)) -> Option<T> {
-        let mut drawn = pop()?;
+        let (mut drawn, mut passed) = (pop()?, 0_u64);
         while CURRENT
             .with_borrow(|simulation| simulation.as_ref().is_some_and(|this| this.state().schedule.passes_over()))
             && let Some(next) = pop()
         {
             put_back(drawn);
             drawn = next;
+            passed += 1;
+        }
+        // Those that were spawned in one place are told apart by nothing else.
+        if let Some(this) = Self::current() {
+            this.state().trace.mix(passed);
         }
         Some(drawn)
     }

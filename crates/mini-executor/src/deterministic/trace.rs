@@ -67,6 +67,13 @@ impl Trace {
         self.hash
     }
 
+    /// Tells this order from others by a number more.
+    pub(super) fn mix(&mut self, number: u64) {
+        let mut hasher = DefaultHasher::new();
+        (self.hash, number).hash(&mut hasher);
+        self.hash = hasher.finish();
+    }
+
     pub(super) fn push(&mut self, at: Duration, who: Arc<Who>, outcome: &'static str) {
         self.turns += 1;
         let place = who.is_inner.then(|| (who.spawned.line(), who.spawned.column()));

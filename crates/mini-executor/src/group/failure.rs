@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::task::Waker;
 
 use crate::primitives::{Mutex, lock};
-use crate::strangers::{WakerSlot, discard, message, wake};
+use crate::strangers::{WakerSlot, discard, message, reported, wake};
 use crate::unhandled;
 
 /// Why a group came to no result: the first error, and what else failed while the rest was cancelled.
@@ -177,21 +177,40 @@ impl<E> Record<E> {
         }
     }
 
-    /// What the group came to. A panic that was the first failure goes on here.
-    pub(super) fn conclude(&self) -> Result<(), GroupError<E>> {
+    fn take(&self) -> (Option<(&'static Location<'static>, Cause<E>)>, Vec<Panicked>) {
         let mut state = lock(&self.state);
-        let (first, others) = (state.first.take(), std::mem::take(&mut state.others));
-        drop(state);
-        match first {
-            None => Ok(()),
-            Some((spawned, Cause::Error(first))) => Err(GroupError { first, spawned, others }),
-            Some((_, Cause::Panic(panic))) => {
+        (state.first.take(), std::mem::take(&mut state.others))
+    }
+
+    /// Why a group that has failed did. A panic that was the first failure goes on here.
+    pub(super) fn conclude(&self) -> GroupError<E> {
+        let (first, others) = self.take();
+        match first.expect("the group has failed") {
+            (spawned, Cause::Error(first)) => GroupError { first, spawned, others },
+            (_, Cause::Panic(panic)) => {
                 // Only one panic can go on.
-                for Panicked { spawned, message } in others {
-                    unhandled::report(None, spawned, Box::new(message));
-                }
+                others.into_iter().for_each(Panicked::report);
                 resume_unwind(panic)
             }
         }
+    }
+
+    /// Nobody awaits the group any more. Panics that nobody was told of are reported; from here on members report their own.
+    pub(super) fn abandon(&self) {
+        let (first, others) = self.take();
+        match first {
+            Some((spawned, Cause::Panic(panic))) => unhandled::report(None, spawned, panic),
+            Some((spawned, Cause::Error(error))) => reported(spawned, || drop(error)),
+            None => {}
+        }
+        others.into_iter().for_each(Panicked::report);
+        // A handle to the group may live on, and is not to keep the task that awaited it.
+        drop(self.waiter.take());
+    }
+}
+
+impl Panicked {
+    fn report(self) {
+        unhandled::report(None, self.spawned, Box::new(self.message));
     }
 }

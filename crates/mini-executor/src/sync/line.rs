@@ -27,7 +27,6 @@ use std::collections::VecDeque;
 use std::task::Waker;
 
 /// See the module.
-#[derive(Debug)]
 pub(super) struct Line {
     free: usize,
     waiting: VecDeque<Waiting>,
@@ -35,7 +34,6 @@ pub(super) struct Line {
     number: u64,
 }
 
-#[derive(Debug)]
 struct Waiting {
     number: u64,
     /// `None` once it was called.

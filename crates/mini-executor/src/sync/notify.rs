@@ -4,13 +4,15 @@
 //! A notification of one is a permit in a [`Line`], of which never more than one lies there unused. A notification of all sends everybody away,
 //! and counts the rounds: a future remembers the round that it was made in, and if there was another when it is polled, it was notified.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use super::line::{Line, wake};
 use crate::awaits;
 use crate::primitives::{Mutex, lock};
+use crate::strangers::ToTheLast;
 
 /// Wakes tasks that wait for something to have changed, and holds nothing itself.
 ///
@@ -42,12 +44,16 @@ use crate::primitives::{Mutex, lock};
 /// }).detach();
 /// assert_eq!(block_on(executor.run(through)), "through");
 /// ```
-#[derive(Debug)]
 pub struct Notify {
     state: Mutex<State>,
 }
 
-#[derive(Debug)]
+impl fmt::Debug for Notify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notify").finish_non_exhaustive()
+    }
+}
+
 struct State {
     line: Line,
     /// Calls of `notify_waiters`.
@@ -121,7 +127,9 @@ impl Notify {
         state.rounds += 1;
         let all = state.line.send_away();
         drop(state);
-        all.for_each(Waker::wake);
+        let mut strangers = ToTheLast::default();
+        all.for_each(|waker| strangers.call(|| waker.wake()));
+        strangers.end();
     }
 }
 

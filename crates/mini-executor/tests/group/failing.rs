@@ -27,6 +27,30 @@ macro_rules! properties {
             }
 
             #[test]
+            fn a_result_that_nobody_gets_does_not_hide_why() {
+                let outcome: Result<Grenade, _> = block_on($try_group(async |group| {
+                    group.try_spawn(async {
+                        yield_now().await;
+                        Err::<(), _>("refused")
+                    });
+                    Ok(Grenade("a result"))
+                }));
+                let error = outcome.err().unwrap();
+                assert_eq!((error.first, &*error.others[0].message), ("refused", "a result"));
+
+                let told = catch_unwind(AssertUnwindSafe(|| {
+                    block_on($group(async |group| {
+                        group.spawn(async {
+                            yield_now().await;
+                            std::panic::panic_any("first");
+                        });
+                        Grenade("a result")
+                    }))
+                }));
+                assert_eq!(told.err().unwrap().downcast_ref(), Some(&"first"));
+            }
+
+            #[test]
             fn after_the_first_failure_nobody_takes_another_step() {
                 let log = Log::default();
                 let outcome: Result<(), _> = block_on($try_group(async |group| {
@@ -245,6 +269,24 @@ macro_rules! properties {
                 drop(scope);
                 let heard = HEARD.lock().unwrap();
                 assert!(heard.iter().any(|line| line.contains(name)), "{heard:?}");
+                drop(heard);
+
+                // One that has failed, and is dropped before it could tell whoever awaits it.
+                let (first, second) = (concat!("first ", stringify!($kind)), concat!("second ", stringify!($kind)));
+                let scope = polled(
+                    $group(async |group| {
+                        group.spawn(async move {
+                            let _grenade = Grenade(second);
+                            pending::<()>().await;
+                        });
+                        group.spawn(async move { std::panic::panic_any(first) });
+                    }),
+                    1,
+                );
+                drop(scope);
+                let heard = HEARD.lock().unwrap();
+                let is_heard = |name| heard.iter().any(|line: &String| line.contains(name));
+                assert!(is_heard(first) && is_heard(second), "{heard:?}");
             }
         }
     };

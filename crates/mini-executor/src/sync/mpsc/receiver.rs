@@ -11,6 +11,7 @@ use super::super::line::{Line, wake};
 use super::{Channel, TryRecvError};
 use crate::awaits;
 use crate::primitives::lock;
+use crate::strangers::ToTheLast;
 
 /// Receives the messages, each sender's in the order they were sent. Dropping it drops those that are left, and who sends, or waits to, gets its
 /// message back.
@@ -75,7 +76,12 @@ impl<T> Receiver<T> {
             if let Some(room) = &mut state.room {
                 let called = room.give();
                 drop(state);
-                wake(called);
+                if called.is_some() {
+                    // Kept meanwhile: a waker may panic, and the message would be lost.
+                    self.batch.push_back(message);
+                    wake(called);
+                    return Poll::Ready(self.batch.pop_front());
+                }
             } else {
                 // What a burst took is given back by halves, once there are far fewer messages a round.
                 if self.batch.capacity() / 8 > state.queue.len().max(128) {
@@ -106,8 +112,10 @@ impl<T> Drop for Receiver<T> {
         let senders = state.room.as_mut().map(Line::send_away);
         let left = (take(&mut state.queue), state.receiver.take());
         drop(state);
-        senders.into_iter().flatten().for_each(Waker::wake);
-        drop(left);
+        let mut strangers = ToTheLast::default();
+        senders.into_iter().flatten().for_each(|waker| strangers.call(|| waker.wake()));
+        strangers.call(|| drop(left));
+        strangers.end();
     }
 }
 

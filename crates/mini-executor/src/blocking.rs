@@ -223,10 +223,7 @@ impl Pool {
         drop(state);
         OUTSTANDING.fetch_sub(dropped.len(), Ordering::Relaxed);
         self.called.notify_all();
-        // Those who await them may be strangers.
-        for call in dropped {
-            reported(call.spawned(), || drop(call));
-        }
+        drop(dropped);
     }
 
     /// Whether there are calls that have not ended, be it that they have not begun.

@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 
 use crate::awaits;
+use crate::births;
 use crate::deterministic::Simulation;
 use crate::dump::Dump;
 use crate::heritage::heir;
@@ -192,6 +193,7 @@ impl<'a> LocalExecutor<'a> {
     /// ```
     pub fn try_tick(&self) -> bool {
         let Some(home) = self.home.get() else { return false };
+        births::begin_turn();
         home.begin_turn(false);
         home.pop().map(run).is_some()
     }

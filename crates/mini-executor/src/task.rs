@@ -32,11 +32,11 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::panic::{Location, RefUnwindSafe, UnwindSafe, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, RefUnwindSafe, UnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::awaits;
+use crate::{awaits, unhandled};
 pub(crate) use core::{Name, Named, make, make_shared};
 use header::Outcome;
 pub(crate) use header::TaskRef;
@@ -235,7 +235,10 @@ impl<T> Drop for Task<T> {
             // SAFETY: the handle's reference, of a task that is done; the handle is not used again.
             unsafe { local::drop_shared_reference(self.inner) }
         } else {
-            join::cancel(self.inner);
+            // Who is woken for that may be a stranger, and panic.
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| join::cancel(self.inner))) {
+                unhandled::report(None, self.spawned(), panic);
+            }
             // SAFETY: the handle's reference; the handle is not used again.
             unsafe { join::abandon(self.inner) }
         }

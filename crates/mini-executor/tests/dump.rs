@@ -227,11 +227,15 @@ fn who_was_spawned_later_is_younger() {
             }
         }
     });
-    let youngest = |dump: Dump| dump.tasks[0].age;
-    let before = youngest(executor.dump());
+    let youngest = || executor.dump().tasks[0].age;
+    // So old that who comes now is of another time.
+    while youngest() < Duration::from_millis(50) {
+        std::thread::yield_now();
+    }
     executor.spawn(pending::<()>()).detach();
-    assert!(youngest(executor.dump()) <= before, "outside of block_on, too");
-    while youngest(executor.dump()) == Duration::ZERO {
+    let tasks = executor.dump().tasks;
+    assert!(tasks[0].age < tasks[1].age, "outside of block_on, too");
+    while youngest() == Duration::ZERO {
         std::thread::yield_now();
     }
 }

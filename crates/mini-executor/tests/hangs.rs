@@ -115,6 +115,7 @@ fn a_call_that_blocks_where_it_may_is_no_hang() {
     let _alone = alone();
     // Its thread is known to the watchdog, which asks it at the end of a runtime.
     block_on(spawn_blocking(|| grind_for(LONG)));
+    block_on(spawn_blocking(|| block_on(sleep(LONG))));
     assert!(said_of(Some("blocking"), 0).is_empty());
     let nested = || block_on(async { grind_for(LONG) });
     block_on(spawn_blocking(nested));

@@ -82,7 +82,7 @@ fn a_task_may_be_run_where_it_is_woken_and_its_function_outlives_the_call() {
     for is_detached in [false, true] {
         let dropped = Arc::new(AtomicU32::new(0));
         let (told, looks) = (Told(dropped.clone()), dropped.clone());
-        let (first, task, waker) = waiting(move |runnable| {
+        let (first, task, slot) = waiting(move |runnable| {
             runnable.run();
             // The task has ended, and perhaps nobody else has it any more.
             assert_eq!((looks.load(Ordering::Relaxed), told.0.load(Ordering::Relaxed)), (0, 0));
@@ -94,9 +94,11 @@ fn a_task_may_be_run_where_it_is_woken_and_its_function_outlives_the_call() {
         } else {
             Some(task)
         };
-        let waker = waker.lock().unwrap().clone().unwrap();
+        let waker = slot.lock().unwrap().clone().unwrap();
         std::thread::spawn(move || waker.wake()).join().unwrap();
         assert_eq!(task.map(block_on), (!is_detached).then_some(7));
+        drop(slot);
+        assert_eq!(dropped.load(Ordering::Relaxed), 1, "with the last waker it is freed");
     }
 }
 
@@ -108,6 +110,15 @@ fn a_function_that_panics_has_its_task_cancelled() {
     assert!(catch_unwind(AssertUnwindSafe(|| waker.wake())).is_err());
     assert!(task.is_finished());
     assert_eq!(block_on(task.fallible()), None);
+}
+
+#[test]
+fn handles_of_tasks_whose_function_panics_may_be_dropped_one_after_the_other() {
+    let (first, one, _) = waiting(|_| panic!("no room"));
+    first.run();
+    let (first, two, _) = waiting(|_| panic!("no room"));
+    first.run();
+    drop(vec![one, two]);
 }
 
 #[test]

@@ -17,11 +17,13 @@ use std::time::Duration;
 use super::root::Root;
 use super::schedule::Schedule;
 use super::trace::{Trace, Who, YIELDS};
+use crate::births;
 use crate::block_on::Entered;
 use crate::clock;
 use crate::driver::Driver;
 use crate::executor::Executor;
 use crate::primitives::{Mutex, MutexGuard, lock};
+use crate::strangers::ToTheLast;
 use crate::task::{Row, Scheduled, Task, Turn};
 use crate::unhandled;
 use crate::watchdog;
@@ -161,6 +163,7 @@ impl Simulation {
                 continue;
             };
             steps += 1;
+            births::begin_turn();
             self.state().current = who.number;
             let outcome = match task {
                 Some(task) => self.run(task),
@@ -238,18 +241,23 @@ impl Simulation {
     pub(crate) fn close(self: &Arc<Self>, executor: &Executor<'static>) {
         let _inside = Inside::enter(self);
         let ready = std::mem::take(&mut self.state().ready);
-        ready.into_iter().filter_map(|ready| ready.task).for_each(Scheduled::close);
+        // Those who await them may be strangers, and panic: the others are closed all the same.
+        let mut strangers = ToTheLast::default();
+        for task in ready.into_iter().filter_map(|ready| ready.task) {
+            strangers.call(|| task.close());
+        }
         loop {
             let mut queued = self.take_queued(executor);
             while let Some(task) = queued.pop() {
-                task.close();
+                strangers.call(|| task.close());
             }
             let Some(address) = self.state().take_first() else { break };
-            executor.close_at(address);
-            self.calls.close_at(address);
+            strangers.call(|| executor.close_at(address));
+            strangers.call(|| self.calls.close_at(address));
         }
-        executor.close_all();
-        self.calls.close_all();
+        strangers.call(|| executor.close_all());
+        strangers.call(|| self.calls.close_all());
+        strangers.end();
     }
 }
 

@@ -65,6 +65,11 @@ impl Runtime {
         self.shared.over.notify_waiters();
         self.shared.driver.steward().into_iter().for_each(Steward::wake);
         self.shared.pool.close();
+        let last = Instant::now() + LAST_POLLS;
+        // A call is awaited a moment before its thread is through with it.
+        while asks && self.shared.pool.has_calls() && Instant::now() < last {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let running = self.shared.pool.running();
         let calls = running.iter().enumerate().map(|(index, call)| Stuck {
             is_call: true,
@@ -73,7 +78,6 @@ impl Runtime {
             ..Stuck::new(call.thread, asks && index < MOST_ASKED)
         });
         let mut stuck: Vec<Stuck> = calls.collect();
-        let last = Instant::now() + LAST_POLLS;
         for worker in self.workers.drain(..) {
             while !worker.is_finished() && Instant::now() < last {
                 std::thread::sleep(Duration::from_millis(1));
@@ -82,6 +86,7 @@ impl Runtime {
                 // A worker does not panic: tasks' panics are caught.
                 let _ = worker.join();
             } else {
+                let asks = asks && stuck.len() < MOST_ASKED;
                 stuck.push(Stuck::new(worker.thread().id(), asks));
             }
         }

@@ -10,6 +10,7 @@ use super::core::{Name, make_scheduled};
 use super::shared::{Scheduled, Turn};
 use crate::heritage::heir;
 use crate::places::SOMEWHERE;
+use crate::strangers::reported;
 
 /// Makes a task for an executor of your own: `schedule` is called with the right to poll it, once whenever it is woken.
 ///
@@ -30,7 +31,8 @@ use crate::places::SOMEWHERE;
 ///         yield_now().await;
 ///         6 * 7
 ///     },
-///     move |runnable| sender.send(runnable).unwrap(),
+///     // Where the queue has gone the task is dropped, and so cancelled.
+///     move |runnable| drop(sender.send(runnable)),
 /// );
 /// first.schedule();
 /// while let Ok(runnable) = queue.try_recv() {
@@ -96,7 +98,10 @@ impl Runnable {
 
 impl Drop for Runnable {
     fn drop(&mut self) {
-        self.0.take().into_iter().for_each(Scheduled::close);
+        if let Some(task) = self.0.take() {
+            // Who awaits it may be a stranger, and panic.
+            reported(task.spawned(), || task.close());
+        }
     }
 }
 

@@ -55,6 +55,8 @@ static IS_ASLEEP: AtomicBool = AtomicBool::new(false);
 /// ```
 pub fn set_hang_threshold(threshold: Option<Duration>) {
     THRESHOLD.store(threshold.map_or(0, |threshold| clock::nanos(threshold).max(1)), Relaxed);
+    // First, for who is to be woken has to be there.
+    start_if_on();
     wake();
 }
 
@@ -62,8 +64,11 @@ fn threshold() -> Option<Duration> {
     Some(THRESHOLD.load(Relaxed)).filter(|nanos| *nanos > 0).map(Duration::from_nanos)
 }
 
-/// Starts the watchdog, once.
-pub(super) fn start() {
+/// Starts the watchdog, once, unless it is off.
+pub(super) fn start_if_on() {
+    if threshold().is_none() {
+        return;
+    }
     // A program that may have no more threads runs on without.
     let spawn =
         || Builder::new().name("mini-watchdog".to_owned()).spawn(run).ok().map(|handle| handle.thread().clone());

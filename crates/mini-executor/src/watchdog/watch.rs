@@ -152,7 +152,7 @@ impl Mine {
             seen: Mutex::default(),
         });
         lock(&WATCHES).push(watch.clone());
-        sampler::start();
+        sampler::start_if_on();
         Self(watch)
     }
 }
@@ -216,8 +216,13 @@ impl Entry {
     /// With the place where it was called.
     pub(crate) fn new(caller: &'static Location<'static>) -> Self {
         register();
-        let entered = ENTERED.with(|entered| entered.swap(Place::of(caller).0, Relaxed));
-        Self { outer: word(), entered: Place(entered) }
+        let entered = Place(ENTERED.with(|entered| entered.swap(Place::of(caller).0, Relaxed)));
+        let outer = word();
+        if entered == Place::UNKNOWN {
+            // What is around it is polled by an executor that nobody watches, and may wait: a call in the pool that is for that.
+            WORD.with(|word| word.store((outer.0 & !(ONE - 1)).wrapping_add(ONE), Relaxed));
+        }
+        Self { outer, entered }
     }
 
     /// Begins to poll the future that was given to `block_on`.

@@ -301,8 +301,9 @@ impl Source {
                 let report = before.wrapping_add(REPORT) | if more[which] { MORE } else { 0 };
                 // What the reporter saw happen is seen by who attempts for its report.
                 self.reported[which].store(report, Release);
-                wakers.extend(waiting.first.take());
-                if !waiting.others.is_empty() {
+                // Without a first there are no others.
+                if let Some(first) = waiting.first.take() {
+                    wakers.push(first);
                     wakers.append(&mut waiting.others);
                 }
             }

@@ -219,33 +219,33 @@ pub(super) async fn serve<R: Tasks>(
     let mut listener = Stream::<R>::listen(socket)?;
     meter.listens();
     loop {
-        let mut stream = Stream::<R>::accept(&mut listener).await?;
-        let (meter, beside) = (Arc::clone(&meter), beside.clone());
-        R::detach(R::spawn(async move {
-            let mut buffer = vec![0; ROOM];
-            while let Some(whole) = echo(&mut stream, buffer, &meter).await {
-                buffer = whole;
-                beside();
-            }
-        }));
+        let stream = Stream::<R>::accept(&mut listener).await?;
+        R::detach(R::spawn(converse(stream, Arc::clone(&meter), beside.clone())));
     }
 }
 
-/// Answers what has come, mostly one message; `None` when the connection is over.
-async fn echo<S: Tcp>(stream: &mut S, buffer: Vec<u8>, meter: &Meter) -> Option<Vec<u8>> {
-    let (read, mut bytes) = stream.read(buffer).await;
-    bytes.truncate(read.ok().filter(|&have| have > 0)?);
-    while !bytes.len().is_multiple_of(ECHO_MESSAGE) {
-        // Rare: a message of 64 bytes comes in one piece but for the strangest of moments.
-        let (read, rest) = stream.read(vec![0; ECHO_MESSAGE - bytes.len() % ECHO_MESSAGE]).await;
-        let more = read.ok().filter(|&more| more > 0)?;
-        bytes.extend_from_slice(&rest[..more]);
+/// Answers what comes, mostly one message at a time, until the connection is over.
+async fn converse<S: Tcp>(mut stream: S, meter: Arc<Meter>, beside: impl Fn()) {
+    let mut buffer = vec![0; ROOM];
+    loop {
+        let (read, mut bytes) = stream.read(buffer).await;
+        let Some(have) = read.ok().filter(|&have| have > 0) else { return };
+        bytes.truncate(have);
+        while !bytes.len().is_multiple_of(ECHO_MESSAGE) {
+            // Rare: a message of 64 bytes comes in one piece but for the strangest of moments.
+            let (read, rest) = stream.read(vec![0; ECHO_MESSAGE - bytes.len() % ECHO_MESSAGE]).await;
+            let Some(more) = read.ok().filter(|&more| more > 0) else { return };
+            bytes.extend_from_slice(&rest[..more]);
+        }
+        bytes.chunks_exact(ECHO_MESSAGE).for_each(|message| meter.count(message));
+        let (written, whole) = stream.write(bytes).await;
+        if written.is_err() {
+            return;
+        }
+        buffer = whole;
+        buffer.resize(ROOM, 0);
+        beside();
     }
-    bytes.chunks_exact(ECHO_MESSAGE).for_each(|message| meter.count(message));
-    let (written, mut bytes) = stream.write(bytes).await;
-    written.ok()?;
-    bytes.resize(ROOM, 0);
-    Some(bytes)
 }
 
 /// A thread or a coroutine a connection. `beside` is called there after each answer.

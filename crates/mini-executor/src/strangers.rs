@@ -5,7 +5,7 @@
 //!
 //! | it | with a lock held, or without care | so |
 //! |---|---|---|
-//! | a waker that is cloned, woken or dropped runs the executor | waits for ever for the lock that its own thread holds | cloned before the lock is taken, dropped after it is given back |
+//! | a waker that is cloned, woken or dropped runs the executor | waits for ever for the lock that its own thread holds | cloned before the lock is taken, dropped after it is given back (`sync` clones under its locks, where a second lock for each wait would cost more: there a clone only counts, or waits for ever) |
 //! | a waker panics, and others wait behind it in a list | they are never woken | [`ToTheLast`]: all are called, then the first panic goes on |
 //! | a destructor panics while a panic is under way | the process ends | [`discard`], or a report to the hook |
 //! | what was thrown panics when it is dropped, and throws such a thing again | for ever | [`discard`] gives up after eight, and leaks the ninth |

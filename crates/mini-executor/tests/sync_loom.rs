@@ -190,21 +190,41 @@ fn asking_looking_waiting_misses_no_round() {
 }
 
 #[test]
-fn a_permit_and_a_round_at_once_serve_both_kinds() {
+fn a_round_that_comes_with_a_permit_wakes_who_has_asked_and_leaves_the_permit() {
     loom::model(|| {
         let notify = Arc::new(Notify::new());
-        let before = notify.notified();
+        let mut before = notify.notified();
         let round = spawn({
             let notify = notify.clone();
             move || notify.notify_waiters()
         });
-        let one = spawn({
-            let notify = notify.clone();
-            move || notify.notify_one()
-        });
-        block_on(before);
+        notify.notify_one();
         round.join().unwrap();
-        one.join().unwrap();
+        // Whichever came first: it was asked for before the round, and needs no permit.
+        assert!(poll_once(&mut before).is_ready());
+        assert!(poll_once(&mut notify.notified()).is_ready());
+        assert!(poll_once(&mut notify.notified()).is_pending());
+    });
+}
+
+#[test]
+fn a_round_that_comes_with_a_permit_leaves_nobody_asleep() {
+    loom::model(|| {
+        let notify = Arc::new(Notify::new());
+        let waiting = spawn({
+            let notify = notify.clone();
+            // In the line when they come, or behind either.
+            move || block_on(notify.notified())
+        });
+        let round = spawn({
+            let notify = notify.clone();
+            move || notify.notify_waiters()
+        });
+        notify.notify_one();
+        waiting.join().unwrap();
+        round.join().unwrap();
+        let is_kept = poll_once(&mut notify.notified()).is_ready();
+        assert!(!is_kept || poll_once(&mut notify.notified()).is_pending(), "there was one permit");
     });
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn command() -> clap::Command {
                 .value_parser(value_parser!(OsString))
                 .help("The program and its arguments"),
         )
-        .after_help("Example: alloc-trace run -o json.trace -- python3 -m json.tool FILE\n\nStacks follow frame pointers: build programs with -fno-omit-frame-pointer, or -C force-frame-pointers=yes.\nThe library is looked for beside this program; ALLOC_TRACE_PRELOAD names another place.")
+        .after_help("Example: alloc-trace run -o json.trace -- python3 -m json.tool FILE\n\nStacks follow frame pointers, and where there are none the tables that compilers write for exceptions. The former cost less: -fno-omit-frame-pointer, or -C force-frame-pointers=yes.\nThe library is looked for beside this program; ALLOC_TRACE_PRELOAD names another place.")
 }
 
 /// Runs the program; its exit code.

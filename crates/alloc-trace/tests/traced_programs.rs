@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use alloc_trace::trace::format::END_OF_CHAIN;
 use alloc_trace::trace::{Analysis, Measure, Symbols, TraceFile, stacks};
 use tempfile::TempDir;
 
@@ -19,9 +20,15 @@ struct Program {
 impl Program {
     /// `None` where there is no compiler.
     fn build(name: &str) -> Option<Self> {
+        Self::build_with(name, &[])
+    }
+
+    /// The same with more of the compiler's flags.
+    fn build_with(name: &str, flags: &[&str]) -> Option<Self> {
         let directory = TempDir::new().unwrap();
         let path = directory.path().join(name);
-        compile(&format!("{name}.c"), &path, &["-pthread", "-ldl"]).then_some(Self { directory, path })
+        let flags = [&["-pthread", "-ldl"], flags].concat();
+        compile(&format!("{name}.c"), &path, &flags).then_some(Self { directory, path })
     }
 
     /// Runs it and reads its trace.
@@ -255,6 +262,30 @@ fn stacks_have_names_files_and_lines() {
         .collect();
     let expected = [("inner", 5), ("outer", 11), ("main", 16)].map(|(name, line)| (name.to_owned(), line));
     assert_eq!(frames, expected);
+}
+
+/// With frame pointers, without, and in a mixture of a program with and a C library without.
+#[test]
+fn stacks_are_those_that_backtrace_tells() {
+    for flags in [&["-O0"][..], &["-O1"], &["-O2"], &["-O1", "-fomit-frame-pointer"], &["-O2", "-fomit-frame-pointer"]]
+    {
+        let Some(program) = Program::build_with("chains", flags) else { return };
+        let (output, analysis) = program.trace(&[]);
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(text.lines().count(), 4);
+        for line in text.lines() {
+            let (size, told) = line.split_once(' ').unwrap();
+            let size: u64 = size.parse().unwrap();
+            let told: Vec<u64> = told.split(' ').map(|address| u64::from_str_radix(address, 16).unwrap()).collect();
+            let index = analysis.by_site.iter().position(|blocks| blocks.bytes == size).unwrap();
+            let site = analysis.context.sites.get(index as u32).unwrap();
+            let stack: Vec<u64> = analysis.context.sites.stack(site).map(|address| address.address).collect();
+            // The innermost function calls both, in two places.
+            assert_eq!(stack[1..], told[1..], "{size} with {flags:?}");
+            assert_eq!(site.end, END_OF_CHAIN as u8, "{size} with {flags:?}");
+        }
+    }
 }
 
 #[test]

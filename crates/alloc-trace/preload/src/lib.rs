@@ -21,8 +21,8 @@
 //!
 //! # The parts
 //! `entry` are the exported functions: a few instructions that pass on where the caller's frame is. `hooks` does what was asked for, and
-//! tells `thread`, by way of `inside` and `own`, which keeps a thread's words, sites and numbers. `stack` walks frames, `live` knows which block is at an address, `modules`
-//! where code is, `process` the file. `format`, `encode` and `huffman` are links to the reader's.
+//! tells `thread`, by way of `inside` and `own`, which keeps a thread's words, sites and numbers. `stack` walks frames, by `rules` where
+//! there are no frame pointers, `live` knows which block is at an address, `modules` where code is, `process` the file. `format`, `encode` and `huffman` are links to the reader's.
 //!
 //! x86-64 Linux alone, for now; elsewhere the library is empty.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -49,6 +49,7 @@ mod modules;
 mod own;
 mod process;
 mod real;
+mod rules;
 mod sites;
 mod stack;
 mod system;

@@ -3,9 +3,10 @@
 //! The list is read when a new stack has an address that is in none of the known mappings, without asking the loader, whose lock another
 //! thread may hold. `dlclose` begins a new generation: what comes to lie at the same addresses afterwards is something else.
 
-use crate::format::MODULES;
+use crate::format::{MODULES, checksum};
 use crate::process::Process;
 use crate::real::Lock;
+use crate::rules;
 use crate::stack::Bounds;
 use crate::system::File;
 
@@ -23,6 +24,8 @@ pub(crate) struct Modules {
     generation: u64,
     count: usize,
     ranges: [Bounds; MOST],
+    /// Where the file begins of which each is a part; 0 if that is not mapped.
+    headers: [usize; MOST],
     no_code: [usize; NO_CODE],
     /// Of the mappings read last.
     sum: u64,
@@ -37,17 +40,31 @@ impl Modules {
     /// Whether code is mapped at an address, which may mean to read the list again and to write it into the trace.
     pub(crate) fn code_at(&mut self, process: &Process, address: usize) -> bool {
         self.lock.take();
-        let mut known = self.known(address);
+        let known = self.find(process, address).is_some();
+        self.lock.release();
+        known
+    }
+
+    /// Calls `look` under the lock with where the file is mapped from whose code is at an address, if that is known.
+    pub(crate) fn with_header_of(&mut self, process: &Process, address: usize, look: impl FnOnce(Option<usize>)) {
+        self.lock.take();
+        let header = self.find(process, address).map(|place| self.headers[place]);
+        look(header.filter(|&header| header != 0));
+        self.lock.release();
+    }
+
+    /// Which range an address is in.
+    fn find(&mut self, process: &Process, address: usize) -> Option<usize> {
         let page = address >> 12;
         let no_code = page.wrapping_mul(0x9e37_79b1) >> 7 & (NO_CODE - 1);
-        if !known && self.no_code[no_code] != page {
+        let mut known = self.known(address);
+        if known.is_none() && self.no_code[no_code] != page {
             self.read(Some(process));
             known = self.known(address);
-            if !known {
+            if known.is_none() {
                 self.no_code[no_code] = page;
             }
         }
-        self.lock.release();
         known
     }
 
@@ -62,6 +79,7 @@ impl Modules {
             self.generation += 1;
             self.count = 0;
             self.no_code.fill(0);
+            rules::forget();
         }
         self.lock.release();
         changed
@@ -71,24 +89,31 @@ impl Modules {
         self.generation
     }
 
-    fn known(&self, address: usize) -> bool {
+    fn known(&self, address: usize) -> Option<usize> {
         let ranges = &self.ranges[..self.count.min(MOST)];
         let place = ranges.partition_point(|range| range.high <= address);
-        ranges.get(place).is_some_and(|range| range.low <= address)
+        ranges.get(place).is_some_and(|range| range.low <= address).then_some(place)
     }
 
     /// Reads the list, and appends it to the trace if that is given.
     fn read(&mut self, process: Option<&Process>) {
-        let Self { count, ranges, sum, buffer, length, text, generation, .. } = self;
+        let Self { count, ranges, headers, sum, buffer, length, text, generation, .. } = self;
         (*count, *sum) = (0, 0);
         *length = decimal(*generation, text);
+        // Where the file of the lines that come begins, and its name.
+        let (mut header, mut header_of) = (0, 0);
         each_mapping(buffer, |line, range, permissions| {
+            let (is_first, file) = part_of(line);
+            if is_first && permissions.first() == Some(&b'r') {
+                (header, header_of) = (range.low, file);
+            }
             if permissions.get(2) != Some(&b'x') {
                 return;
             }
-            *sum = crate::format::checksum(*sum, line);
+            *sum = checksum(*sum, line);
             if let Some(slot) = ranges.get_mut(*count) {
                 *slot = range;
+                headers[*count] = if file == header_of { header } else { 0 };
                 *count += 1;
             }
             if let Some(place) = text.get_mut(*length..*length + line.len() + 1) {
@@ -101,6 +126,16 @@ impl Modules {
             process.append(MODULES, 0, 0, &[0; 16], &[&text[..*length]]);
         }
     }
+}
+
+/// Whether a line is of the first bytes of a file, and a number that stands for the file: of its device, its own number and its name.
+fn part_of(line: &[u8]) -> (bool, u64) {
+    // After the addresses and the permissions.
+    let after = |line: &[u8]| line.iter().position(|&byte| byte == b' ').map_or(line.len(), |at| at + 1);
+    let line = &line[after(line)..];
+    let offset = &line[after(line)..];
+    let file = &offset[after(offset)..];
+    (offset.starts_with(b"00000000 "), checksum(0, file))
 }
 
 /// A number and a line's end; how many bytes that are.
@@ -187,6 +222,16 @@ mod tests {
         assert_eq!(addresses(line), Some((Bounds { low: 0x7f46_e968_3000, high: 0x7f46_e97e_0000 }, &b"r-xp"[..])));
         assert_eq!(addresses(b"7f46e9683000 r-xp"), None);
         assert_eq!(addresses(b""), None);
+    }
+
+    #[test]
+    fn lines_of_one_file_belong_together() {
+        let first = part_of(b"7f46e9600000-7f46e9683000 r--p 00000000 fd:00 1234     /usr/lib/a b.so");
+        let code = part_of(b"7f46e9683000-7f46e97e0000 r-xp 00028000 fd:00 1234     /usr/lib/a b.so");
+        let other = part_of(b"7f46e9683000-7f46e97e0000 r-xp 00000000 fd:00 1235     /usr/lib/a b.so");
+        assert_eq!((first.0, code.0, other.0), (true, false, true));
+        assert!(first.1 == code.1 && first.1 != other.1);
+        part_of(b"");
     }
 
     #[test]

@@ -180,6 +180,12 @@ impl Process {
         unsafe { (*self.modules.get()).code_at(self, address) }
     }
 
+    /// Calls `look` with where the file is mapped from whose code is at an address, if that is known; one thread at a time.
+    pub(crate) fn with_header_of(&self, address: usize, look: impl FnOnce(Option<usize>)) {
+        // SAFETY: as in `code_at`.
+        unsafe { (*self.modules.get()).with_header_of(self, address, look) }
+    }
+
     pub(crate) fn generation(&self) -> u64 {
         // SAFETY: a word that only grows; a thread that is told of a change by `EPOCH` finds it here.
         unsafe { (*self.modules.get()).generation() }

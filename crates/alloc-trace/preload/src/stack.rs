@@ -1,17 +1,21 @@
-//! Stacks by frame pointers.
+//! Stacks, by frame pointers or by tables.
 //!
 //! A function compiled with frame pointers begins with a record of two words: the frame pointer of its caller, and the return address. The
 //! records are a chain. Code without frame pointers uses the register for something else, so nothing in the chain is believed: a record has
 //! to lie in the thread's stack, above the one before it, and aligned. Everything between is memory of the stack, and can be read.
+//!
+//! A chain that can be followed may still leave functions out: those without a frame pointer that keep the register as it was. The
+//! [tables](crate::rules) leave none out, and cost several times as much.
 
 use crate::format::{BROKEN_CHAIN, END_OF_CHAIN, MOST_FRAMES, TOO_DEEP, UNKNOWN_STACK};
+use crate::rules::{self, Registers, Step};
 
 /// A frame record, as functions put it onto the stack.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Frame {
     caller: *const Frame,
-    return_address: usize,
+    pub(crate) return_address: usize,
 }
 
 /// Addresses of a stack, lowest and behind the highest.
@@ -57,6 +61,31 @@ pub(crate) unsafe fn walk(first: *const Frame, bounds: Bounds, mut visit: impl F
         visit(frame.return_address);
         above = at + size_of::<Frame>();
         caller = frame.caller;
+    }
+    TOO_DEEP
+}
+
+/// The same by the tables, and by frame pointers where these have nothing to say.
+///
+/// # Safety
+/// As `walk`.
+#[inline(always)]
+pub(crate) unsafe fn walk_by_tables(first: *const Frame, bounds: Bounds, mut visit: impl FnMut(usize)) -> u64 {
+    // SAFETY: by contract a record.
+    let (caller, mut address) = unsafe { ((*first).caller, (*first).return_address) };
+    visit(address);
+    if !bounds.hold(first) {
+        return UNKNOWN_STACK;
+    }
+    let mut at = Registers { frame_pointer: caller.addr(), stack_pointer: first.addr() + size_of::<Frame>() };
+    for _ in 1..MOST_FRAMES {
+        // SAFETY: from the record on the stack is mapped up to its end, and a step stays in there.
+        match unsafe { rules::rule(address).step(at, bounds.high) } {
+            Step::To(caller, registers) => (address, at) = (caller, registers),
+            Step::End => return END_OF_CHAIN,
+            Step::Broken => return BROKEN_CHAIN,
+        }
+        visit(address);
     }
     TOO_DEEP
 }

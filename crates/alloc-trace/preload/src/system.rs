@@ -122,6 +122,15 @@ pub(crate) fn map_file(file: File, bytes: usize, at: u64) -> *mut u8 {
     if address < 0 { std::ptr::null_mut() } else { address as *mut u8 }
 }
 
+/// Whether all pages of a range are mapped.
+pub(crate) fn is_mapped(address: usize, bytes: usize) -> bool {
+    let begin = address & !4095;
+    let Some(length) = address.checked_add(bytes).map(|end| end - begin) else { return false };
+    // With this flag the call does nothing but answer whether it could have done something (msync(2)).
+    // SAFETY: it touches no memory.
+    unsafe { call(libc::SYS_msync, [begin, length, libc::MS_ASYNC as usize, 0, 0, 0]) == 0 }
+}
+
 /// Gives back what `map` gave and nobody looks at any more.
 pub(crate) fn unmap(address: *mut u8, bytes: usize) {
     // SAFETY: by the sentence above.

@@ -12,8 +12,8 @@ use crate::format::{
 use crate::own::control_block;
 use crate::process::{self, EPOCH, NUMBERS_AT_ONCE, Process};
 use crate::sites::{Sites, mix};
-use crate::stack::{Bounds, Frame, walk};
-use crate::{modules, system};
+use crate::stack::{Bounds, Frame, walk, walk_by_tables};
+use crate::{modules, rules, system};
 
 /// Nobody's yet; also what a forked child finds.
 pub(crate) const UNUSED: u32 = 0;
@@ -26,6 +26,8 @@ pub(crate) const LATE: u32 = 3;
 const EVENTS_PER_STAMP: usize = 1024;
 /// Calls that may ask for the bounds of a stack: programs that switch stacks all the time would pay for each switch.
 const MOST_LOOKS: u32 = 256;
+/// Frames that the tables may know above the outermost that frame pointers lead to: those in which the C library begins a thread, which have none.
+const MOST_ABOVE: usize = 2;
 
 /// All zeros is one that nobody uses.
 #[repr(C, align(128))]
@@ -117,8 +119,15 @@ impl Thread {
     #[inline(always)]
     pub(crate) fn site(&mut self, kind: u64, frame: *const Frame) -> u64 {
         let mut hash = kind;
+        let take_in = |address| hash = mix(hash, address);
         // SAFETY: the record is this call's; the bounds are those of the mapping that the stack is in, and hold it only if this is that stack.
-        let end = unsafe { walk(frame, self.stack, |address| hash = mix(hash, address)) };
+        let end = unsafe {
+            if rules::rule((*frame).return_address).is_by_tables() {
+                walk_by_tables(frame, self.stack, take_in)
+            } else {
+                walk(frame, self.stack, take_in)
+            }
+        };
         match self.sites.find(hash) {
             Some(site) if end != UNKNOWN_STACK => site,
             found => self.new_site(kind, frame, found),
@@ -136,16 +145,7 @@ impl Thread {
         } else if let Some(site) = found {
             return site;
         }
-        let (mut hash, mut count) = (kind, 0);
-        let frames = &mut self.frames;
-        // SAFETY: as in `site`.
-        let mut end = unsafe {
-            walk(frame, self.stack, |address| {
-                hash = mix(hash, address);
-                frames[count] = address as u64;
-                count += 1;
-            })
-        };
+        let (hash, mut count, mut end) = self.frames_of(kind, frame);
         if let Some(site) = self.sites.find(hash) {
             return site;
         }
@@ -164,6 +164,44 @@ impl Thread {
         words[1..=count - kept].copy_from_slice(&self.last[kept..count]);
         self.record(SITE, kind | end << 8, &words[..=count - kept]);
         site
+    }
+
+    /// Walks a stack, puts its frames down, and says which hash stands for them, how many there are, and how it ended.
+    ///
+    /// By frame pointers, where these find what the tables find. Otherwise from now on by the tables, for all calls from there.
+    fn frames_of(&mut self, kind: u64, frame: *const Frame) -> (u64, usize, u64) {
+        let stack = self.stack;
+        let note = |frames: &mut [u64; MOST_FRAMES], by_tables: bool| {
+            let (mut hash, mut count) = (kind, 0);
+            let visit = |address| {
+                hash = mix(hash, address);
+                frames[count] = address as u64;
+                count += 1;
+            };
+            // SAFETY: as in `site`.
+            let end =
+                unsafe { if by_tables { walk_by_tables(frame, stack, visit) } else { walk(frame, stack, visit) } };
+            (hash, count, end)
+        };
+        // SAFETY: as in `site`.
+        let caller = unsafe { (*frame).return_address };
+        let by_tables = note(&mut self.frames, true);
+        if rules::rule(caller).is_by_tables() {
+            return by_tables;
+        }
+        let mut chain = [0; MOST_FRAMES];
+        let (hash, count, end) = note(&mut chain, false);
+        let shared = chain[..count].iter().zip(&self.frames[..by_tables.1]).take_while(|(a, b)| a == b).count();
+        if shared == count && by_tables.1 - count <= MOST_ABOVE {
+            (hash, by_tables.1, by_tables.2)
+        } else if shared == by_tables.1 {
+            // The tables know nothing from there on.
+            self.frames = chain;
+            (hash, count, end)
+        } else {
+            rules::set_by_tables(caller);
+            by_tables
+        }
     }
 
     /// Threads that have ended share one memory, and have no stack that could be remembered.

@@ -117,9 +117,9 @@ pub const GENERATION: u64 = 9;
 /// The thread ends.
 pub const THREAD_END: u64 = 10;
 
-/// How a stack ended: its chain of frame pointers came to an end by itself, with a null pointer.
+/// How a stack ended: where the thread began, as its frame pointer or its tables say.
 pub const END_OF_CHAIN: u64 = 0;
-/// How a stack ended: the next frame pointer can't be one.
+/// How a stack ended: the next frame pointer can't be one, and the tables don't help.
 pub const BROKEN_CHAIN: u64 = 1;
 /// How a stack ended: there are more than [`MOST_FRAMES`].
 pub const TOO_DEEP: u64 = 2;

@@ -100,7 +100,7 @@ fn reliability(text: &mut String, analysis: &Analysis) {
     if cut > 0 {
         let _ = writeln!(
             text,
-            "stacks      {:.1} % end early: {} where code without frame pointers is, {} after 128 frames, {} on unknown stacks",
+            "stacks      {:.1} % end early: {} where neither frame pointers nor tables lead on, {} after 128 frames, {} on unknown stacks",
             percent(cut, analysis.total.allocations),
             ends[BROKEN_CHAIN as usize],
             ends[TOO_DEEP as usize],

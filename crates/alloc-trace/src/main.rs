@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use alloc_trace::trace::{
-    Analysis, Measure, Symbols, TraceFile, collapsed, difference, flamegraph, stacks, stats, summary,
+    Analysis, Measure, Symbols, TraceFile, collapsed, difference, flamegraph, html, pprof, stacks, stats, summary,
 };
 use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -105,6 +105,19 @@ fn command() -> Command {
             .arg(by.clone()),
         )
         .subcommand(
+            report(
+                "html",
+                "All of it as one page that needs no network: figures, memory over time, flame graph, stacks to sort and search",
+                "Example: alloc-trace html app.trace > app.html\nExample: alloc-trace html --before old.trace new.trace > change.html",
+            )
+            .arg(file("file").help("A trace"))
+            .arg(file("before").long("before").value_name("F").required(false).help("Another, to show what has changed since")),
+        )
+        .subcommand(
+            report("pprof", "A profile for pprof", "Example: alloc-trace pprof app.trace > app.pb && go tool pprof -top app.pb")
+                .arg(file("file").help("A trace")),
+        )
+        .subcommand(
             report("diff", "Which stacks have more in a second trace, and which less", "Example: alloc-trace diff --by bytes before.trace after.trace")
                 .arg(file("before").help("A trace"))
                 .arg(file("after").help("Another"))
@@ -120,6 +133,14 @@ fn report(name: &str, matches: &ArgMatches) -> Result<(), Failure> {
     };
     let mut symbols = Symbols::default();
     let text = match name {
+        "pprof" => {
+            let profile = pprof(&analysis(matches, "file")?, &mut symbols);
+            return Ok(print(&profile)?);
+        }
+        "html" => {
+            let before = matches.contains_id("before").then(|| analysis(matches, "before")).transpose()?;
+            html(&analysis(matches, "file")?, before.as_ref())
+        }
         "summary" => summary(&analysis(matches, "file")?, &mut symbols),
         "stats" => stats(&analysis(matches, "file")?),
         "collapsed" => collapsed(&stacks(&analysis(matches, "file")?, measure().1, &mut symbols)),
@@ -137,10 +158,13 @@ fn report(name: &str, matches: &ArgMatches) -> Result<(), Failure> {
             difference(&before, &stacks(&after, measure, &mut Symbols::default()), measure)
         }
     };
+    Ok(print(text.as_bytes())?)
+}
+
+fn print(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()?;
-    Ok(())
+    out.write_all(bytes)?;
+    out.flush()
 }
 
 /// Reads a trace, with a bar on a terminal; what could not be read is told on stderr.

@@ -293,17 +293,21 @@ fn reports_are_made_of_a_trace() {
     let Some(program) = Program::build("stacks") else { return };
     program.run(&[]);
     let trace = program.file("trace");
-    let report = |arguments: &[&str]| {
+    let bytes = |arguments: &[&str]| {
         let output = alloc_trace().args(arguments).arg(&trace).output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap()
+        output.stdout
     };
+    let report = |arguments: &[&str]| String::from_utf8(bytes(arguments)).unwrap();
     assert!(report(&["summary"]).contains("4321 B in 1 calls"));
     assert!(report(&["stats"]).contains("malloc"));
     let collapsed = report(&["collapsed"]);
     assert!(collapsed.contains("main;outer;inner;malloc 4321"), "{collapsed}");
     let svg = report(&["flamegraph", "--by", "leaked"]);
     assert!(svg.starts_with("<svg ") && svg.contains("outer: 4321 bytes, 100.00 %"), "{svg}");
+    let page = report(&["html", "--before", trace.to_str().unwrap()]);
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("4321 B in 1 calls"), "{page}");
+    assert!(bytes(&["pprof"]).windows(5).any(|part| part == b"outer"));
     assert!(report(&["diff", trace.to_str().unwrap()]).contains("No site differs"));
 }
 
@@ -332,7 +336,7 @@ fn what_can_not_be_traced_is_told_before() {
 
 #[test]
 fn help_has_examples() {
-    for command in ["run", "summary", "stats", "flamegraph", "collapsed", "diff"] {
+    for command in ["run", "summary", "stats", "flamegraph", "collapsed", "html", "pprof", "diff"] {
         let output = alloc_trace().args([command, "--help"]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && text.contains(&format!("Example: alloc-trace {command}")), "{text}");

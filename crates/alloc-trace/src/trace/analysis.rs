@@ -5,6 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::events::{Context, Event};
 use super::file::{Damage, Origin, TraceFile};
+use super::timeline::Timeline;
 
 /// Figures of blocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Analysis {
     pub peak_time: u64,
     /// The time of the last stamp, in nanoseconds from the beginning.
     pub end_time: u64,
+    /// Bytes in blocks over time.
+    pub timeline: Timeline,
     /// Calls by size: the key is the smallest power of two that the size is not above.
     pub sizes: BTreeMap<u64, u64>,
     /// Memory from `mmap`.
@@ -167,7 +170,7 @@ impl Tally {
         self.result.end_time = self.result.end_time.max(time);
         match event {
             Event::Alloc { block, site, size } => self.alloc(thread, time, block, site, size),
-            Event::Free { block } => self.free(thread, block),
+            Event::Free { block } => self.free(thread, time, block),
             Event::Map { address, length, .. } => {
                 self.result.mapped.calls += 1;
                 self.result.mapped.add(address, length);
@@ -216,6 +219,7 @@ impl Tally {
             return;
         }
         self.live.insert(block, (site, size));
+        self.result.timeline.set(time, self.result.total.live_bytes);
         if self.result.total.live_bytes > self.result.total.at_peak {
             self.result.total.at_peak = self.result.total.live_bytes;
             self.result.blocks_at_peak = self.result.total.live;
@@ -224,7 +228,7 @@ impl Tally {
         }
     }
 
-    fn free(&mut self, thread: u32, block: u64) {
+    fn free(&mut self, thread: u32, time: u64, block: u64) {
         let Some((site, size)) = self.live.remove(&block) else {
             self.freed_early.insert(block);
             return;
@@ -238,6 +242,7 @@ impl Tally {
             blocks.live_bytes = blocks.live_bytes.saturating_sub(size);
             blocks.temporary += u64::from(temporary);
         }
+        self.result.timeline.set(time, self.result.total.live_bytes);
     }
 
     fn end(mut self) -> Analysis {

@@ -51,11 +51,22 @@ impl Measure {
 
 /// Weights by stack, the outermost function first and the call last, equal ones added up.
 pub fn stacks(analysis: &Analysis, measure: Measure, symbols: &mut Symbols) -> BTreeMap<Vec<String>, u64> {
+    let mut found = all_stacks(analysis, [measure], symbols);
+    found.retain(|_, [weight]| *weight > 0);
+    found.into_iter().map(|(stack, [weight])| (stack, weight)).collect()
+}
+
+/// The same for several measures at once, without the stacks of which all are 0.
+pub(super) fn all_stacks<const N: usize>(
+    analysis: &Analysis,
+    measures: [Measure; N],
+    symbols: &mut Symbols,
+) -> BTreeMap<Vec<String>, [u64; N]> {
     let mut found = BTreeMap::new();
     let Analysis { context, by_site, .. } = analysis;
     for (site, blocks) in context.sites.iter().zip(by_site) {
-        let weight = measure.of(blocks);
-        if weight == 0 {
+        let weights = measures.map(|measure| measure.of(blocks));
+        if weights == [0; N] {
             continue;
         }
         let mut stack = vec![KINDS[usize::from(site.kind)].to_owned()];
@@ -63,7 +74,8 @@ pub fn stacks(analysis: &Analysis, measure: Measure, symbols: &mut Symbols) -> B
             stack.extend(symbols.frames(&context.modules, address).iter().map(|frame| frame.function.clone()));
         }
         stack.reverse();
-        *found.entry(stack).or_default() += weight;
+        let sums = found.entry(stack).or_insert([0; N]);
+        sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight);
     }
     found
 }

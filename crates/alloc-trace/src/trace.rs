@@ -29,6 +29,7 @@ mod pprof;
 mod sites;
 mod summary;
 mod symbols;
+mod system;
 mod timeline;
 
 pub use analysis::{Analysis, Blocks, Mapped};
@@ -42,4 +43,5 @@ pub use pprof::pprof;
 pub use sites::{Address, Site, Sites};
 pub use summary::{difference, stats, summary};
 pub use symbols::{Frame, Symbols};
+pub use system::System;
 pub use timeline::Timeline;

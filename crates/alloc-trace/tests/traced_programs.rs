@@ -224,6 +224,33 @@ fn mappings_are_followed() {
 }
 
 #[test]
+fn what_malloc_asks_the_system_for_is_put_down_to_calls() {
+    let Some(program) = Program::build("system") else { return };
+    let (output, analysis) = program.trace(&[]);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (most, end) = text.trim().split_once(' ').unwrap();
+    let [most, end]: [i64; 2] = [most, end].map(|number| number.parse().unwrap());
+    let system = &analysis.system;
+    // What printf takes is in it, and comes from the same heap; what there was when main began is not.
+    assert!(most > 6_000_000 && system.grown_bytes.cast_signed() >= most, "{most} {system:?}");
+    assert_eq!(analysis.heap_moved, 0, "the program has moved nothing itself");
+    assert!(end < most && system.shrunk_bytes.cast_signed() >= most - end, "{most} {end} {system:?}");
+    // Once asked for, once made smaller.
+    assert_eq!((system.mapped, system.unmapped), (2, 2), "{system:?}");
+    assert_eq!(system.mapped_bytes, system.unmapped_bytes);
+    assert!((60 << 20..61 << 20).contains(&system.mapped_bytes), "{system:?}");
+    assert_eq!((system.arenas, system.arena_bytes), (1, 64 << 20));
+    let found = stacks(&analysis, Measure::System, &mut Symbols::default());
+    let by = |name: &str| -> u64 {
+        let of = |(stack, bytes): (&Vec<String>, &u64)| stack.iter().any(|frame| frame == name).then_some(*bytes);
+        found.iter().filter_map(of).sum()
+    };
+    assert!((40 << 20..41 << 20).contains(&by("large")), "{found:?}");
+    assert!(by("second") >= 64 << 20, "{found:?}");
+}
+
+#[test]
 fn a_program_that_closes_our_file_keeps_its_own_whole() {
     let Some(program) = Program::build("closes") else { return };
     let own = program.file("own");

@@ -10,7 +10,7 @@ use crate::format::{BREAK, MAP, REMAP, UNMAP};
 use crate::inside::Inside;
 use crate::process::Process;
 use crate::stack::Frame;
-use crate::{real, system};
+use crate::{heap, real, system};
 
 type Block = *mut c_void;
 
@@ -91,17 +91,22 @@ unsafe fn resize(kind: u64, block: Block, size: usize, frame: *const Frame) -> B
     }
     let Some(real) = real else { return ptr::null_mut() };
     // It is taken out before the call, and put back if the call fails, so that nobody can be given its address meanwhile.
-    let mut before = None;
+    let (mut before, mut mapping) = (None, None);
     if !block.is_null()
         && let Some(mut inside) = Inside::enter(frame)
     {
         before = inside.take_out(block);
+        // SAFETY: the caller has the block, and it is not the arena's.
+        mapping = unsafe { heap::mapping(block) };
     }
     // SAFETY: as the caller's call.
     let new = unsafe { real(block, size) };
     let Some(mut inside) = Inside::enter(frame) else { return new };
     // `realloc(block, 0)` gives the block back and answers null.
     let gone = !new.is_null() || size == 0;
+    if gone {
+        inside.unmaps(mapping);
+    }
     match before {
         Some(number) if gone => inside.freed(number),
         Some(number) => inside.put_back(block, number),
@@ -180,11 +185,18 @@ pub(crate) unsafe fn free(block: Block) {
     }
     if let Some(mut inside) = Inside::enter(ptr::null()) {
         inside.free(block);
+        // SAFETY: the caller has the block, and it is not the arena's.
+        inside.unmaps(unsafe { heap::mapping(block) });
     }
     // SAFETY: `free`'s type.
     if let Some(real) = unsafe { real::FREE.get::<unsafe extern "C" fn(Block)>() } {
         // SAFETY: as the caller's call.
         unsafe { real(block) }
+    }
+    if heap::has_moved()
+        && let Some(mut inside) = Inside::enter(ptr::null())
+    {
+        inside.heap_moved();
     }
 }
 
@@ -261,7 +273,11 @@ fn end_of_heap() -> Option<u64> {
 
 /// Notes from where to where the end of the heap was moved.
 fn heap_moved(before: Option<u64>, frame: *const Frame) {
-    if let (Some(before), Some(after)) = (before, end_of_heap())
+    let after = end_of_heap();
+    if let Some(after) = after {
+        heap::was_moved_to(after as usize);
+    }
+    if let (Some(before), Some(after)) = (before, after)
         && before != after
         && let Some(mut inside) = Inside::enter(frame)
     {

@@ -9,7 +9,7 @@ use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
-use crate::format::{self, LARGE, SIZE_LIMIT, THREAD_END};
+use crate::format::{self, BLOCK_UNMAP, LARGE, SIZE_LIMIT, THREAD_END};
 use crate::live::{self, Entered};
 use crate::own::{BUSY, ENDED, own, set_own};
 use crate::process::{self, EPOCH, Process};
@@ -53,6 +53,8 @@ impl Inside {
     pub(crate) fn alloc(&mut self, kind: u64, block: *mut c_void, size: usize, frame: *const Frame) {
         let thread = self.thread();
         let site = thread.site(kind, frame);
+        // SAFETY: just handed out.
+        unsafe { thread.note_system(site, block) };
         if thread.next_block >= thread.last_block && !thread.more_numbers() {
             return;
         }
@@ -79,6 +81,19 @@ impl Inside {
             Some(number) => self.freed(number),
             None => self.stranger(),
         }
+    }
+
+    /// Notes that what was mapped for a block alone goes with it.
+    #[inline(always)]
+    pub(crate) fn unmaps(&mut self, mapping: Option<[u64; 2]>) {
+        if let Some(mapping) = mapping {
+            self.thread().record(BLOCK_UNMAP, 0, &mapping);
+        }
+    }
+
+    /// Notes that the heap has become shorter, or longer, by a call without a stack.
+    pub(crate) fn heap_moved(&mut self) {
+        self.thread().heap_moved(0);
     }
 
     /// Takes a block out, without a note: its number.

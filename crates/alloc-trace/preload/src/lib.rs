@@ -17,12 +17,12 @@
 //! - `operator new` and `delete` of libstdc++ and libc++ call `malloc` and `free`, and are seen there, with the operator as a frame. A
 //!   program that replaces them with a pool of its own is seen as its pool is.
 //! - `malloc_usable_size` is not hooked: blocks are the allocator's own, with nothing added, so its answer is right; and there is nothing to note.
-//! - The C library's own calls of `mmap` and `brk`, which `malloc` makes, can't be seen from here.
+//! - The C library's own calls of `mmap` and `brk`, which `malloc` makes, can't be hooked; what they did is seen beside the call (`heap`).
 //!
 //! # The parts
 //! `entry` are the exported functions: a few instructions that pass on where the caller's frame is. `hooks` does what was asked for, and
 //! tells `thread`, by way of `inside` and `own`, which keeps a thread's words, sites and numbers. `stack` walks frames, by `rules` where
-//! there are no frame pointers, `live` knows which block is at an address, `modules` where code is, `process` the file. `format`, `encode` and `huffman` are links to the reader's.
+//! there are no frame pointers, `live` knows which block is at an address, `modules` where code is, `heap` what `malloc` has asked the system for, `process` the file. `format`, `encode` and `huffman` are links to the reader's.
 //!
 //! x86-64 Linux alone, for now; elsewhere the library is empty.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -40,6 +40,7 @@ mod encode;
 mod entry;
 #[allow(dead_code)] // the reader uses more of it
 mod format;
+mod heap;
 mod hooks;
 #[allow(dead_code)] // the reader uses more of it
 mod huffman;

@@ -9,7 +9,7 @@ use std::ptr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
 
-use crate::system;
+use crate::{heap, system};
 
 /// A function's address, once it is known; null where the C library has none of that name.
 pub(crate) struct Function {
@@ -85,6 +85,7 @@ pub(crate) fn all_known() -> bool {
             let address = unsafe { libc::dlsym(libc::RTLD_NEXT, function.name.as_ptr()) };
             function.address.store(address, Relaxed);
         }
+        heap::look(MALLOC.address.load(Relaxed), SBRK.address.load(Relaxed));
         STATE.store(KNOWN, Release);
     }
     STATE.load(Acquire) == KNOWN

@@ -1,19 +1,20 @@
 //! A thread's notes: the words not packed yet, its sites, its numbers.
 
+use std::ffi::c_void;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 use std::{ptr, slice};
 
 use crate::encode::{Encoder, MOST_BYTES};
 use crate::format::{
-    self, CHUNK_HEADER, EVENTS, GENERATION, MOST_FRAMES, NUMBERS, PREAMBLE_WORDS, Preamble, RAW, RAW_BYTES, RAW_WORDS,
-    SITE, STAMP, UNKNOWN_STACK,
+    self, ARENA, BLOCK_MAP, CHUNK_HEADER, EVENTS, GENERATION, HEAP, MOST_FRAMES, NUMBERS, PREAMBLE_WORDS, Preamble,
+    RAW, RAW_BYTES, RAW_WORDS, SITE, STAMP, UNKNOWN_STACK,
 };
 use crate::own::control_block;
 use crate::process::{self, EPOCH, NUMBERS_AT_ONCE, Process};
 use crate::sites::{Sites, mix};
 use crate::stack::{Bounds, Frame, walk, walk_by_tables};
-use crate::{modules, rules, system};
+use crate::{heap, modules, rules, system};
 
 /// Nobody's yet; also what a forked child finds.
 pub(crate) const UNUSED: u32 = 0;
@@ -52,6 +53,8 @@ pub(crate) struct Thread {
     /// Of the chunk that is being filled.
     number: u32,
     looks: u32,
+    /// The arena that a block came from last.
+    arena: usize,
     pub(crate) ends: u32,
     generation: u64,
     preamble: Preamble,
@@ -100,7 +103,7 @@ impl Thread {
         (inner.index, inner.number, inner.defined, inner.ends, inner.looks) = (process.next_thread(), 0, 0, 0, 0);
         inner.missed.store(0, Relaxed);
         inner.strangers = 0;
-        inner.generation = 0;
+        (inner.generation, inner.arena) = (0, 0);
         inner.stack = if here.is_null() {
             Bounds::default()
         } else {
@@ -207,6 +210,36 @@ impl Thread {
     /// Threads that have ended share one memory, and have no stack that could be remembered.
     fn index_has_stack(&self) -> bool {
         self.state != LATE
+    }
+
+    /// Notes what the C library has asked the system for to hand out a block.
+    ///
+    /// # Safety
+    /// The block was just handed out.
+    #[inline(always)]
+    pub(crate) unsafe fn note_system(&mut self, site: u64, block: *const c_void) {
+        if heap::has_moved() {
+            self.heap_moved(site);
+        }
+        // SAFETY: by the caller's promise.
+        unsafe {
+            if let Some(mapping) = heap::mapping(block) {
+                self.record(BLOCK_MAP, site, &mapping);
+            } else if let Some(arena) = heap::arena(block).filter(|&arena| arena != self.arena) {
+                // Told again when the thread comes back to it: whoever reads counts an address once.
+                self.arena = arena;
+                self.record(ARENA, site, &[arena as u64, heap::ARENA as u64]);
+            }
+        }
+    }
+
+    /// Notes from where to where the heap's end has moved.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn heap_moved(&mut self, site: u64) {
+        if let Some(ends) = heap::moved() {
+            self.record(HEAP, site, &ends);
+        }
     }
 
     /// Counts a call that is not noted.

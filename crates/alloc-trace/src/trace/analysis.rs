@@ -5,6 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::events::{Context, Event};
 use super::file::{Damage, Origin, TraceFile};
+use super::system::System;
 use super::timeline::Timeline;
 
 /// Figures of blocks.
@@ -25,6 +26,9 @@ pub struct Blocks {
     pub at_peak: u64,
     /// Blocks given back before their thread asked for another.
     pub temporary: u64,
+    /// Bytes that the C library took from the system to answer these calls: by `brk`, by `mmap` for a block alone, and the addresses of
+    /// arenas for further threads.
+    pub from_system: u64,
 }
 
 /// What a trace comes to.
@@ -51,6 +55,8 @@ pub struct Analysis {
     pub sizes: BTreeMap<u64, u64>,
     /// Memory from `mmap`.
     pub mapped: Mapped,
+    /// What the C library's `malloc` asked the system for.
+    pub system: System,
     /// By how much `brk` and `sbrk`, called by the program itself, moved the end of the heap, in bytes.
     pub heap_moved: i64,
     /// What could not be read.
@@ -185,6 +191,20 @@ impl Tally {
                 self.result.mapped.add(to.0, to.1);
             }
             Event::Break { from, to, .. } => self.result.heap_moved += to.wrapping_sub(from).cast_signed(),
+            Event::Heap { site, from, to } => {
+                let grown = self.result.system.moved(from, to);
+                self.took(site, grown);
+            }
+            Event::BlockMap { site, length, .. } => {
+                self.result.system.map(length);
+                self.took(site, length);
+            }
+            Event::BlockUnmap { length, .. } => self.result.system.unmap(length),
+            Event::Arena { site, address, length } => {
+                if self.result.system.arena(address, length) {
+                    self.took(site, length);
+                }
+            }
         }
     }
 
@@ -199,6 +219,14 @@ impl Tally {
         if self.seen_peak[index] != self.peaks {
             self.seen_peak[index] = self.peaks;
             blocks.at_peak = blocks.live_bytes;
+        }
+    }
+
+    fn took(&mut self, site: u32, bytes: u64) {
+        self.site(site);
+        let Analysis { by_site, total, .. } = &mut self.result;
+        for blocks in [&mut by_site[site as usize], total] {
+            blocks.from_system = blocks.from_system.saturating_add(bytes);
         }
     }
 

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use super::file::{Chunk, TraceFile};
 use super::format::{
-    BREAK, EVENTS, GENERATION, KINDS, LARGE, MAP, MODULES, MOST_FRAMES, NUMBERS, RAW, REMAP, SITE, STAMP, UNMAP, Word,
+    ARENA, BLOCK_MAP, BLOCK_UNMAP, BREAK, EVENTS, GENERATION, HEAP, KINDS, LARGE, MAP, MODULES, MOST_FRAMES, NUMBERS,
+    RAW, REMAP, SITE, STAMP, UNMAP, Word,
 };
 use super::modules::Modules;
 use super::sites::Sites;
@@ -68,6 +69,40 @@ pub enum Event {
         from: u64,
         /// The heap's end after.
         to: u64,
+    },
+    /// The C library has moved the end of the heap.
+    Heap {
+        /// By whose call; 0 for `free`.
+        site: u32,
+        /// The end before.
+        from: u64,
+        /// The end after.
+        to: u64,
+    },
+    /// The C library has mapped memory for one block alone.
+    BlockMap {
+        /// By whose call.
+        site: u32,
+        /// Where.
+        address: u64,
+        /// Bytes.
+        length: u64,
+    },
+    /// And given it back.
+    BlockUnmap {
+        /// Where.
+        address: u64,
+        /// Bytes.
+        length: u64,
+    },
+    /// A thread's block came from an arena that it had not used before, or not last.
+    Arena {
+        /// By whose call.
+        site: u32,
+        /// Where the arena begins.
+        address: u64,
+        /// Bytes of addresses reserved for it.
+        length: u64,
     },
 }
 
@@ -264,6 +299,10 @@ impl Stream {
             (UNMAP, &[address, length]) => visit(Event::Unmap { site, address, length }),
             (REMAP, &[a, b, c, d]) => visit(Event::Remap { site, from: (a, b), to: (c, d) }),
             (BREAK, &[from, to]) => visit(Event::Break { site, from, to }),
+            (HEAP, &[from, to]) => visit(Event::Heap { site, from, to }),
+            (BLOCK_MAP, &[address, length]) => visit(Event::BlockMap { site, address, length }),
+            (BLOCK_UNMAP, &[address, length]) => visit(Event::BlockUnmap { address, length }),
+            (ARENA, &[address, length]) => visit(Event::Arena { site, address, length }),
             (GENERATION, &[generation]) => self.generation = generation as u32,
             // The thread's end is told by there being nothing more, and records of later versions are skipped.
             _ => {}

@@ -117,6 +117,16 @@ pub const GENERATION: u64 = 9;
 /// The thread ends.
 pub const THREAD_END: u64 = 10;
 
+/// The C library has mapped memory for one block alone: the argument is the site; address, length.
+pub const BLOCK_MAP: u64 = 11;
+/// And given it back: the argument is 0, or the site of a call that makes the block anew; address, length.
+pub const BLOCK_UNMAP: u64 = 12;
+/// The C library has reserved memory for an arena of further threads, or a thread has asked there for the first time: the argument is the site;
+/// address, length.
+pub const ARENA: u64 = 13;
+/// The C library has moved the end of the heap: the argument is the site, 0 for `free`; the end before and after.
+pub const HEAP: u64 = 14;
+
 /// How a stack ended: where the thread began, as its frame pointer or its tables say.
 pub const END_OF_CHAIN: u64 = 0;
 /// How a stack ended: the next frame pointer can't be one, and the tables don't help.

@@ -19,7 +19,7 @@ const PLACE: &str = "\"DATA\"";
 pub fn html(analysis: &Analysis, before: Option<&Analysis>) -> String {
     let mut symbols = Symbols::default();
     let measures = Measure::ALL.map(|(_, measure)| measure);
-    let mut both: BTreeMap<Vec<String>, [[u64; 5]; 2]> = BTreeMap::new();
+    let mut both: BTreeMap<Vec<String>, [[u64; Measure::ALL.len()]; 2]> = BTreeMap::new();
     for (stack, weights) in all_stacks(analysis, measures, &mut symbols) {
         both.entry(stack).or_default()[0] = weights;
     }
@@ -78,6 +78,6 @@ mod tests {
         let data: Value = serde_json::from_str(&page[begin..end]).unwrap();
         assert_eq!(data["title"], "</script><b>");
         assert_eq!(data["names"], json!(["0x10", "malloc"]));
-        assert_eq!(data["stacks"], json!([[[0, 1], [0, 7, 0, 0, 0], [0, 7, 0, 0, 0]]]));
+        assert_eq!(data["stacks"], json!([[[0, 1], [0, 7, 0, 0, 0, 0], [0, 7, 0, 0, 0, 0]]]));
     }
 }

@@ -20,16 +20,19 @@ pub enum Measure {
     Bytes,
     /// Blocks given back before their thread asked for another.
     Temporary,
+    /// Bytes that the C library took from the system for the calls.
+    System,
 }
 
 impl Measure {
     /// All, with the names that a command line has for them.
-    pub const ALL: [(&str, Self); 5] = [
+    pub const ALL: [(&str, Self); 6] = [
         ("peak", Self::Peak),
         ("leaked", Self::Leaked),
         ("allocations", Self::Allocations),
         ("bytes", Self::Bytes),
         ("temporary", Self::Temporary),
+        ("system", Self::System),
     ];
 
     /// Of a site's figures, the one.
@@ -40,12 +43,13 @@ impl Measure {
             Self::Allocations => blocks.allocations,
             Self::Bytes => blocks.bytes,
             Self::Temporary => blocks.temporary,
+            Self::System => blocks.from_system,
         }
     }
 
     /// Whether it counts bytes, or else calls.
     pub fn is_bytes(self) -> bool {
-        matches!(self, Self::Peak | Self::Leaked | Self::Bytes)
+        matches!(self, Self::Peak | Self::Leaked | Self::Bytes | Self::System)
     }
 }
 

@@ -178,9 +178,9 @@ mod tests {
         let profile = fields(&bytes);
         let of = |field| profile.iter().filter(move |found| found.0 == field).map(|found| found.2);
         let texts: Vec<&str> = of(6).map(|text| std::str::from_utf8(text).unwrap()).collect();
-        assert_eq!((texts[0], of(1).count(), of(2).count()), ("", 5, 1));
+        assert_eq!((texts[0], of(1).count(), of(2).count()), ("", 6, 1));
         let sample = fields(of(2).next().unwrap());
-        assert_eq!((sample[0].2, sample[1].2), (&[1, 2, 3][..], &[200, 1, 100, 3, 172, 2, 0][..]));
+        assert_eq!((sample[0].2, sample[1].2), (&[1, 2, 3][..], &[200, 1, 100, 3, 172, 2, 0, 0][..]));
         let functions: Vec<_> =
             of(5).map(|function| (fields(function)[0].1, texts[fields(function)[1].1 as usize])).collect();
         assert_eq!(functions, [(1, "malloc"), (2, "0x20"), (3, "0x10")]);

@@ -41,6 +41,7 @@ pub fn summary(analysis: &Analysis, symbols: &mut Symbols) -> String {
             size(mapped.live_bytes)
         );
     }
+    from_system(&mut text, analysis);
     if analysis.heap_moved != 0 {
         let _ = writeln!(text, "brk         moved by {} bytes by the program itself", analysis.heap_moved);
     }
@@ -51,6 +52,7 @@ pub fn summary(analysis: &Analysis, symbols: &mut Symbols) -> String {
         ("Most left", Measure::Leaked),
         ("Most calls", Measure::Allocations),
         ("Most temporary", Measure::Temporary),
+        ("Most taken from the system", Measure::System),
     ] {
         top(&mut text, analysis, symbols, title, measure);
     }
@@ -88,6 +90,34 @@ fn threads(text: &mut String, analysis: &Analysis) {
         .collect();
     let more = if more > 0 { format!(" and {more} more names") } else { String::new() };
     let _ = writeln!(text, "threads     {}: {}{more}", threads.len(), list.join(", "));
+}
+
+/// What `malloc` asked the system for.
+fn from_system(text: &mut String, analysis: &Analysis) {
+    let system = &analysis.system;
+    if analysis.total.from_system == 0 {
+        return;
+    }
+    let mut parts = Vec::new();
+    if system.grown > 0 {
+        parts.push(format!("{} by brk, {} times", size(system.grown_bytes), system.grown));
+    }
+    if system.mapped > 0 {
+        parts.push(format!("{} mapped for {} blocks", size(system.mapped_bytes), system.mapped));
+    }
+    if system.arenas > 0 {
+        parts.push(format!("{} of addresses for {} arenas", size(system.arena_bytes), system.arenas));
+    }
+    let _ = writeln!(text, "system      malloc took {}", parts.join("; "));
+    if system.shrunk + system.unmapped > 0 {
+        let _ = writeln!(
+            text,
+            "            and gave back {} by brk, and the mappings of {} blocks, {}",
+            size(system.shrunk_bytes),
+            system.unmapped,
+            size(system.unmapped_bytes)
+        );
+    }
 }
 
 /// What isn't in the figures.

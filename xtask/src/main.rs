@@ -10,6 +10,7 @@ mod progress;
 mod self_test;
 mod simulate;
 mod subjects;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -50,6 +51,8 @@ enum Command {
     Simulate(simulate::Options),
     /// Test the harness itself: does it tell a program from itself, does it find a slowdown of 3 %?
     SelfTest(self_test::Options),
+    /// Who allocates in a program, how much, and what of it stays.
+    Trace(trace::Options),
     /// Print the JSON schema of a document.
     Schema {
         /// Which document: `report` of a comparison, `scenario` and `result` of a simulation.
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Command::Contender(command) => contender::run(&command),
         Command::SelfTest(options) => self_test::run(&options),
         Command::Simulate(options) => simulate::run(&options),
+        Command::Trace(options) => trace::run(&options),
         Command::Schema { name } if name != "report" => simulate::schema(&name),
         Command::Schema { name: _ } => {
             output::json_to_stdout(&bench_harness::report::Report::json_schema()).map(|()| FINE)

@@ -151,6 +151,20 @@ fn a_scenario_that_is_wrong_is_refused_with_file_line_key_and_remedy() {
     assert!(help.contains("Examples:") && help.contains("Exit code:"), "{help}");
 }
 
+#[test]
+fn a_program_is_traced_and_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let traced = output(&["trace", "-o", &path("t"), "--html", &path("t.html"), "--", "sh", "-c", "exit 7"]);
+    assert_eq!(traced.status.code(), Some(7), "{}", text(&traced.stderr));
+    assert!(text(&traced.stdout).contains("blocks given back"), "{}", text(&traced.stdout));
+    assert!(std::fs::read_to_string(path("t.html")).unwrap().starts_with("<!DOCTYPE html>"));
+    assert_refused(&["trace", "-o", &path("t"), "--", "true"], &["is there already"]);
+    assert_refused(&["trace", "--", "/nonexistent"], &["/nonexistent: there is no such program"]);
+    let help = text(&output(&["trace", "--help"]).stdout);
+    assert!(help.contains("Examples:") && help.contains("Exit code:"), "{help}");
+}
+
 /// A small comparison, so that the whole way is walked in seconds (after the contenders are built).
 const SMALL: [&str; 7] =
     ["compare-runtimes", "--quick", "--only", "yield/one", "--runtime", "smol-local,floor", "--md"];

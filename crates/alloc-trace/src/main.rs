@@ -16,6 +16,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 /// Usage or bad input.
 const BAD_INPUT: u8 = 2;
 
+/// Places of damage that are told on stderr; the rest is counted.
+const MOST_DAMAGE: usize = 10;
+
 /// Why a command did not do what it should; what to tell.
 enum Failure {
     Told(String),
@@ -180,8 +183,11 @@ fn analysis(matches: &ArgMatches, argument: &str) -> Result<Analysis, Failure> {
     bar.set_message(path.display().to_string());
     let found = Analysis::of(file, |part| bar.set_position((part * 1000.0) as u64));
     bar.finish_and_clear();
-    for damage in &found.damage {
+    for damage in found.damage.iter().take(MOST_DAMAGE) {
         anstream::eprintln!("alloc-trace: {}: {damage}", path.display());
+    }
+    if let Some(more) = found.damage.len().checked_sub(MOST_DAMAGE).filter(|&more| more > 0) {
+        anstream::eprintln!("alloc-trace: {}: and at {more} more places", path.display());
     }
     Ok(found)
 }

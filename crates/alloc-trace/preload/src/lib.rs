@@ -22,7 +22,8 @@
 //! # The parts
 //! `entry` are the exported functions: a few instructions that pass on where the caller's frame is. `hooks` does what was asked for, and
 //! tells `thread`, by way of `inside` and `own`, which keeps a thread's words, sites and numbers. `stack` walks frames, by `rules` where
-//! there are no frame pointers, `live` knows which block is at an address, `modules` where code is, `heap` what `malloc` has asked the system for, `process` the file. `format`, `encode` and `huffman` are links to the reader's.
+//! there are no frame pointers, `live` knows which block is at an address, `modules` where code is, `heap` what `malloc` has asked the system for,
+//! `python` which function of Python's runs, `process` the file. `format`, `encode` and `huffman` are links to the reader's.
 //!
 //! x86-64 Linux alone, for now; elsewhere the library is empty.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -49,6 +50,7 @@ mod live;
 mod modules;
 mod own;
 mod process;
+mod python;
 mod real;
 mod rules;
 mod sites;

@@ -8,12 +8,15 @@ use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 
-use crate::format::{ALIGN, CHUNK_HEADER, CHUNK_MAGIC, FILE_HEADER, FILE_MAGIC, RAW_BYTES, STOPPED_AT, checksum};
-use crate::live;
+use crate::format::{
+    ALIGN, CHUNK_HEADER, CHUNK_MAGIC, FILE_HEADER, FILE_MAGIC, PYTHON, RAW_BYTES, STOPPED_AT, checksum,
+};
 use crate::modules::Modules;
+use crate::python::{Codes, PythonFrame};
 use crate::real::{self, Lock};
 use crate::system::{self, File};
 use crate::thread::Thread;
+use crate::{live, python};
 
 /// Names the file to write. Set by `alloc-trace run`, an absolute path.
 const VARIABLE: &[u8] = b"ALLOC_TRACE_FILE=";
@@ -51,6 +54,7 @@ pub(crate) struct Process {
     pub(crate) late_lock: Lock,
     pub(crate) late: std::cell::UnsafeCell<*mut Thread>,
     modules: std::cell::UnsafeCell<Modules>,
+    codes: std::cell::UnsafeCell<Codes>,
     path: std::cell::UnsafeCell<[u8; MOST_PATH + 32]>,
 }
 
@@ -102,6 +106,9 @@ impl Process {
         // SAFETY: nobody else looks before the state says that the trace is on.
         unsafe { *self.file.get() = (file.0, device, inode) };
         self.end.store(FILE_HEADER as u64, Relaxed);
+        if let Some(told) = python::told() {
+            self.append(PYTHON, 0, 0, &[0; 16], &[&told]);
+        }
         Some(())
     }
 
@@ -184,6 +191,12 @@ impl Process {
     pub(crate) fn with_header_of(&self, address: usize, look: impl FnOnce(Option<usize>)) {
         // SAFETY: as in `code_at`.
         unsafe { (*self.modules.get()).with_header_of(self, address, look) }
+    }
+
+    /// A frame of Python's as the trace has it, 0 if it can't be told.
+    pub(crate) fn python_frame(&self, frame: PythonFrame) -> u64 {
+        // SAFETY: `Codes` has a lock, and takes it before it looks at anything.
+        unsafe { (*self.codes.get()).frame(self, frame) }
     }
 
     pub(crate) fn generation(&self) -> u64 {

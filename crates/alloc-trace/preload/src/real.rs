@@ -9,7 +9,7 @@ use std::ptr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
 
-use crate::{heap, system};
+use crate::{heap, python, system};
 
 /// A function's address, once it is known; null where the C library has none of that name.
 pub(crate) struct Function {
@@ -86,6 +86,7 @@ pub(crate) fn all_known() -> bool {
             function.address.store(address, Relaxed);
         }
         heap::look(MALLOC.address.load(Relaxed), SBRK.address.load(Relaxed));
+        python::look();
         STATE.store(KNOWN, Release);
     }
     STATE.load(Acquire) == KNOWN

@@ -7,14 +7,14 @@ use std::{ptr, slice};
 
 use crate::encode::{Encoder, MOST_BYTES};
 use crate::format::{
-    self, ARENA, BLOCK_MAP, CHUNK_HEADER, EVENTS, GENERATION, HEAP, MOST_FRAMES, NUMBERS, PREAMBLE_WORDS, Preamble,
-    RAW, RAW_BYTES, RAW_WORDS, SITE, STAMP, UNKNOWN_STACK,
+    self, ARENA, BLOCK_MAP, CHUNK_HEADER, EVENTS, GENERATION, HEAP, MOST_FRAMES, MOST_PYTHON_FRAMES, MOST_SITE_FRAMES,
+    NUMBERS, PREAMBLE_WORDS, Preamble, RAW, RAW_BYTES, RAW_WORDS, SITE, STAMP, UNKNOWN_STACK,
 };
 use crate::own::control_block;
 use crate::process::{self, EPOCH, NUMBERS_AT_ONCE, Process};
 use crate::sites::{Sites, mix};
 use crate::stack::{Bounds, Frame, walk, walk_by_tables};
-use crate::{heap, modules, rules, system};
+use crate::{heap, modules, python, rules, system};
 
 /// Nobody's yet; also what a forked child finds.
 pub(crate) const UNUSED: u32 = 0;
@@ -61,13 +61,27 @@ pub(crate) struct Thread {
     pub(crate) next: *mut Self,
     /// The stack defined last, the outermost frame first.
     defined: usize,
-    last: [u64; MOST_FRAMES],
-    frames: [u64; MOST_FRAMES],
+    last: [u64; MOST_SITE_FRAMES],
+    frames: [u64; MOST_SITE_FRAMES],
     encoder: Encoder,
     out: [u8; MOST_BYTES],
 }
 
 const _: () = assert!(MOST_BYTES >= RAW_BYTES);
+
+/// Takes where Python is into a hash.
+#[inline(always)]
+fn with_python(mut hash: u64) -> u64 {
+    if let Some(python) = python::frames() {
+        let mut count = 0;
+        python.each(|frame| {
+            hash = mix(mix(hash, frame.mark), frame.at as usize);
+            count += 1;
+            count < MOST_PYTHON_FRAMES
+        });
+    }
+    hash
+}
 
 impl Thread {
     /// Memory for a thread: what a parent left (`found`), from the pool, or new; null if there is none.
@@ -131,6 +145,7 @@ impl Thread {
                 walk(frame, self.stack, take_in)
             }
         };
+        hash = with_python(hash);
         match self.sites.find(hash) {
             Some(site) if end != UNKNOWN_STACK => site,
             found => self.new_site(kind, frame, found),
@@ -149,6 +164,7 @@ impl Thread {
             return site;
         }
         let (hash, mut count, mut end) = self.frames_of(kind, frame);
+        let hash = with_python(hash);
         if let Some(site) = self.sites.find(hash) {
             return site;
         }
@@ -157,12 +173,20 @@ impl Thread {
             (count, end) = (wrong, format::BROKEN_CHAIN);
         }
         process.code_at(self.frames[0] as usize);
+        if let Some(python) = python::frames() {
+            let most = count + MOST_PYTHON_FRAMES;
+            python.each(|frame| {
+                self.frames[count] = process.python_frame(frame);
+                count += usize::from(self.frames[count] != 0);
+                count < most
+            });
+        }
         let Some(site) = self.sites.add(hash) else { return 0 };
         self.frames[..count].reverse();
         let known = &self.last[..self.defined];
         let kept = known.iter().zip(&self.frames[..count]).take_while(|(a, b)| a == b).count();
         (self.last, self.defined) = (self.frames, count);
-        let mut words = [0; MOST_FRAMES + 1];
+        let mut words = [0; MOST_SITE_FRAMES + 1];
         words[0] = site | (kept as u64) << 32;
         words[1..=count - kept].copy_from_slice(&self.last[kept..count]);
         self.record(SITE, kind | end << 8, &words[..=count - kept]);
@@ -174,7 +198,7 @@ impl Thread {
     /// By frame pointers, where these find what the tables find. Otherwise from now on by the tables, for all calls from there.
     fn frames_of(&mut self, kind: u64, frame: *const Frame) -> (u64, usize, u64) {
         let stack = self.stack;
-        let note = |frames: &mut [u64; MOST_FRAMES], by_tables: bool| {
+        let note = |frames: &mut [u64], by_tables: bool| {
             let (mut hash, mut count) = (kind, 0);
             let visit = |address| {
                 hash = mix(hash, address);
@@ -199,7 +223,7 @@ impl Thread {
             (hash, by_tables.1, by_tables.2)
         } else if shared == by_tables.1 {
             // The tables know nothing from there on.
-            self.frames = chain;
+            self.frames[..MOST_FRAMES].copy_from_slice(&chain);
             (hash, count, end)
         } else {
             rules::set_by_tables(caller);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::encode::{BLOCK_BITS, DISTANCES, FOREIGN, Guess, after_record, unzigzag};
-use super::format::{BUCKETS, MOST_FRAMES, Preamble, RAW_WORDS, SITE_BITS, alloc, bucket_base, free, other};
+use super::format::{BUCKETS, MOST_SITE_FRAMES, Preamble, RAW_WORDS, SITE_BITS, alloc, bucket_base, free, other};
 use super::huffman;
 
 /// Why a payload is none.
@@ -131,7 +131,7 @@ impl Records<'_> {
         }
         self.left -= 1;
         let [after, kind, argument] = [self.bytes.number()?, self.bytes.number()?, self.bytes.number()?];
-        let count = self.bytes.count(MOST_FRAMES + 8, "a record has too many words")?;
+        let count = self.bytes.count(MOST_SITE_FRAMES + 8, "a record has too many words")?;
         let mut words = Vec::with_capacity(count);
         let mut before = 0;
         for _ in 0..count {
@@ -298,7 +298,7 @@ mod tests {
             1 => any::<u64>().prop_map(|time| vec![other(STAMP, 1, 0), time]),
             1 => (0..1_u64 << 40).prop_map(|first| vec![other(NUMBERS, 1, 0), first]),
             1 => any::<u64>().prop_map(|size| vec![other(LARGE, 1, 3), size]),
-            1 => prop::collection::vec(any::<u64>(), 0..MOST_FRAMES).prop_map(|ips| [vec![other(SITE, ips.len(), 1 << 8 | 2)], ips].concat()),
+            1 => prop::collection::vec(any::<u64>(), 0..MOST_SITE_FRAMES).prop_map(|ips| [vec![other(SITE, ips.len(), 1 << 8 | 2)], ips].concat()),
         ];
         prop::collection::vec(word, 0..400)
             .prop_map(|all| all.concat().into_iter().take(RAW_WORDS).collect::<Vec<_>>())

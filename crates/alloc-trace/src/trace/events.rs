@@ -10,10 +10,11 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use super::file::{Chunk, TraceFile};
 use super::format::{
-    ARENA, BLOCK_MAP, BLOCK_UNMAP, BREAK, EVENTS, GENERATION, HEAP, KINDS, LARGE, MAP, MODULES, MOST_FRAMES, NUMBERS,
-    RAW, REMAP, SITE, STAMP, UNMAP, Word,
+    ARENA, BLOCK_MAP, BLOCK_UNMAP, BREAK, EVENTS, GENERATION, HEAP, KINDS, LARGE, MAP, MODULES, MOST_SITE_FRAMES,
+    NUMBERS, PYTHON, RAW, REMAP, SITE, STAMP, UNMAP, Word,
 };
 use super::modules::Modules;
+use super::python::Python;
 use super::sites::Sites;
 
 /// Something that happened.
@@ -127,6 +128,8 @@ pub struct Context {
     pub sites: Sites,
     /// Where code was.
     pub modules: Modules,
+    /// The Python that ran, if one did.
+    pub python: Python,
     /// Threads, by the order in which they first allocated, from 1.
     pub threads: BTreeMap<u32, Thread>,
 }
@@ -152,6 +155,12 @@ impl TraceFile {
                 match self.payload(chunk) {
                     Ok(text) => context.modules.add(&String::from_utf8_lossy(&text)),
                     Err(what) => self.harm(chunk.offset, what),
+                }
+            } else if chunk.kind == PYTHON {
+                let read = self.payload(chunk);
+                let taken = read.and_then(|bytes| context.python.add(chunk.number, &bytes).map_err(str::to_owned));
+                if let Err(what) = taken {
+                    self.harm(chunk.offset, what);
                 }
             } else {
                 streams.entry(chunk.thread).or_default().chunks.push(*chunk);
@@ -285,7 +294,7 @@ impl Stream {
                 // After damage there may be less than it builds on; what is there is the inner part of the stack.
                 self.last.truncate((head >> 32) as usize);
                 self.last.extend(new);
-                self.last.truncate(MOST_FRAMES);
+                self.last.truncate(MOST_SITE_FRAMES);
                 let call = (argument & 0xff).min(KINDS.len() as u64 - 1) as u8;
                 let number = sites.number(call, (argument >> 8 & 0xff) as u8, self.generation, &self.last);
                 self.sites.insert(head & 0xffff_ffff, number);

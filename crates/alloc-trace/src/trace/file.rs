@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::decode::{self, Malformed};
 use super::format::{
-    ALIGN, CHUNK_HEADER, CHUNK_MAGIC, EVENTS, FILE_HEADER, FILE_MAGIC, MODULES, PREAMBLE_WORDS, Preamble, RAW,
+    ALIGN, CHUNK_HEADER, CHUNK_MAGIC, EVENTS, FILE_HEADER, FILE_MAGIC, MODULES, PREAMBLE_WORDS, PYTHON, Preamble, RAW,
     RAW_BYTES, STOPPED_AT, checksum, chunk_checksum,
 };
 
@@ -191,7 +191,7 @@ impl TraceFile {
             let (kind, length) = (number(&header, 8), number(&header, 12));
             let possible = match kind {
                 RAW => length as usize == RAW_BYTES - CHUNK_HEADER,
-                EVENTS | MODULES => length <= MOST_PAYLOAD,
+                EVENTS | MODULES | PYTHON => length <= MOST_PAYLOAD,
                 _ => false,
             };
             if !possible {

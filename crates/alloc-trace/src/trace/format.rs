@@ -7,7 +7,7 @@
 //! | at | bytes | what |
 //! |---|---|---|
 //! | 0 | 8 | [`CHUNK_MAGIC`], little endian like all numbers here |
-//! | 8 | 4 | [`EVENTS`], [`RAW`] or [`MODULES`] |
+//! | 8 | 4 | [`EVENTS`], [`RAW`], [`MODULES`] or [`PYTHON`] |
 //! | 12 | 4 | length of the payload |
 //! | 16 | 8 | [`checksum`] of bytes 8 to 16, 24 to 48, and the payload; 0 in [`RAW`], which changes while it is mapped |
 //! | 24 | 4 | the thread: the order in which threads of the process first allocated, from 1 |
@@ -42,6 +42,9 @@ pub const CHUNK_HEADER: usize = 48;
 
 /// A chunk of packed events.
 pub const EVENTS: u32 = 1;
+/// A chunk about Python: of the number 0 its version and whether its frames can be read; of others a code object: the first line; name, file and
+/// table of lines, each with the size of its characters and its length in bytes before it.
+pub const PYTHON: u32 = 4;
 /// A chunk of words, mapped into the process while it ran.
 pub const RAW: u32 = 2;
 /// A chunk that lists executable mappings: text, the generation in the first line, then lines of `/proc/PID/maps`.
@@ -92,8 +95,17 @@ pub const OTHER: u64 = 3;
 pub const SITE_BITS: u32 = 22;
 /// Sizes below this fit into an [`ALLOC`] word; larger ones are a [`LARGE`] record.
 pub const SIZE_LIMIT: u64 = 1 << 40;
-/// Frames of a stack at most.
+/// Frames of a stack at most, Python's apart.
 pub const MOST_FRAMES: usize = 128;
+/// Frames of Python's at most.
+pub const MOST_PYTHON_FRAMES: usize = 128;
+/// Both.
+pub const MOST_SITE_FRAMES: usize = MOST_FRAMES + MOST_PYTHON_FRAMES;
+/// Marks a frame of Python's, in place of a return address: below are 30 bits number of the code object, and 32 bits place in the bytecode. A site's
+/// stand outside of all return addresses.
+pub const PYTHON_FRAME: u64 = 1 << 63;
+/// Marks the outermost frame of those that one call of the interpreter runs.
+pub const PYTHON_ENTRY: u64 = 1 << 62;
 
 /// The time: one word, nanoseconds from the trace's start.
 pub const STAMP: u64 = 1;

@@ -74,9 +74,7 @@ pub(super) fn all_stacks<const N: usize>(
             continue;
         }
         let mut stack = vec![KINDS[usize::from(site.kind)].to_owned()];
-        for address in context.sites.stack(site) {
-            stack.extend(symbols.frames(&context.modules, address).iter().map(|frame| frame.function.clone()));
-        }
+        stack.extend(symbols.stack(context, site).into_iter().map(|frame| frame.function));
         stack.reverse();
         let sums = found.entry(stack).or_insert([0; N]);
         sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight);

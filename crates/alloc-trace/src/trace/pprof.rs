@@ -78,44 +78,38 @@ pub fn pprof(analysis: &Analysis, symbols: &mut Symbols) -> Vec<u8> {
         kind.number(2, texts.number(if measure.is_bytes() { "bytes" } else { "count" }));
         profile.message(1, &kind);
     }
-    let mut locations: HashMap<Vec<(String, String, u64)>, u64> = HashMap::new();
+    let mut locations: HashMap<(String, String, u64), u64> = HashMap::new();
     let mut functions: HashMap<(String, String), u64> = HashMap::new();
     for (site, blocks) in analysis.context.sites.iter().zip(&analysis.by_site) {
         if blocks.allocations == 0 {
             continue;
         }
-        // A location is an address with the functions that were inlined there, the innermost first; the call is one of its own.
-        let mut stack = vec![vec![(KINDS[usize::from(site.kind)].to_owned(), String::new(), 0)]];
-        for address in analysis.context.sites.stack(site) {
-            let frames = symbols.frames(&analysis.context.modules, address);
-            let lines = frames.iter().map(|frame| {
-                let (file, line) = frame.location.clone().unwrap_or_default();
-                (frame.function.clone(), file, u64::from(line))
-            });
-            stack.push(lines.collect());
-        }
+        // A location for each function; the call is one of its own, the innermost.
+        let mut stack = vec![(KINDS[usize::from(site.kind)].to_owned(), String::new(), 0)];
+        stack.extend(symbols.stack(&analysis.context, site).into_iter().map(|frame| {
+            let (file, line) = frame.location.unwrap_or_default();
+            (frame.function, file, u64::from(line))
+        }));
         let mut numbers = Vec::new();
-        for lines in stack {
+        for place in stack {
             let next = locations.len() as u64 + 1;
-            numbers.push(*locations.entry(lines).or_insert_with_key(|lines| {
+            numbers.push(*locations.entry(place).or_insert_with_key(|(name, file, line)| {
                 let mut location = Message::default();
                 location.number(1, next);
-                for (name, file, line) in lines {
-                    let next = functions.len() as u64 + 1;
-                    let function = *functions.entry((name.clone(), file.clone())).or_insert_with(|| {
-                        let mut function = Message::default();
-                        function.number(1, next);
-                        function.number(2, texts.number(name));
-                        function.number(3, texts.number(name));
-                        function.number(4, texts.number(file));
-                        profile.message(5, &function);
-                        next
-                    });
-                    let mut place = Message::default();
-                    place.number(1, function);
-                    place.number(2, *line);
-                    location.message(4, &place);
-                }
+                let next_function = functions.len() as u64 + 1;
+                let function = *functions.entry((name.clone(), file.clone())).or_insert_with(|| {
+                    let mut function = Message::default();
+                    function.number(1, next_function);
+                    function.number(2, texts.number(name));
+                    function.number(3, texts.number(name));
+                    function.number(4, texts.number(file));
+                    profile.message(5, &function);
+                    next_function
+                });
+                let mut place = Message::default();
+                place.number(1, function);
+                place.number(2, *line);
+                location.message(4, &place);
                 profile.message(4, &location);
                 next
             }));

@@ -45,6 +45,7 @@ pub fn summary(analysis: &Analysis, symbols: &mut Symbols) -> String {
     if analysis.heap_moved != 0 {
         let _ = writeln!(text, "brk         moved by {} bytes by the program itself", analysis.heap_moved);
     }
+    python(&mut text, analysis);
     threads(&mut text, analysis);
     reliability(&mut text, analysis);
     for (title, measure) in [
@@ -118,6 +119,23 @@ fn from_system(text: &mut String, analysis: &Analysis) {
             size(system.unmapped_bytes)
         );
     }
+}
+
+fn python(text: &mut String, analysis: &Analysis) {
+    let python = &analysis.context.python;
+    let Some(version) = python.version else { return };
+    let told = match (python.is_readable, version >> 24, version >> 16 & 0xff) {
+        (true, major, minor) => format!("{major}.{minor}; its functions stand on the stacks"),
+        (false, 0, _) => {
+            "before 3.11: its functions can't be read, for they are not where later ones have them".to_owned()
+        }
+        (false, major, minor) => {
+            format!(
+                "{major}.{minor}: its functions can't be read, for where they are is known of 3.11, 3.12 and 3.13 with a lock alone"
+            )
+        }
+    };
+    let _ = writeln!(text, "python      {told}");
 }
 
 /// What isn't in the figures.

@@ -7,8 +7,13 @@ use std::path::Path;
 use object::read::ReadCache;
 use object::{Object, ObjectSegment};
 
+use super::events::Context;
 use super::modules::Modules;
-use super::sites::Address;
+use super::python;
+use super::sites::{Address, Site};
+
+/// The function that runs Python's: all that one call of it ran stands in its place.
+const INTERPRETER: &str = "_PyEval_EvalFrameDefault";
 
 /// A function on a stack.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +53,33 @@ impl Symbols {
             self.frames.insert(address, frames);
         }
         &self.frames[&address]
+    }
+
+    /// The functions on a site's stack, the innermost first, Python's where the interpreter runs them.
+    pub fn stack(&mut self, context: &Context, site: Site) -> Vec<Frame> {
+        let all = context.sites.stack(site);
+        let (of_python, native): (Vec<Address>, Vec<Address>) = all.partition(|frame| python::is_frame(frame.address));
+        let mut of_python = of_python.into_iter().map(|frame| frame.address);
+        let mut found = Vec::new();
+        for address in native {
+            let frames = self.frames(&context.modules, address);
+            let runs_python = frames.iter().any(|frame| frame.function.starts_with(INTERPRETER));
+            let before = found.len();
+            if runs_python {
+                for frame in of_python.by_ref() {
+                    found.push(context.python.frame(frame));
+                    if python::is_entry(frame) {
+                        break;
+                    }
+                }
+            }
+            if found.len() == before {
+                found.extend_from_slice(frames);
+            }
+        }
+        // Where the interpreter has no name of its own.
+        found.extend(of_python.map(|frame| context.python.frame(frame)));
+        found
     }
 
     fn look_up(&mut self, modules: &Modules, address: Address) -> Vec<Frame> {

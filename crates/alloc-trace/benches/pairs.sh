@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a traced pair of malloc and free costs, beside the peers that are installed: nanoseconds per pair as slopes between a short and a long run, so
-# that fixed costs are apart; bytes on disk per pair, likewise; fixed start and stop; peak memory. Modes take turns; the least of ROUNDS is taken.
+# that fixed costs are apart; with frame pointers, and (`-bare`) without; bytes on disk per pair, likewise; fixed start and stop; peak memory. Modes take turns; the least of ROUNDS is taken.
 #
 #     crates/alloc-trace/benches/pairs.sh [ROUNDS]
 set -euo pipefail
@@ -12,18 +12,24 @@ library=${CARGO_TARGET_DIR:-target}/release/liballoc_trace_preload.so
 library=$(realpath "$library")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cc -O2 -fno-omit-frame-pointer -fno-optimize-sibling-calls -pthread crates/alloc-trace/benches/pairs.c -o "$work/pairs"
+for name in pairs pairs-bare; do
+    frames=-fno-omit-frame-pointer
+    if [ $name = pairs-bare ]; then frames=-fomit-frame-pointer; fi
+    cc -O2 $frames -fno-optimize-sibling-calls -pthread crates/alloc-trace/benches/pairs.c -o "$work/$name"
+done
 
 run() { # MODE THREADS PAIRS: prints nanoseconds per pair, leaves files in $work/out
     rm -rf "$work/out"; mkdir "$work/out"
     case $1 in
         untraced) "$work/pairs" "$2" "$3" ;;
         alloc-trace) ALLOC_TRACE_FILE=$work/out/t LD_PRELOAD=$library "$work/pairs" "$2" "$3" ;;
+        untraced-bare) "$work/pairs-bare" "$2" "$3" ;;
+        alloc-trace-bare) ALLOC_TRACE_FILE=$work/out/t LD_PRELOAD=$library "$work/pairs-bare" "$2" "$3" ;;
         heaptrack) heaptrack -o "$work/out/t" "$work/pairs" "$2" "$3" 2> /dev/null | grep -E '^[0-9.]+$' ;;
     esac
 }
 
-modes="untraced alloc-trace"
+modes="untraced alloc-trace untraced-bare alloc-trace-bare"
 if command -v heaptrack > /dev/null; then modes+=" heaptrack"; else echo "heaptrack is not installed"; fi
 for threads in 1 2; do
     declare -A least_short=() least_long=() bytes_short=() bytes_long=()
@@ -45,7 +51,7 @@ for threads in 1 2; do
     for mode in $modes; do
         awk -v mode="$mode" -v threads="$threads" -v s="${least_short[$mode]}" -v l="${least_long[$mode]}" -v n=$short -v m=$long \
             -v bs="${bytes_short[$mode]}" -v bl="${bytes_long[$mode]}" 'BEGIN {
-                printf "%-12s %d thread(s): %6.1f ns/pair (slope), %5.2f bytes/pair (slope); short run %.1f ns/pair\n",
+                printf "%-16s %d thread(s): %6.1f ns/pair (slope), %5.2f bytes/pair (slope); short run %.1f ns/pair\n",
                     mode, threads, (l * m - s * n) / (m - n), (bl - bs) / (m - n) / threads, s }'
     done
 done

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use alloc_trace::trace::{
-    Analysis, Measure, Symbols, TraceFile, collapsed, difference, flamegraph, html, pprof, stacks, stats, summary,
+    Analysis, Measure, Symbols, TraceFile, collapsed, difference, flamegraph, html, perfetto, pprof, stacks, stats,
+    summary,
 };
 use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -117,6 +118,14 @@ fn command() -> Command {
             .arg(file("before").long("before").value_name("F").required(false).help("Another, to show what has changed since")),
         )
         .subcommand(
+            report(
+                "perfetto",
+                "Memory over time for ui.perfetto.dev, beside other traces of the process",
+                "Example: alloc-trace perfetto app.trace > app.json",
+            )
+            .arg(file("file").help("A trace")),
+        )
+        .subcommand(
             report("pprof", "A profile for pprof", "Example: alloc-trace pprof app.trace > app.pb && go tool pprof -top app.pb")
                 .arg(file("file").help("A trace")),
         )
@@ -144,6 +153,7 @@ fn report(name: &str, matches: &ArgMatches) -> Result<(), Failure> {
             let before = matches.contains_id("before").then(|| analysis(matches, "before")).transpose()?;
             html(&analysis(matches, "file")?, before.as_ref())
         }
+        "perfetto" => perfetto(&analysis(matches, "file")?),
         "summary" => summary(&analysis(matches, "file")?, &mut symbols),
         "stats" => stats(&analysis(matches, "file")?),
         "collapsed" => collapsed(&stacks(&analysis(matches, "file")?, measure().1, &mut symbols)),

@@ -334,6 +334,7 @@ fn reports_are_made_of_a_trace() {
     assert!(svg.starts_with("<svg ") && svg.contains("outer: 4321 bytes, 100.00 %"), "{svg}");
     let page = report(&["html", "--before", trace.to_str().unwrap()]);
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("4321 B in 1 calls"), "{page}");
+    assert!(report(&["perfetto"]).contains("traceEvents"));
     assert!(bytes(&["pprof"]).windows(5).any(|part| part == b"outer"));
     assert!(report(&["diff", trace.to_str().unwrap()]).contains("No site differs"));
 }
@@ -363,7 +364,7 @@ fn what_can_not_be_traced_is_told_before() {
 
 #[test]
 fn help_has_examples() {
-    for command in ["run", "summary", "stats", "flamegraph", "collapsed", "html", "pprof", "diff"] {
+    for command in ["run", "summary", "stats", "flamegraph", "collapsed", "html", "perfetto", "pprof", "diff"] {
         let output = alloc_trace().args([command, "--help"]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && text.contains(&format!("Example: alloc-trace {command}")), "{text}");

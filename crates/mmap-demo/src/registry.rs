@@ -235,6 +235,13 @@ mod models {
 
     use super::*;
 
+    /// As [`loom::model`], but a thread is stopped in the middle so many times at most: without a bound it takes hours.
+    fn bounded(stops: usize, model: impl Fn() + Sync + Send + 'static) {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = Some(stops);
+        builder.check(model);
+    }
+
     #[test]
     fn a_slot_in_motion_is_never_taken_for_a_range_that_it_has_not() {
         loom::model(|| {
@@ -254,7 +261,7 @@ mod models {
 
     #[test]
     fn whoever_was_handed_the_view_finds_its_range() {
-        loom::model(|| {
+        bounded(2, || {
             let table = Arc::new(Table::<2>::new());
             // Another thread opens and drops a view of its own at the same time.
             let other = Arc::clone(&table);
@@ -278,10 +285,7 @@ mod models {
 
     #[test]
     fn no_slot_has_two_owners() {
-        let mut model = loom::model::Builder::new();
-        // More take hours, and one does not show the bug that the count of changes is against.
-        model.preemption_bound = Some(3);
-        model.check(|| {
+        bounded(3, || {
             let table = Arc::new(Table::<2>::new());
             let both = [table.take().unwrap(), table.take().unwrap()];
             both.into_iter().for_each(|index| table.give_back(index));

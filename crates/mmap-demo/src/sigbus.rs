@@ -36,16 +36,24 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 
-use libc::{c_int, c_void, sigaction, siginfo_t, sigset_t};
+use libc::{c_int, c_long, c_void, sigaction, siginfo_t, sigset_t};
 
 use crate::registry;
 
 /// What was to be done about SIGBUS before; null for the default. Never freed: a handler may be looking at it.
-static PREVIOUS: AtomicPtr<sigaction> = AtomicPtr::new(ptr::null_mut());
+static PREVIOUS: AtomicPtr<Previous> = AtomicPtr::new(ptr::null_mut());
 /// Whether it was to be done once, and has been.
 static SPENT: AtomicBool = AtomicBool::new(false);
 /// For the handler, which should not have to ask.
 static PAGE: AtomicUsize = AtomicUsize::new(4096);
+
+/// What was to be done about SIGBUS.
+struct Previous {
+    action: sigaction,
+    /// What was remembered before it. For those who look for memory that nobody can reach.
+    #[allow(dead_code, reason = "to be there is enough")]
+    earlier: *mut Previous,
+}
 
 thread_local! {
     static UNBLOCKED: Cell<bool> = const { Cell::new(false) };
@@ -104,15 +112,17 @@ fn set_handler() -> io::Result<()> {
 
 fn remember(action: sigaction) {
     // Two of them are leaked in the life of a process.
-    let new = if action.sa_sigaction == libc::SIG_DFL { ptr::null_mut() } else { Box::into_raw(Box::new(action)) };
-    PREVIOUS.store(new, Release);
+    let earlier = PREVIOUS.load(Relaxed);
+    let new = || Box::into_raw(Box::new(Previous { action, earlier }));
+    PREVIOUS.store(if action.sa_sigaction == libc::SIG_DFL { ptr::null_mut() } else { new() }, Release);
 }
 
 fn succeeded(result: c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Only calls what POSIX lists as safe in handlers, and `mmap`, which is a bare system call in glibc and in musl.
+/// Only calls what POSIX lists as safe in handlers, and the kernel: a function named `mmap` may be a tracer's that was loaded before the C
+/// library, and take locks of its own.
 extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the location is the thread's own.
     let errno = unsafe { *libc::__errno_location() };
@@ -155,10 +165,13 @@ unsafe fn repair(info: *const siginfo_t) -> bool {
     let zeros = |start: usize, length: usize| {
         let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         let start = ptr::without_provenance_mut::<c_void>(start);
+        // All arguments as wide as the kernel's.
+        let (access, flags) = (c_long::from(libc::PROT_READ), c_long::from(flags));
         // SAFETY: the pages lie in a view's range, which begins and ends with a page, is mapped, and stays so: this thread was reading it,
         // so that it borrows the view. Nothing but the view points into it, and it promises of its bytes only what zeros fulfil.
-        let mapped = unsafe { libc::mmap(start, length, libc::PROT_READ, flags, -1, 0) };
-        mapped != libc::MAP_FAILED
+        let mapped =
+            unsafe { libc::syscall(libc::SYS_mmap, start, length, access, flags, c_long::from(-1), c_long::from(0)) };
+        mapped != -1
     };
     // A page in the middle makes three mappings of one. Where so many are not to be had, one takes the place of all that the view has:
     // it has failed as a whole anyway.
@@ -174,7 +187,7 @@ unsafe fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let fault = unsafe { is_fault(info) };
     let previous = PREVIOUS.load(Acquire);
     // SAFETY: null, or leaked on purpose.
-    let Some(action) = (unsafe { previous.as_ref() }) else { return die(fault) };
+    let Some(Previous { action, .. }) = (unsafe { previous.as_ref() }) else { return die(fault) };
     // Of two threads at the same time one is the first.
     if action.sa_flags & libc::SA_RESETHAND != 0 && SPENT.swap(true, AcqRel) {
         return die(fault);

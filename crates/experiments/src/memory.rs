@@ -99,16 +99,17 @@ fn files() -> Vec<Experiment> {
                 "sequential-read-1m",
                 "sequential-uring-64k",
                 "sequential-map",
+                "sequential-map-advised",
                 "sequential-map-populate",
             ]),
             ..COST
         },
         Experiment {
             workload: "memory-random",
-            summary: "8 bytes here and there of 256 MiB in the page cache",
+            summary: "8 bytes, and 4 KiB, here and there of 256 MiB in the page cache",
             operation: "access",
             reference: "random-pread",
-            field: Field::Only(&["random-pread", "random-pread-4k", "random-map"]),
+            field: Field::Only(&["random-pread", "random-pread-4k", "random-map", "random-map-4k", "random-uring-16"]),
             ..COST
         },
         Experiment {
@@ -176,6 +177,11 @@ fn walks() -> Vec<Experiment> {
         walk!("stack", "thread_resident_percent", "how stacks grow, and what stops them"),
         walk!("shr", "shared_percent", "64 MiB of a file that nobody else has mapped: in SHR, and shared"),
         walk!("zero", "dev_zero_percent", "64 MiB of /dev/zero, private, beside 64 MiB without a file"),
+        walk!(
+            "truncation",
+            "bare_map_dies",
+            "a file that is cut under its reader: who dies of it, and who gets an error"
+        ),
         walk!("gpu", "context_virtual_gib", "a GPU's context, 1 GiB of its memory, 256 MiB pinned: what the host pays"),
         Experiment {
             workload: "memory-free",
@@ -362,6 +368,15 @@ fn reading() -> Vec<Claim> {
                     1.5,
                     cost("here and there", "cold-random", "cold-random-map-advised", "cold-random-pread"),
                 ),
+            ],
+        ),
+        claim(
+            "cut-kills",
+            "a mapped file that is cut kills its reader",
+            "1 if it does: of a bare mapping, and of a view, which should give an error",
+            vec![
+                at_least(1.0, found("a bare mapping dies", "truncation", "truncation", "bare_map_dies")),
+                at_least(1.0, found("a view gives an error", "truncation", "truncation", "view_gives_error")),
             ],
         ),
         claim(

@@ -31,19 +31,27 @@ pub fn cached_pages(file: &File) -> io::Result<Vec<bool>> {
     // Mapped and never touched: a file that is cut meanwhile does no harm.
     let map = MmapOptions::new().map_raw_read_only(file)?;
     let start = map.as_ptr() as u64;
-    ask(&(start..start + map.len() as u64))
+    let mut answer = Vec::with_capacity(map.len().div_ceil(rustix::param::page_size()));
+    ask(&(start..start + map.len() as u64), |states| answer.extend(states.iter().map(|&state| is_cached(state))))?;
+    Ok(answer)
 }
 
 /// Bytes of one of our own mappings that are in the page cache; `None` if it is gone.
 pub(crate) fn of_mapping(range: &Range<u64>) -> Option<u64> {
-    let cached = ask(range).ok()?.into_iter().filter(|&cached| cached).count();
+    let mut cached = 0;
+    ask(range, |states| cached += states.iter().filter(|&&state| is_cached(state)).count()).ok()?;
     Some((cached * rustix::param::page_size()) as u64)
 }
 
-fn ask(range: &Range<u64>) -> io::Result<Vec<bool>> {
+/// The other bits are the kernel's.
+fn is_cached(state: u8) -> bool {
+    state & 1 == 1
+}
+
+/// Hands on a byte for each page of the range, many at a time.
+fn ask(range: &Range<u64>, mut each: impl FnMut(&[u8])) -> io::Result<()> {
     let page = rustix::param::page_size();
     let (begin, length) = (range.start as usize, (range.end - range.start) as usize);
-    let mut answer = Vec::with_capacity(length.div_ceil(page));
     let mut states = vec![0_u8; AT_ONCE.min(length.div_ceil(page))];
     for at in (0..length).step_by(AT_ONCE * page) {
         let part = (length - at).min(AT_ONCE * page);
@@ -53,7 +61,7 @@ fn ask(range: &Range<u64>) -> io::Result<Vec<bool>> {
         if unsafe { libc::mincore(start, part, states.as_mut_ptr()) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        answer.extend(states[..part.div_ceil(page)].iter().map(|state| state & 1 == 1));
+        each(&states[..part.div_ceil(page)]);
     }
-    Ok(answer)
+    Ok(())
 }

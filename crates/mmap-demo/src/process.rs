@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
 /// A process, held by its directory under `/proc`.
@@ -21,6 +21,9 @@ pub struct Process {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProcessError {
+    /// There is no `/proc`, where the kernel tells about processes.
+    #[error("no process can be looked at, for /proc is not mounted: `mount -t proc proc /proc` mounts it")]
+    NoProc,
     /// There is no such process (any more).
     #[error("process {pid} has ended, or there never was one of that number")]
     Gone {
@@ -63,7 +66,7 @@ impl Process {
     /// This process.
     ///
     /// # Errors
-    /// When `/proc` is not mounted.
+    /// [`ProcessError::NoProc`] when `/proc` is not mounted.
     pub fn own() -> Result<Self, ProcessError> {
         Self::of(std::process::id())
     }
@@ -76,11 +79,15 @@ impl Process {
     /// ```
     ///
     /// # Errors
-    /// [`ProcessError::Gone`] when there is none.
+    /// [`ProcessError::Gone`] when there is none, and [`ProcessError::NoProc`].
     pub fn of(pid: u32) -> Result<Self, ProcessError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = openat(CWD, format!("/proc/{pid}"), flags, Mode::empty());
-        directory.map(|directory| Self { pid, directory }).map_err(|errno| error_of(pid, "", errno.into()))
+        directory.map(|directory| Self { pid, directory }).map_err(|errno| match errno {
+            // Who asks is there, and has an entry.
+            Errno::NOENT if statat(CWD, "/proc/self", AtFlags::SYMLINK_NOFOLLOW).is_err() => ProcessError::NoProc,
+            errno => error_of(pid, "", errno.into()),
+        })
     }
 
     /// Its number.
@@ -88,11 +95,14 @@ impl Process {
         self.pid
     }
 
-    /// Reads a whole file of the process into `text`, which is emptied before.
+    /// Reads a whole file of the process into `text`, which is emptied before. Names of programs and files are any bytes: what is no UTF-8 is
+    /// replaced.
     pub(crate) fn read(&self, file: &'static str, text: &mut String) -> Result<(), ProcessError> {
         text.clear();
-        let mut file_handle = self.open(file)?;
-        file_handle.read_to_string(text).map_err(|error| error_of(self.pid, file, error))?;
+        // What is UTF-8 stays where it was read to.
+        let mut bytes = std::mem::take(text).into_bytes();
+        self.open(file)?.read_to_end(&mut bytes).map_err(|error| error_of(self.pid, file, error))?;
+        *text = String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
         Ok(())
     }
 

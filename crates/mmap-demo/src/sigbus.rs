@@ -5,7 +5,7 @@
 //!
 //! 1. looks the address up among those of the views ([`registry`](crate::registry));
 //! 2. raises the view's flag;
-//! 3. maps a page of zeros over the page that could not be had;
+//! 3. maps a page of zeros over the page that could not be had, or, where no mapping more may be made, zeros over the whole view;
 //! 4. returns: the load is done again and reads zeros.
 //!
 //! The reader looks at the flag *after* it has copied, and gives an error in place of the zeros. No stack frame is jumped over: leaving a
@@ -33,17 +33,27 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicPtr, AtomicUsize};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 
-use libc::{c_int, c_void, sigaction, siginfo_t, sigset_t};
+use libc::{c_int, c_long, c_void, sigaction, siginfo_t, sigset_t};
 
 use crate::registry;
 
 /// What was to be done about SIGBUS before; null for the default. Never freed: a handler may be looking at it.
-static PREVIOUS: AtomicPtr<sigaction> = AtomicPtr::new(ptr::null_mut());
+static PREVIOUS: AtomicPtr<Previous> = AtomicPtr::new(ptr::null_mut());
+/// Whether it was to be done once, and has been.
+static SPENT: AtomicBool = AtomicBool::new(false);
 /// For the handler, which should not have to ask.
 static PAGE: AtomicUsize = AtomicUsize::new(4096);
+
+/// What was to be done about SIGBUS.
+struct Previous {
+    action: sigaction,
+    /// What was remembered before it. For those who look for memory that nobody can reach.
+    #[allow(dead_code, reason = "to be there is enough")]
+    earlier: *mut Previous,
+}
 
 thread_local! {
     static UNBLOCKED: Cell<bool> = const { Cell::new(false) };
@@ -102,15 +112,17 @@ fn set_handler() -> io::Result<()> {
 
 fn remember(action: sigaction) {
     // Two of them are leaked in the life of a process.
-    let new = if action.sa_sigaction == libc::SIG_DFL { ptr::null_mut() } else { Box::into_raw(Box::new(action)) };
-    PREVIOUS.store(new, Release);
+    let earlier = PREVIOUS.load(Relaxed);
+    let new = || Box::into_raw(Box::new(Previous { action, earlier }));
+    PREVIOUS.store(if action.sa_sigaction == libc::SIG_DFL { ptr::null_mut() } else { new() }, Release);
 }
 
 fn succeeded(result: c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Only calls what POSIX lists as safe in handlers, and `mmap`, which is a bare system call in glibc and in musl.
+/// Only calls what POSIX lists as safe in handlers, and the kernel: a function named `mmap` may be a tracer's that was loaded before the C
+/// library, and take locks of its own.
 extern "C" fn handle(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: the location is the thread's own.
     let errno = unsafe { *libc::__errno_location() };
@@ -134,7 +146,7 @@ unsafe fn is_fault(info: *const siginfo_t) -> bool {
     [libc::BUS_ADRALN, libc::BUS_ADRERR, libc::BUS_OBJERR, libc::BUS_MCEERR_AR].contains(&code)
 }
 
-/// Maps zeros over the page that could not be had, if it is a view's.
+/// Maps zeros over the page that could not be had, if it is a view's, and tells whether the load can be done again.
 ///
 /// # Safety
 /// `info` is what the kernel handed to a handler for SIGBUS.
@@ -147,15 +159,23 @@ unsafe fn repair(info: *const siginfo_t) -> bool {
     }
     // SAFETY: signals of faults have an address.
     let address = unsafe { (*info).si_addr() } as usize;
-    let Some(slot) = registry::find(address) else { return false };
+    let Some((slot, range)) = registry::find(address) else { return false };
     slot.lose(address);
     let page = PAGE.load(Relaxed);
-    let start = ptr::without_provenance_mut::<c_void>(address & !(page - 1));
-    let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    // SAFETY: the page lies in a view's range, which begins and ends with a page, is mapped, and stays so: this thread was reading it, so
-    // that it borrows the view. Nothing but the view points into it, and it promises of its bytes only what zeros fulfil.
-    let mapped = unsafe { libc::mmap(start, page, libc::PROT_READ, flags, -1, 0) };
-    mapped != libc::MAP_FAILED
+    let zeros = |start: usize, length: usize| {
+        let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let start = ptr::without_provenance_mut::<c_void>(start);
+        // All arguments as wide as the kernel's.
+        let (access, flags) = (c_long::from(libc::PROT_READ), c_long::from(flags));
+        // SAFETY: the pages lie in a view's range, which begins and ends with a page, is mapped, and stays so: this thread was reading it,
+        // so that it borrows the view. Nothing but the view points into it, and it promises of its bytes only what zeros fulfil.
+        let mapped =
+            unsafe { libc::syscall(libc::SYS_mmap, start, length, access, flags, c_long::from(-1), c_long::from(0)) };
+        mapped != -1
+    };
+    // A page in the middle makes three mappings of one. Where so many are not to be had, one takes the place of all that the view has:
+    // it has failed as a whole anyway.
+    zeros(address & !(page - 1), page) || zeros(range.start, range.end - range.start)
 }
 
 /// Does what would have been done if this handler were not there.
@@ -167,7 +187,11 @@ unsafe fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let fault = unsafe { is_fault(info) };
     let previous = PREVIOUS.load(Acquire);
     // SAFETY: null, or leaked on purpose.
-    let Some(action) = (unsafe { previous.as_ref() }) else { return die(fault) };
+    let Some(Previous { action, .. }) = (unsafe { previous.as_ref() }) else { return die(fault) };
+    // Of two threads at the same time one is the first.
+    if action.sa_flags & libc::SA_RESETHAND != 0 && SPENT.swap(true, AcqRel) {
+        return die(fault);
+    }
     if action.sa_sigaction == libc::SIG_IGN {
         // A fault can't be ignored: the kernel kills.
         if fault {
@@ -180,14 +204,11 @@ unsafe fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     // SAFETY: sets of signals that are valid, or have room for one. The signal itself is blocked while we are here.
     unsafe {
         libc::pthread_sigmask(libc::SIG_BLOCK, &raw const mask, before.as_mut_ptr());
-        if action.sa_flags & libc::SA_NODEFER != 0 {
+        if action.sa_flags & libc::SA_NODEFER != 0 && libc::sigismember(&raw const mask, signal) == 0 {
             libc::sigemptyset(&raw mut mask);
             libc::sigaddset(&raw mut mask, signal);
             libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const mask, ptr::null_mut());
         }
-    }
-    if action.sa_flags & libc::SA_RESETHAND != 0 {
-        PREVIOUS.store(ptr::null_mut(), Release);
     }
     let function = ptr::without_provenance::<()>(action.sa_sigaction);
     // SAFETY: who installed it promised the kernel a function of that signature.
@@ -212,5 +233,50 @@ fn die(fault: bool) {
             // A load that failed will fail again, and tell the core dump its address. A signal that was sent has to be sent again.
             libc::raise(libc::SIGBUS);
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use crate::registry::Registration;
+
+    /// Addresses that nothing is ever mapped at.
+    const BASE: usize = 1 << 61;
+
+    #[test]
+    fn a_child_that_was_forked_while_others_opened_views_opens_its_own() {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for thread in 0..2_usize {
+                let done = &done;
+                scope.spawn(move || {
+                    while !done.load(Relaxed) {
+                        drop(Registration::new(BASE + thread * 8192..BASE + thread * 8192 + 4096));
+                    }
+                });
+            }
+            for _ in 0..200 {
+                // SAFETY: the child calls nothing but what may be called where other threads held locks: that is what is tested.
+                let child = unsafe { libc::fork() };
+                if child == 0 {
+                    // SAFETY: as above. Should it wait for ever, it is ended.
+                    unsafe { libc::alarm(60) };
+                    let opened = Registration::new(BASE - 4096..BASE).is_some();
+                    // SAFETY: as above.
+                    unsafe { libc::_exit(i32::from(!opened)) };
+                }
+                let mut status = 0;
+                // SAFETY: our own child, and room for its status.
+                assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+                if status != 0 {
+                    done.store(true, Relaxed);
+                }
+                assert_eq!(status, 0, "it waits for a lock that nobody holds");
+            }
+            done.store(true, Relaxed);
+        });
     }
 }

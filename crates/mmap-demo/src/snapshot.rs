@@ -214,7 +214,9 @@ fn heap_of(maps: &str) -> u64 {
         let (start, end) = line.split_ascii_whitespace().next()?.split_once('-')?;
         u64::from_str_radix(end, 16).ok()?.checked_sub(u64::from_str_radix(start, 16).ok()?)
     };
-    maps.lines().filter(|line| line.ends_with(" [heap]")).filter_map(extent).sum()
+    // The name stands in the sixth column, where that of a file begins with a slash.
+    let is_heap = |line: &&str| line.split_ascii_whitespace().nth(5) == Some("[heap]");
+    maps.lines().filter(is_heap).filter_map(extent).sum()
 }
 
 #[cfg(test)]
@@ -243,5 +245,6 @@ mod tests {
     fn a_heap_in_several_mappings_is_added_up() {
         let maps = "1000-3000 rw-p 0 00:00 0     [heap]\n3000-4000 r--p 0 00:00 0     [heap]\n8000-9000 rw-p 0 00:00 0 [stack]\n";
         assert_eq!(heap_of(maps), 0x3000);
+        assert_eq!(heap_of("1000-3000 r--p 0 fe:00 12     /tmp/not a [heap]\n"), 0);
     }
 }

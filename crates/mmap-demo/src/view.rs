@@ -65,7 +65,8 @@ use quick::Backing;
 ///   matters. What was cut and has grown again holds zeros for everybody, `read` included.
 /// - **Another handler for SIGBUS** that is installed after the first view and doesn't pass on what is not its own takes the place of ours; and
 ///   a thread that blocks SIGBUS after its first read dies of a fault, for so the kernel will have it.
-/// - When a cut is met and the process has no mapping left to make (65,530 of them), the page can't be replaced: the process dies.
+/// - When a cut is met and the process has more mappings than it may make (65,530, `vm.max_map_count`), nothing can be put in the page's place:
+///   the process dies. For the last of them it is enough that the view's own can be replaced.
 ///
 /// # Why `Mmap::map` is unsafe in memmap2
 /// It gives a `&[u8]`, and Rust promises everybody who has one that the bytes don't change. Of a file's that is not so: any process

@@ -30,7 +30,7 @@ fn walks_come_to_their_verdicts_and_draw_them() {
     // What is said to be false here is what people say and what isn't so.
     let walks = [
         ("reserve", "true true true"),
-        ("malloc", "depends true true"),
+        ("malloc", "depends true true true"),
         ("cow", "true true true"),
         ("advise", "true false true true"),
         ("stack", "true false true"),
@@ -86,6 +86,46 @@ fn a_walk_takes_part_in_the_labs_comparisons_with_its_figures() {
     assert_eq!(heard[0]["hello"]["workloads"][0], "memory-reserve");
     assert_eq!(heard[2]["done"]["values"], serde_json::json!({"touched_percent": 100.0, "untouched_percent": 0.0}));
     assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn where_proc_is_not_mounted_that_is_said() {
+    let script = "mount -t tmpfs none /proc && exec \"$0\" inspect";
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_mmap-demo")])
+        .output();
+    match output.map(|output| text(&output.stderr)) {
+        Ok(said) if said.contains("process") => assert!(said.contains("/proc is not mounted"), "{said}"),
+        _ => eprintln!("SKIPPED: nothing can be mounted here"),
+    }
+}
+
+#[test]
+fn what_was_written_is_not_judged_where_there_is_no_disk() {
+    if !std::path::Path::new("/dev/shm").is_dir() {
+        eprintln!("SKIPPED: no file system in memory");
+        return;
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mmap-demo"));
+    let output = command.args(["durable", "--json", "-"]).env("TMPDIR", "/dev/shm").output().unwrap();
+    let outcome: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(outcome["verdicts"][0]["judged"], "skipped", "{outcome}");
+    assert!(outcome["verdicts"][0]["why"].as_str().unwrap().contains("on no disk"), "{outcome}");
+}
+
+#[test]
+fn what_dies_for_an_experiment_leaves_no_core_file() {
+    let directory = TempDir::new().unwrap();
+    for name in ["truncation", "stack"] {
+        let output = Command::new("sh")
+            .args(["-c", "ulimit -c unlimited 2> /dev/null; exec \"$0\" \"$1\"", env!("CARGO_BIN_EXE_mmap-demo"), name])
+            .current_dir(&directory)
+            .output()
+            .unwrap();
+        assert!(output.status.success() && text(&output.stdout).contains("signal: "), "{output:?}");
+        assert!(!text(&output.stdout).contains("core dumped"), "{}", text(&output.stdout));
+    }
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
 }
 
 #[test]

@@ -305,6 +305,14 @@ fn files_made_when_they_are_read_are_loaded() {
     let view = FileView::open("/proc/self/limits").unwrap();
     assert_eq!(view.choice().method, Method::Load);
     assert_eq!(all_of(&view), std::fs::read("/proc/self/limits").unwrap());
+    // Also a part of it, and one part after the other.
+    let limits = all_of(&view);
+    let part = ViewOptions::new().window(5..25).open("/proc/self/limits").unwrap();
+    assert_eq!((all_of(&part), part.range()), (limits[5..25].to_vec(), 5..25));
+    let parts = view.windows(NonZeroU64::new(100).unwrap()).map(|part| all_of(&part.unwrap()));
+    assert_eq!(parts.collect::<Vec<_>>().concat(), limits);
+    let beyond = ViewOptions::new().window(5..1 << 20).open("/proc/self/limits").unwrap_err();
+    assert!(matches!(beyond, ViewError::Window { length, .. } if length == limits.len() as u64), "{beyond}");
     // Longer than a page, in several reads.
     assert!(FileView::open("/proc/self/smaps").unwrap().len() > 4096);
     // It says that it has a page, and has a line.

@@ -22,7 +22,11 @@ struct Waiting(Child);
 impl Waiting {
     fn start() -> Self {
         let _alone = alone();
-        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        Self::of(&mut Command::new("cat"))
+    }
+
+    fn of(program: &mut Command) -> Self {
+        let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         // It answers: so it has begun, and waits for more.
         std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"x").unwrap();
         std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
@@ -163,6 +167,35 @@ fn a_files_pages_are_cached_shared_and_named() {
     let library = regions.regions.iter().find(|region| region.name.contains("libc.so")).unwrap();
     assert!(sharers.of(library).any(|pid| pid == waiting.0.id()));
     assert_eq!(sharers.of(region).count(), 0);
+}
+
+#[test]
+fn names_that_are_no_utf8_are_no_hindrance() {
+    use std::os::unix::ffi::OsStrExt;
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    let waiting = {
+        let _alone = alone();
+        std::fs::copy("/bin/cat", &program).unwrap();
+        Waiting::of(&mut Command::new(&program))
+    };
+    let process = Process::of(waiting.0.id()).unwrap();
+    let map = RegionMap::of(&process).unwrap();
+    assert!(map.picture(120).contains("caf\u{fffd}") && map.svg().contains("caf\u{fffd}"));
+    let snapshot = MemorySnapshot::of(&process, Detail::Sharing).unwrap();
+    assert_eq!((snapshot.missing().count(), snapshot.get(Figure::Threads)), (0, Some(1)));
+    let own = RegionMap::of(&Process::own().unwrap()).unwrap();
+    let library = own.regions.iter().find(|region| region.name.contains("libc.so")).unwrap();
+    assert!(own.sharers().of(library).any(|pid| pid == waiting.0.id()));
+}
+
+#[test]
+fn a_sparse_file_of_which_64_gib_are_mapped_has_nothing_cached() {
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(64 << 30).unwrap();
+    let map = MmapOptions::new().map_raw_read_only(&file).unwrap();
+    let regions = RegionMap::of(&Process::own().unwrap()).unwrap();
+    assert_eq!(regions.at(map.as_ptr() as u64).unwrap().cached, Some(0));
 }
 
 #[test]

@@ -73,6 +73,16 @@ fn an_earlier_handler_for_once_is_called_once() {
 }
 
 #[test]
+fn a_mask_that_names_the_signal_itself_blocks_it_whatever_the_flags_say() {
+    survives("mask with itself");
+}
+
+#[test]
+fn a_process_that_may_make_no_mapping_more_gets_its_error() {
+    survives("no mapping left");
+}
+
+#[test]
 fn a_thread_that_blocks_all_signals_gets_its_error() {
     survives("blocked");
 }
@@ -152,6 +162,20 @@ fn case() {
             Foreign::new().touch();
             assert_eq!((USR1_BLOCKED.load(SeqCst), BUS_BLOCKED.load(SeqCst)), (true, false));
             assert!(!is_blocked(libc::SIGUSR1) && !is_blocked(SIGBUS), "and then it is as it was");
+            guarded();
+        }
+        "mask with itself" => {
+            install(three as *const () as usize, libc::SA_SIGINFO | libc::SA_NODEFER, &[SIGBUS]);
+            guarded();
+            Foreign::new().touch();
+            assert!(BUS_BLOCKED.load(SeqCst));
+            guarded();
+        }
+        "no mapping left" => {
+            let (view, _file) = cut_view();
+            let all = every_mapping();
+            assert!(matches!(view.read_at(&mut [0; 9], 50_000), Err(ViewError::Truncated { now: 0, .. })));
+            drop(all);
             guarded();
         }
         "once" => {
@@ -248,6 +272,21 @@ fn cut_view() -> (FileView, File) {
     let view = ViewOptions::new().method(Method::Map).of(file.try_clone().unwrap()).unwrap();
     file.set_len(0).unwrap();
     (view, file)
+}
+
+/// Makes as many mappings as the kernel allows a process.
+fn every_mapping() -> MmapRaw {
+    let most = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap();
+    let pages = 2 * most.trim().parse::<usize>().unwrap();
+    let all = MmapRaw::from(MmapOptions::new().len(pages * 4096).no_reserve_swap().map_anon().unwrap());
+    // Neighbours of which one may be read only are mappings apart.
+    let begin = all.as_mut_ptr();
+    let made = (1..pages).step_by(2).take_while(|&page| {
+        // SAFETY: a page of the mapping that was just made, to which nobody has a reference.
+        unsafe { libc::mprotect(begin.add(page * 4096).cast(), 4096, libc::PROT_READ) == 0 }
+    });
+    assert!(made.count() < pages / 2, "as many as one likes");
+    all
 }
 
 /// A view that is cut gives its error.

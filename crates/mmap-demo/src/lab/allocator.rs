@@ -102,6 +102,7 @@ pub(super) fn walk() -> Result<Outcome, Failure> {
     let (_, res) = steps.growth();
     let mapped_free = res;
     let always_again = is_mapped(&block(LARGE)?);
+    let trimmed = trimmed_by_hand(&mut steps)?;
     let blocks = (0..400).map(|_| block(100_000)).collect::<Result<Vec<Block>, Failure>>()?;
     blocks.iter().for_each(Block::touch);
     // Holes further down are filled first.
@@ -117,7 +118,7 @@ pub(super) fn walk() -> Result<Outcome, Failure> {
     let kept = steps.growth().1;
     trim();
     steps.note("malloc_trim", "")?;
-    let trimmed = steps.growth().1;
+    let given_back = steps.growth().1;
     verdicts.push(Verdict::of(
         "free of a mapped block gives it back at once, of a heap block not",
         always && always_again && within(-mapped_free, LARGE) && grown > 0 && kept.abs() < grown / 20,
@@ -126,12 +127,13 @@ pub(super) fn walk() -> Result<Outcome, Failure> {
             signed(mapped_free),
             bytes(grown.unsigned_abs()),
             signed(kept),
-            signed(trimmed)
+            signed(given_back)
         ),
     ));
     drop(pins);
     verdicts.push(by_hand(&mut steps, &mut taken)?);
     drop(taken);
+    verdicts.push(trimmed);
     let values = [
         ("first_mapped_kib", (first as f64 / 1024.0).round()),
         ("again_mapped", f64::from(u8::from(again))),
@@ -164,6 +166,32 @@ fn by_hand(steps: &mut Steps, taken: &mut Vec<Block>) -> Result<Verdict, Failure
         "a threshold set by hand stays where it is",
         fixed && each_time == [true; 3],
         format!("200,000 bytes three times over: {}", each_time.into_iter().map(place).collect::<Vec<_>>().join(", ")),
+    ))
+}
+
+/// From how much free room at its end on the heap gives that back, set to little and to more than there is. To be called when requests of
+/// a MiB come from the heap, and it has no hole for them.
+fn trimmed_by_hand(steps: &mut Steps) -> Result<Verdict, Failure> {
+    let mut freed = |threshold: usize, name: &str| -> Result<i64, Failure> {
+        // Nothing else may be allocated while they are, or it would lie behind them, and they were not at the end when they are freed.
+        let mut blocks = Vec::with_capacity(20);
+        let set = set_parameter(libc::M_TRIM_THRESHOLD, threshold);
+        for _ in 0..20 {
+            blocks.push(block(MIB)?);
+        }
+        blocks.iter().for_each(Block::touch);
+        drop(blocks);
+        let note = if set { "" } else { "the allocator refused the threshold" };
+        steps.note(&format!("20 MiB at its end touched, freed: M_TRIM_THRESHOLD {name}"), note)?;
+        Ok(steps.growth().1)
+    };
+    let (low, high) = (freed(THRESHOLD, "128 KiB")?, freed(64 * MIB, "64 MiB")?);
+    trim();
+    steps.note("malloc_trim", "")?;
+    Ok(Verdict::of(
+        "what is freed at the end of the heap is given back from M_TRIM_THRESHOLD on",
+        low.abs() < MIB.cast_signed() as i64 && within(high, 20 * MIB),
+        format!("20 MiB touched and freed: with 128 KiB RES {}, with 64 MiB RES {}", signed(low), signed(high)),
     ))
 }
 

@@ -11,7 +11,7 @@ const ROW: f64 = 26.0;
 const STEP: f64 = 38.0;
 const BESIDE: f64 = 450.0;
 /// What fits into the room beside the bars, in each of the two lines.
-const LETTERS: [usize; 2] = [64, 74];
+const LETTERS: [usize; 2] = [64, 70];
 /// What is left for bars, and beside them for figures.
 const BAR: f64 = WIDTH - LEFT - 190.0;
 

@@ -8,6 +8,7 @@ use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
 
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Bytes of a page.
 pub(crate) fn page() -> usize {
@@ -225,8 +226,15 @@ pub(crate) fn found_by_a_child(work: impl FnOnce() -> Vec<u64>) -> io::Result<Ve
     Ok(numbers.iter().map(|bytes| u64::from_ne_bytes(*bytes)).collect())
 }
 
+/// Has a process that is going to die leave no core file behind.
+pub(crate) fn leave_no_core() {
+    let none = Rlimit { current: Some(0), maximum: getrlimit(Resource::Core).maximum };
+    let _ = setrlimit(Resource::Core, none);
+}
+
 /// Has SIGSEGV end the process, as it does where nobody has a handler: Rust has one, which says something and aborts.
 pub(crate) fn die_of_bad_addresses() {
+    leave_no_core();
     // SAFETY: it is the default, and no handler of ours is called any more.
     unsafe { libc::signal(libc::SIGSEGV, libc::SIG_DFL) };
 }

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use mmap_demo::{Method, ViewError, ViewOptions};
 
+use super::memory::{Mapping, leave_no_core};
 use super::outcome::{Findings, Outcome, Verdict};
 use super::reserve::Steps;
 use super::{Failure, Trying};
@@ -49,30 +50,30 @@ pub(super) fn walk() -> Result<Outcome, Failure> {
         .output()
         .trying("to start this program")?
         .status;
+    let died_of_it = died.signal() == Some(libc::SIGBUS);
+    let told = matches!(error, Some(ViewError::Truncated { now, .. }) if now == LENGTH / 2);
     let verdicts = vec![
         Verdict::of(
             "a mapped file that is cut kills its reader",
-            died.signal() == Some(libc::SIGBUS),
+            died_of_it,
             format!("the same with a bare mapping, in a process of its own: {died}"),
         ),
-        Verdict::of(
-            "it need not: a view gives an error",
-            matches!(error, Some(ViewError::Truncated { now, .. }) if now == LENGTH / 2),
-            said,
-        ),
+        Verdict::of("it need not: a view gives an error", told, said),
     ];
     let question = "What happens to a reader when its file is cut?";
-    Ok(Outcome::new("truncation", question, Findings::Steps(steps.steps), verdicts))
+    let values = [("bare_map_dies", f64::from(u8::from(died_of_it))), ("view_gives_error", f64::from(u8::from(told)))];
+    Ok(Outcome::new("truncation", question, Findings::Steps(steps.steps), verdicts).with_values(values))
 }
 
 /// Reads from a mapping whose file was cut.
 fn careless() -> Result<(), Failure> {
+    leave_no_core();
     let path = std::env::temp_dir().join(format!("mmap-demo-careless-{}", std::process::id()));
     let file = File::options().read(true).write(true).create_new(true).open(&path).trying("to make a file")?;
     std::fs::remove_file(&path).trying("to remove a file's name")?;
     file.set_len(1 << 20).trying("to make a file longer")?;
     let flags = rustix::mm::MapFlags::empty();
-    let mapping = super::memory::Mapping::of_file(&file, 1 << 20, false, flags).trying("to map a file")?;
+    let mapping = Mapping::of_file(&file, 1 << 20, false, flags).trying("to map a file")?;
     file.set_len(0).trying("to cut a file")?;
     std::hint::black_box(mapping.read(1 << 19));
     Ok(())

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
-use rustix::mm::MapFlags;
+use rustix::mm::{Advice, MapFlags};
 
 use super::memory::Mapping;
 use super::paired::{Claim, Comparison, Subject, Timed, Way};
@@ -26,8 +26,9 @@ pub(super) fn sequential() -> Comparison {
             Way { name: "sequential-read-64k", prepare: || by_read(64 << 10) },
             Way { name: "sequential-read-1m", prepare: || by_read(1 << 20) },
             Way { name: "sequential-uring-64k", prepare: by_uring },
-            Way { name: "sequential-map", prepare: || by_map(MapFlags::empty()) },
-            Way { name: "sequential-map-populate", prepare: || by_map(MapFlags::POPULATE) },
+            Way { name: "sequential-map", prepare: || by_map(MapFlags::empty(), None) },
+            Way { name: "sequential-map-advised", prepare: || by_map(MapFlags::empty(), Some(Advice::Sequential)) },
+            Way { name: "sequential-map-populate", prepare: || by_map(MapFlags::POPULATE, None) },
         ],
         claims: vec![Claim {
             text: "mapping a file saves a copy: to look at its bytes where they lie is faster than to have them copied",
@@ -91,10 +92,11 @@ impl Subject for ByUring {
 struct ByMap {
     file: File,
     flags: MapFlags,
+    advice: Option<Advice>,
 }
 
-fn by_map(flags: MapFlags) -> Result<Box<dyn Subject>, Failure> {
-    Ok(Box::new(ByMap { file: file::warm(SEQUENTIAL)?, flags }))
+fn by_map(flags: MapFlags, advice: Option<Advice>) -> Result<Box<dyn Subject>, Failure> {
+    Ok(Box::new(ByMap { file: file::warm(SEQUENTIAL)?, flags, advice }))
 }
 
 /// With the mapping and the unmapping: who maps a file pays for both.
@@ -103,6 +105,9 @@ impl Subject for ByMap {
         let begin = Instant::now();
         for _ in 0..iterations {
             let mapping = Mapping::of_file(&self.file, SEQUENTIAL, false, self.flags).trying("to map a file")?;
+            if let Some(advice) = self.advice {
+                mapping.advise(advice).trying("to advise the kernel")?;
+            }
             let sum: u64 = (0..SEQUENTIAL).step_by(64).map(|at| u64::from(mapping.read(at))).sum();
             std::hint::black_box(sum);
         }
@@ -113,12 +118,14 @@ impl Subject for ByMap {
 pub(super) fn random() -> Comparison {
     Comparison {
         name: "random",
-        question: "8 bytes here and there of a file in the page cache: read or mapped?",
+        question: "8 bytes or 4 KiB here and there of a file in the page cache: read or mapped?",
         operation: "access",
         ways: vec![
             Way { name: "random-pread", prepare: || accesses(8, false) },
             Way { name: "random-pread-4k", prepare: || accesses(4096, false) },
             Way { name: "random-map", prepare: || accesses(8, true) },
+            Way { name: "random-map-4k", prepare: || accesses(4096, true) },
+            Way { name: "random-uring-16", prepare: many_accesses },
         ],
         claims: vec![Claim {
             text: "for small pieces a call to the kernel each is many times as dear as a load",
@@ -146,14 +153,44 @@ fn accesses(piece: usize, mapped: bool) -> Result<Box<dyn Subject>, Failure> {
     Ok(Box::new(Accesses { file, mapping, buffer: vec![0; piece], state: 1 }))
 }
 
+/// Where so many bytes are read next.
+fn place(state: &mut u64, length: usize) -> usize {
+    // Knuth's MMIX.
+    *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    let at = (*state >> 33) as usize % (RANDOM / 4096) * 4096 + (*state >> 24) as usize % 512 * 8;
+    at.min(RANDOM - length)
+}
+
+/// 4 KiB each, 16 at once.
+struct ManyAccesses {
+    file: File,
+    ring: Ring,
+    state: u64,
+}
+
+fn many_accesses() -> Result<Box<dyn Subject>, Failure> {
+    Ok(Box::new(ManyAccesses { file: file::warm(RANDOM)?, ring: Ring::new(16, 4096)?, state: 1 }))
+}
+
+impl Subject for ManyAccesses {
+    fn run(&mut self, iterations: u64) -> Result<Timed, Failure> {
+        let begin = Instant::now();
+        let mut left = iterations as usize;
+        while left > 0 {
+            let now = left.min(self.ring.depth());
+            let places: Vec<u64> = (0..now).map(|_| place(&mut self.state, 4096) as u64).collect();
+            self.ring.read(&self.file, &places)?.for_each(|bytes| _ = std::hint::black_box(bytes));
+            left -= now;
+        }
+        Ok(Timed { operations: iterations, spent: begin.elapsed() })
+    }
+}
+
 impl Subject for Accesses {
     fn run(&mut self, iterations: u64) -> Result<Timed, Failure> {
         let begin = Instant::now();
         for _ in 0..iterations {
-            // Knuth's MMIX.
-            self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let at = (self.state >> 33) as usize % (RANDOM / 4096) * 4096 + (self.state >> 24) as usize % 512 * 8;
-            let at = at.min(RANDOM - self.buffer.len());
+            let at = place(&mut self.state, self.buffer.len());
             match &self.mapping {
                 Some(mapping) => mapping.copy(at, &mut self.buffer),
                 None => self.file.read_exact_at(&mut self.buffer, at as u64).trying("to read a file")?,

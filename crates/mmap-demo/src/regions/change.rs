@@ -1,5 +1,6 @@
 //! What has changed between two maps of a process.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -32,24 +33,30 @@ pub struct RegionDifference {
 }
 
 pub(super) fn between(earlier: &RegionMap, later: &RegionMap) -> RegionDifference {
-    let mut gone: Vec<&Region> = earlier.regions.iter().collect();
+    // No two of a map have a byte in common. So each beginning is that of one, and each end.
+    let by_start: BTreeMap<u64, &Region> = earlier.regions.iter().map(|region| (region.range.start, region)).collect();
+    let by_end: BTreeMap<u64, &Region> = earlier.regions.iter().map(|region| (region.range.end, region)).collect();
+    // By where they begin.
+    let mut kept = BTreeSet::new();
     let mut changes = Vec::new();
     for after in &later.regions {
         // A heap keeps where it begins; a stack, which grows downwards, where it ends.
+        let candidates = [by_start.get(&after.range.start), by_end.get(&after.range.end)];
         let same = |before: &&Region| {
             let backing = (&before.name, before.file) == (&after.name, after.file);
-            backing && (before.range.start == after.range.start || before.range.end == after.range.end)
+            backing && !kept.contains(&before.range.start)
         };
-        let Some(index) = gone.iter().position(same) else {
+        let Some(before) = candidates.into_iter().flatten().copied().find(same) else {
             changes.push(RegionChange::Appeared(after.clone()));
             continue;
         };
-        let before = gone.remove(index);
+        kept.insert(before.range.start);
         if figures(before) != figures(after) {
             changes.push(RegionChange::Changed { before: before.clone(), after: after.clone() });
         }
     }
-    changes.extend(gone.into_iter().cloned().map(RegionChange::Vanished));
+    let gone = earlier.regions.iter().filter(|region| !kept.contains(&region.range.start));
+    changes.extend(gone.cloned().map(RegionChange::Vanished));
     changes.sort_by_key(|change| change.region().range.start);
     RegionDifference { changes }
 }
@@ -145,5 +152,21 @@ mod tests {
         let marks: Vec<&str> = text.lines().map(|line| &line[..1]).collect();
         assert_eq!(marks, ["~", "-", "+", "~"], "{text}");
         assert!(after.since(&after).changes.is_empty());
+    }
+
+    #[test]
+    fn a_region_that_is_split_stays_one_and_has_new_neighbours() {
+        let before = map(vec![region(0x1000, 0x9000, "", 0)]);
+        let after =
+            map(vec![region(0x1000, 0x3000, "", 0), region(0x3000, 0x4000, "x", 0), region(0x4000, 0x9000, "", 0)]);
+        let growth: Vec<i64> = after.since(&before).changes.iter().map(|change| change.growth().0).collect();
+        assert_eq!((growth.iter().sum::<i64>(), growth), (0, vec![-0x6000, 0x1000, 0x5000]));
+    }
+
+    #[test]
+    fn sixty_thousand_regions_that_have_all_moved_are_compared_while_one_waits() {
+        let at =
+            |shift: u64| map((0..60_000).map(|n| region(shift + n * 8192, shift + n * 8192 + 4096, "", 0)).collect());
+        assert_eq!(at(1 << 40).since(&at(1 << 30)).changes.len(), 120_000);
     }
 }

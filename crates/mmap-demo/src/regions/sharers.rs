@@ -36,8 +36,9 @@ pub(super) fn of(map: &RegionMap) -> Sharers {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     for pid in pids.filter(|&pid| pid != map.pid) {
-        match std::fs::read_to_string(format!("/proc/{pid}/maps")) {
+        match std::fs::read(format!("/proc/{pid}/maps")) {
             Ok(maps) => {
+                let maps = String::from_utf8_lossy(&maps);
                 for file in maps.lines().filter_map(file_of).filter(|file| wanted.contains(file)) {
                     sharers.processes.entry(file).or_default().insert(pid);
                 }

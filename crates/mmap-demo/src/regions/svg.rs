@@ -51,7 +51,8 @@ pub(super) fn svg(map: &RegionMap) -> String {
         rectangle(&mut body, region, y, height);
         y += height + 2.0;
     }
-    let bottom = y + 24.0;
+    // A line for each thing that is missing.
+    let bottom = y + 24.0 + 12.0 * map.missing.len() as f64;
     let text = format!(
         "{} mapped in {} mappings, {} of it in memory",
         Size(map.size()),

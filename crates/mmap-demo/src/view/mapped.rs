@@ -34,7 +34,10 @@ impl Mapped {
         let page = rustix::param::page_size();
         let start = map.as_ptr() as usize;
         let end = (start + length).next_multiple_of(page);
-        Ok(Self { registration: Registration::new(start / page * page, end), map })
+        // What the kernel says of a mapping too many.
+        let too_many = || io::Error::from_raw_os_error(libc::ENOMEM);
+        let registration = Registration::new(start / page * page..end).ok_or_else(too_many)?;
+        Ok(Self { registration, map })
     }
 
     pub(super) fn len(&self) -> usize {

@@ -145,7 +145,7 @@ impl ViewOptions {
         }
         let on_disk = kind == FileType::BlockDevice;
         let length = length_of(&file, &stat).map_err(opened)?;
-        if length == 0 && self.window.as_ref().is_none_or(|window| window.end == 0) {
+        if length == 0 {
             return self.of_unknown_length(file);
         }
         let range = match &self.window {
@@ -208,11 +208,14 @@ impl ViewOptions {
         if bytes.len() as u64 > ENDLESS {
             return Err(ViewError::Endless { name: name_of(&file), limit: ENDLESS });
         }
-        if self.window.is_some() {
-            bytes.clear();
-        }
         let choice = Choice { method: Method::Load, reason: Reason::SaysEmpty };
-        Ok(self.of_bytes(file, bytes, choice))
+        let Some(window) = self.window.clone() else { return Ok(self.of_bytes(file, bytes, choice)) };
+        let length = bytes.len() as u64;
+        if window.start > window.end || window.end > length {
+            return Err(ViewError::Window { name: name_of(&file), length, range: window });
+        }
+        let part = bytes[window.start as usize..window.end as usize].to_vec();
+        Ok(FileView { range: window, ..self.of_bytes(file, part, choice) })
     }
 }
 

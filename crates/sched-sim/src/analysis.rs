@@ -1,6 +1,6 @@
 //! Will periodic tasks meet their deadlines? What can be said on one core without simulating: bounds, response times, demand.
 //!
-//! Tasks are independent, preemptible at any time, released together at 0 (the worst case), and switching costs nothing. All arithmetic but
+//! Periods have to be above 0; most functions panic if one is not. Tasks are independent, preemptible at any time, released together at 0 (the worst case), and switching costs nothing. All arithmetic but
 //! [`liu_layland_bound`] is in integers, so the answers are exact.
 
 /// A periodic task, in any one unit of time.
@@ -98,33 +98,42 @@ pub fn edf_schedulable(tasks: &[PeriodicTask]) -> bool {
     if tasks.iter().all(|task| task.deadline >= task.period) {
         return true;
     }
-    // Up to the end of the first busy time: behind it everything starts anew.
+    // Up to the end of the first busy time: behind it everything starts anew. Backwards, from a time straight to what is due by then: in between
+    // nothing can be missed (Zhang and Burns 2009).
     let busy = busy_time(tasks).or_else(|| hyperperiod(tasks)).unwrap_or(u64::MAX);
-    let mut due: Vec<u64> = Vec::new();
-    for task in tasks {
-        let mut at = task.deadline;
-        while at <= busy {
-            due.push(at);
-            match at.checked_add(task.period) {
-                Some(next) => at = next,
-                None => break,
-            }
+    let soonest = tasks.iter().map(|task| task.deadline).min().unwrap_or(0);
+    let mut time = last_deadline(tasks, busy);
+    while let Some(at) = time {
+        let due = due_by(tasks, at);
+        if due > u128::from(at) {
+            return false;
         }
+        if due <= u128::from(soonest) {
+            return true;
+        }
+        time = if due < u128::from(at) { Some(due as u64) } else { last_deadline(tasks, at - 1) };
     }
-    due.sort_unstable();
-    due.dedup();
-    due.into_iter().all(|at| {
-        let demand = tasks.iter().map(|task| {
-            let jobs = if at < task.deadline { 0 } else { (at - task.deadline) / task.period + 1 };
-            u128::from(jobs) * u128::from(task.wcet)
-        });
-        demand.sum::<u128>() <= u128::from(at)
-    })
+    true
+}
+
+/// The last deadline of any job up to a time.
+fn last_deadline(tasks: &[PeriodicTask], time: u64) -> Option<u64> {
+    let of = |task: &PeriodicTask| Some(time - time.checked_sub(task.deadline)? % task.period);
+    tasks.iter().filter_map(of).max()
+}
+
+/// The work of all jobs whose deadlines are not after a time.
+fn due_by(tasks: &[PeriodicTask], time: u64) -> u128 {
+    let of = |task: &PeriodicTask| {
+        let jobs = time.checked_sub(task.deadline).map_or(0, |rest| rest / task.period + 1);
+        u128::from(jobs) * u128::from(task.wcet)
+    };
+    tasks.iter().map(of).sum()
 }
 
 /// When the core is idle for the first time, if all tasks are released at 0.
 fn busy_time(tasks: &[PeriodicTask]) -> Option<u64> {
-    let mut time: u64 = tasks.iter().map(|task| task.wcet).sum();
+    let mut time = tasks.iter().try_fold(0_u64, |sum, task| sum.checked_add(task.wcet))?;
     for _ in 0..1_000_000 {
         let next = tasks
             .iter()
@@ -174,5 +183,18 @@ mod tests {
         assert!(utilization(&tasks) < 0.76);
         assert!(!edf_schedulable(&tasks), "6 units are due at 5");
         assert!(edf_schedulable(&tasks[..2]));
+    }
+
+    #[test]
+    fn deadlines_that_cannot_all_be_looked_at_are_judged() {
+        let long = 1 << 42;
+        let tasks = |wcet, deadline| {
+            [PeriodicTask { wcet: 1, period: 2, deadline: 1 }, PeriodicTask { wcet, period: long, deadline }]
+        };
+        assert!(edf_schedulable(&tasks(long / 4, long - 1)));
+        assert!(!edf_schedulable(&tasks(long / 4, long / 2 - 1)), "half the core is taken until then");
+        assert!(edf_schedulable(&tasks(long / 4, long / 2)));
+        let huge = PeriodicTask { wcet: u64::MAX / 2, period: u64::MAX, deadline: u64::MAX - 1 };
+        assert!(!edf_schedulable(&[huge, huge, huge]));
     }
 }

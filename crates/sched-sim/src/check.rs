@@ -245,13 +245,19 @@ impl<'a> Checker<'a> {
 
     fn tasks(&mut self) {
         let scenario = self.scenario;
-        let mut total = 0_u64;
+        let (mut total, mut bytes) = (0_u64, 0_u64);
         self.ids();
         let mut sets = std::collections::HashSet::new();
         let mut kinds = std::collections::HashSet::new();
         for (number, task) in scenario.tasks.iter().enumerate() {
             let key = format!("tasks[{number}]");
             total += u64::from(task.count);
+            bytes = bytes.saturating_add(u64::from(task.count).saturating_mul(Self::bytes_of(task)));
+            if bytes > scenario.limits.memory {
+                let what = format!("{total} tasks with the counters of their loops take more than limits.memory");
+                self.problem(format!("{key}.count"), what, "raise limits.memory, or give fewer tasks or loops");
+                return;
+            }
             if total > scenario.limits.tasks {
                 self.problem(format!("{key}.count"), format!("{total} tasks"), "raise limits.tasks, or give fewer");
                 return;

@@ -150,9 +150,9 @@ pub struct TaskOutcome {
     pub response: Option<f64>,
     /// End minus arrival; of a periodic task: of its first job.
     pub turnaround: Option<f64>,
-    /// Turnaround minus time on cores and in I/O.
+    /// Turnaround minus time on cores and in I/O; of a periodic task: of its first job.
     pub wait: Option<f64>,
-    /// When it ended.
+    /// When it ended; a periodic task: its first job.
     pub finish: Option<f64>,
     /// Time on cores, without switching.
     pub cpu: f64,

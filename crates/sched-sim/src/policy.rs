@@ -173,6 +173,11 @@ pub trait Policy: Sized {
     /// The time for lifting all tasks has come (mlfq). No task is running.
     fn boost(&mut self, _context: &Context<'_>) {}
 
+    /// Was there a random choice to make for which the scenario's list had no draw left? Then the run ends.
+    fn is_exhausted(&self) -> bool {
+        false
+    }
+
     /// Draws of a lottery, in order: winners and the tickets that were in the game.
     fn draws(&mut self) -> Option<Draws> {
         None
@@ -186,6 +191,4 @@ pub struct Draws {
     pub winners: Vec<TaskId>,
     /// How many tickets took part.
     pub live_tickets: Vec<u64>,
-    /// The list of draws ended before the run did.
-    pub exhausted: bool,
 }

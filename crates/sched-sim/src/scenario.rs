@@ -257,7 +257,8 @@ pub enum Randomness {
     Seed,
     /// From this list, one after the other: a random policy then does the same in every simulator.
     Draws {
-        /// Numbers for lottery; `choice` for stealing; `shuffle` for the order of cores, one per unit of time.
+        /// Numbers for lottery, whose run ends when there are no more; `choice` for stealing, without which nobody steals; `shuffle` for the order of
+        /// cores, one per unit of time, and ascending when there are no more.
         draws: Vec<Draw>,
     },
 }
@@ -314,7 +315,7 @@ pub enum Record {
     /// Who held which lock or GIL, and when: lanes of the timeline.
     #[serde(rename = "holders")]
     Holders,
-    /// Quantiles of response times.
+    /// Quantiles of response times: of listed tasks until they first ran, of generated ones until they ended.
     #[serde(rename = "histogram:response")]
     ResponseHistogram,
     /// Quantiles of waiting times.

@@ -16,7 +16,7 @@ use crate::check::Problems;
 use crate::engine::{RunOptions, simulate};
 use crate::outcome::{Aggregate, Counters, Means, StopReason};
 use crate::random::mix;
-use crate::scenario::{self, Record, Scenario};
+use crate::scenario::{self, Scenario};
 
 /// A scenario and what of it varies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -126,9 +126,7 @@ impl Grid {
     pub fn simulate(&self, run: u64, options: &RunOptions) -> Result<RunSummary, Problems> {
         let (mut scenario, values, replicate) = self.run(run)?;
         // Means and quantiles, but no timeline, which nobody would see.
-        let listed = (!scenario.tasks.is_empty()).then_some(Record::PerTask);
-        let quantiles = [Record::ResponseHistogram, Record::WaitHistogram];
-        scenario.record.get_or_insert_with(|| quantiles.into_iter().chain(listed).collect());
+        scenario.record = Some(scenario.record.take().unwrap_or_else(|| scenario.recorded_by_default()));
         let outcome = simulate(&scenario, &RunOptions { digest: true, ..options.clone() })?;
         Ok(RunSummary {
             run,

@@ -102,6 +102,32 @@ fn check_work_conserving(scenario: &Scenario, outcome: &Outcome) {
     }
 }
 
+/// Nobody runs where it may not, and no core is idle where somebody might who waits. For tasks that only compute.
+fn check_affinities(scenario: &Scenario, outcome: &Outcome) {
+    let runs = outcome.run_segments.as_ref().unwrap();
+    let allowed = |task: &Task, core: u32| task.affinity.as_ref().is_none_or(|cores| cores.contains(&core));
+    assert!(runs.iter().all(|run| allowed(&scenario.tasks[run.task as usize], run.cpu)));
+    let mut changes: Vec<f64> = runs.iter().flat_map(|run| [run.start, run.start + run.len]).collect();
+    changes.extend(scenario.tasks.iter().map(|task| task.arrival));
+    changes.sort_by(f64::total_cmp);
+    for pair in changes.windows(2).filter(|pair| pair[1] - pair[0] > 1e-9) {
+        let middle = f64::midpoint(pair[0], pair[1]);
+        let now: Vec<_> = runs.iter().filter(|run| run.start <= middle && middle < run.start + run.len).collect();
+        for (task, ended) in scenario.tasks.iter().zip(&outcome.tasks) {
+            let waits =
+                task.arrival <= middle && ended.finish.unwrap() > middle && now.iter().all(|run| run.task != task.id);
+            let place =
+                (0..scenario.machine.cores).find(|core| allowed(task, *core) && now.iter().all(|run| run.cpu != *core));
+            assert!(
+                !waits || place.is_none(),
+                "{:?}: task {} waits at {middle}, core {place:?} is idle",
+                scenario.policy.kind,
+                task.id
+            );
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(config(48))]
 
@@ -135,6 +161,37 @@ proptest! {
             prop_assert_eq!(&outcome.stopped, &StopReason::Finished, "{:?}", kind);
             check_timeline(&scenario, &outcome);
             check_work_conserving(&scenario, &outcome);
+        }
+    }
+
+    #[test]
+    fn no_core_idles_beside_a_task_that_may_run_there(
+        tasks in prop::collection::vec((0..40_u32, 1..30_u32, 1..16_u32, 0..3_u32), 1..12),
+        cores in 1..5_u32,
+        steals in prop::bool::ANY,
+    ) {
+        let tasks: Vec<Task> = (0..).zip(tasks).map(|(id, (arrival, work, allowed, tickets))| {
+            let set: Vec<u32> = (0..cores).filter(|core| allowed >> core & 1 == 1).collect();
+            let affinity = if set.is_empty() { vec![id % cores] } else { set };
+            let program = [Step::cpu(f64::from(work)), Step::Yield, Step::cpu(3.0)];
+            Task { affinity: Some(affinity), tickets, ..Task::new(id, program).arrives(f64::from(arrival)) }
+        }).collect();
+        for kind in POLICIES {
+            let mut scenario = with_policy(cores, kind);
+            scenario.tasks.clone_from(&tasks);
+            if steals {
+                scenario.policy.queues = Some(Queues::PerCore);
+                scenario.policy.steal = Some(Steal {
+                    every: None,
+                    from: sched_sim::scenario::StealFrom::RandomOther,
+                    take: sched_sim::scenario::StealTake::Half,
+                    pinned: sched_sim::scenario::Pinned::IfAllowed,
+                });
+            }
+            let outcome = run(&scenario);
+            prop_assert_eq!(&outcome.stopped, &StopReason::Finished, "{:?}", kind);
+            check_timeline(&scenario, &outcome);
+            check_affinities(&scenario, &outcome);
         }
     }
 

@@ -1,12 +1,15 @@
 //! What is wrong with programs: names, tasks that do not exist, loops that are too deep.
 
 use super::Checker;
-use crate::scenario::{CpuTime, Step};
+use crate::engine::{Tasks, every_step};
+use crate::scenario::{CpuTime, Step, Task};
 
 /// Loops and `nogil` sections may be so deep.
 const DEPTH: usize = 32;
 /// Loops of one program.
 const LOOPS: usize = 60_000;
+/// Stopwatches: each has a histogram of its own, which may take half a megabyte.
+const MARKS: usize = 1_000;
 
 impl Checker<'_> {
     pub(super) fn programs(&mut self) {
@@ -16,6 +19,16 @@ impl Checker<'_> {
         }
         if let Some(program) = self.scenario.generator.as_ref().and_then(|generator| generator.program.as_ref()) {
             self.steps("generator.program", program, true, 0, &mut 0);
+        }
+        let mut marks = std::collections::HashSet::new();
+        every_step(self.scenario, &mut |step| {
+            if let Step::Mark(name) = step {
+                marks.insert(name);
+            }
+        });
+        if marks.len() > MARKS {
+            let what = format!("{} different marks", marks.len());
+            self.problem("tasks", what, format!("use at most {MARKS}"));
         }
     }
 
@@ -66,6 +79,19 @@ impl Checker<'_> {
                 _ => {}
             }
         }
+    }
+
+    /// What each task of a kind takes: its columns, and a counter for each loop of its program.
+    pub(super) fn bytes_of(task: &Task) -> u64 {
+        fn loops(steps: &[Step]) -> u64 {
+            let of = |step: &Step| match step {
+                Step::Nogil(steps) => loops(steps),
+                Step::Repeat(_, steps) => 1 + loops(steps),
+                _ => 0,
+            };
+            steps.iter().map(of).sum()
+        }
+        Tasks::BYTES + 4 * loops(&task.program)
     }
 
     fn exists(&mut self, key: &str, task: u32) {

@@ -56,6 +56,9 @@ impl Checker<'_> {
         if !scenario.classes.is_empty() && !are_chances {
             self.problem("classes", format!("the chances add up to {sum}"), "chances are not negative and add up to 1");
         }
+        if !scenario.classes.is_empty() && scenario.generator.is_none() {
+            self.problem("classes", "only generated tasks belong to classes", "give a generator, or leave them out");
+        }
         if scenario.classes.len() > 256 {
             self.problem("classes", "more than 256 classes", "give fewer");
         }

@@ -100,9 +100,8 @@ fn window(text: &str) -> Result<(f64, f64), String> {
 
 /// Asks for a timeline, beside whatever else the scenario records.
 fn with_timeline(scenario: &mut Scenario) {
-    let histograms = [Record::ResponseHistogram, Record::WaitHistogram];
-    let listed = (!scenario.tasks.is_empty()).then_some(Record::PerTask);
-    let record = scenario.record.get_or_insert_with(|| histograms.into_iter().chain(listed).collect());
+    let record = scenario.record.clone().unwrap_or_else(|| scenario.recorded_by_default());
+    let record = scenario.record.insert(record);
     record.extend([Record::RunSegments, Record::QueueDepth, Record::Holders]);
 }
 

@@ -1,6 +1,6 @@
 //! Where tasks come from: a list in order of arrival, or a generator that makes each when its time has come.
 
-use super::tasks::{KILLED, State, TaskId, Traits};
+use super::tasks::{KILLED, NO_CORE, State, TaskId, Traits};
 use super::world::World;
 use crate::policy::Why;
 use crate::random::{Random, Sampler};
@@ -65,8 +65,13 @@ impl World {
         match &mut self.source {
             Source::Listed { order, taken, .. } => {
                 let task = order[*taken];
+                let in_system = self.live - (order.len() - *taken) as u64;
                 *taken += 1;
-                if self.tasks.hot[task as usize].flags & KILLED != 0 {
+                if in_system >= self.most_in_system {
+                    self.stats.arrivals += 1;
+                    self.stats.drops += 1;
+                    self.drop_task(task);
+                } else if self.tasks.hot[task as usize].flags & KILLED != 0 {
                     self.end(task);
                 } else {
                     self.start(task);
@@ -88,7 +93,8 @@ impl World {
                 }
                 self.queue_for_worker(task);
             }
-            RuntimeKind::ThreadPerRequest => {
+            // One that was spawned is its parent's to pay for.
+            RuntimeKind::ThreadPerRequest if self.here == NO_CORE => {
                 let cost = self.cost(self.charges.thread_create);
                 self.owe(task, cost);
                 self.make_ready(task, Why::Arrived);
@@ -108,6 +114,7 @@ impl World {
         if self.source.gives_places_back() {
             self.tasks.recycle(task);
         }
+        self.wake_joiners(task);
     }
 
     fn generate(&mut self) {
@@ -149,10 +156,16 @@ impl World {
         }
         let loops = generated.loops;
         let task = self.tasks.add(traits, now);
-        self.tasks.traits[task as usize].loops = task * loops;
-        if self.loops.len() < ((task + 1) * loops) as usize {
-            self.loops.resize(((task + 1) * loops) as usize, 0);
+        let counters = (task as usize + 1) * loops as usize;
+        if self.loops.len() < counters {
+            // A program may have thousands of loops: too much for waiting until the next look.
+            if counters > u32::MAX as usize || !self.watch.allows((counters * size_of::<u32>()) as u64) {
+                self.stop = Some(crate::outcome::StopReason::MemoryLimit);
+                return;
+            }
+            self.loops.resize(counters, 0);
         }
+        self.tasks.traits[task as usize].loops = task * loops;
         if self.waits_for.len() < self.tasks.len() {
             self.waits_for.push(super::sync::WaitsFor::Nothing);
         }

@@ -2,12 +2,12 @@
 
 mod tasks;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::RunOptions;
 use super::arrivals::Source;
 use super::cache::Caches;
-use super::compile::Programs;
+use super::compile::{Op, Programs};
 use super::cores::Setup;
 use super::gil::Gils;
 use super::holdings::Holdings;
@@ -135,7 +135,7 @@ fn sync(scenario: &Scenario, programs: &Programs) -> Sync {
         semaphores: programs.semaphores.list.iter().map(semaphore).collect(),
         conditions: vec![Condition::default(); programs.conditions.list.len()],
         channels: programs.channels.list.iter().map(channel).collect(),
-        joiners: Vec::new(),
+        joiners: HashMap::new(),
         bytes: 0,
     }
 }
@@ -197,9 +197,11 @@ pub(crate) fn for_cores<P: Policy>(scenario: &Scenario, options: &RunOptions) ->
         if policy.kind == PolicyKind::Mlfq { SameInstant::EndsFirst } else { SameInstant::ArrivalsFirst };
     let any_affinity = scenario.tasks.iter().any(|task| task.affinity.is_some());
     let ascending = policy.core_order == crate::scenario::CoreOrder::Ascending;
+    // Who is killed in an instant shall not get a core in it.
+    let anybody_is_killed = world.programs.ops.iter().any(|op| matches!(op, Op::Kill(_)));
     let setup = Setup {
         any_affinity,
-        one_for_one: !any_affinity && ascending && steal.is_none() && machine.smt.is_none(),
+        one_for_one: !any_affinity && ascending && steal.is_none() && machine.smt.is_none() && !anybody_is_killed,
         ends_first: policy.same_instant.unwrap_or(default_order) == SameInstant::EndsFirst,
         boost_every: policy
             .boost_every

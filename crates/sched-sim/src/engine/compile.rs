@@ -65,6 +65,8 @@ pub(crate) struct Programs {
     pub(crate) channels: Names,
     pub(crate) marks: Names,
     known: HashMap<Vec<Op>, u32>,
+    /// Steps that are being added stand in a section without the GIL: one inside another adds nothing.
+    in_nogil: bool,
 }
 
 /// Names in order of appearance.
@@ -158,9 +160,15 @@ impl Programs {
                     Op::Await(scale.ticks(*io))
                 }
                 Step::Mark(name) => Op::Mark(self.marks.number(name)),
+                Step::Nogil(steps) if self.in_nogil => {
+                    self.steps(steps, scale, index, ops, slots);
+                    continue;
+                }
                 Step::Nogil(steps) => {
                     ops.push(Op::NogilBegin);
+                    self.in_nogil = true;
                     self.steps(steps, scale, index, ops, slots);
+                    self.in_nogil = false;
                     Op::NogilEnd
                 }
                 Step::Repeat(times, steps) => {

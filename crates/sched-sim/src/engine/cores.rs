@@ -7,7 +7,7 @@ use super::cache::Caches;
 use super::placement::{Placer, Thieves};
 use super::smt::Siblings;
 use super::steps::Next;
-use super::tasks::{GO, NONE, TaskId, WORKER};
+use super::tasks::{GO, NONE, State, TaskId, WORKER};
 use super::world::World;
 use crate::core_tree::CoreTree;
 use crate::outcome::StopReason;
@@ -35,6 +35,14 @@ pub(crate) struct Core {
     pub(crate) switching: u64,
 }
 
+impl Core {
+    /// A switch that is not over by now takes no more time: it was counted when it began.
+    #[inline]
+    fn switched_until(&mut self, now: u64) {
+        self.switching = self.switching.saturating_sub(self.since.saturating_sub(now));
+    }
+}
+
 /// The cores of a run, with their queues.
 #[derive(Debug)]
 #[allow(clippy::struct_field_names)] // cores have cores
@@ -46,6 +54,8 @@ pub(crate) struct Cores<P, S> {
     pub(super) tree: CoreTree,
     pub(super) idle: Vec<u64>,
     pub(super) idle_count: usize,
+    /// Idle cores that found no task in their queue that may run there; looked at again when one comes.
+    pub(super) barren: Vec<bool>,
     pub(super) ready_count: usize,
     /// Tasks that became ready in this instant, if that can cost somebody a core.
     pub(super) fresh: Vec<TaskId>,
@@ -108,6 +118,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             tree: CoreTree::new(cores),
             idle,
             idle_count: cores,
+            barren: vec![false; cores],
             ready_count: 0,
             fresh: Vec::new(),
             setup,
@@ -146,12 +157,14 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     /// Nothing happens until the end.
     fn nothing_more(&mut self) -> StopReason {
         let until = self.setup.until;
-        self.stop_clock(if until == NEVER { self.world.now } else { until });
         let is_waiting = self.cores.iter().all(|core| core.thread == NONE) && self.world.wheel.is_empty();
+        let is_stuck = is_waiting && self.world.source.next_time() == NEVER;
+        // Nobody can do anything any more, long before the end: that is why it ended.
+        self.stop_clock(if until == NEVER || is_stuck { self.world.now } else { until });
         match () {
-            () if until != NEVER => StopReason::Until,
             () if self.world.live == 0 => StopReason::Finished,
-            () if is_waiting => StopReason::Deadlock,
+            () if is_stuck => StopReason::Deadlock,
+            () if until != NEVER => StopReason::Until,
             () => StopReason::EndOfTime,
         }
     }
@@ -176,6 +189,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             if self.cores[core].thread != NONE {
                 self.account(core);
                 self.show(core);
+                self.cores[core].switched_until(now);
             }
         }
     }
@@ -290,7 +304,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     }
 
     /// What became of a thread that was moved on.
-    pub(super) fn settle(&mut self, core: usize, next: Next) {
+    pub(super) fn settle(&mut self, core: usize, mut next: Next) {
         let thread = self.cores[core].thread;
         let queue = self.setup.placer.queue(core);
         if next == Next::Run {
@@ -310,6 +324,12 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             return;
         }
         self.vacate(core);
+        // Policies want to know how long the next burst is of one that is ready. If there is none it ends.
+        let hot = &self.world.tasks.hot[thread as usize];
+        if next == Next::Yielded && hot.flags & (GO | WORKER) == 0 && !self.world.prepare(thread) {
+            let has_ended = self.world.tasks.hot[thread as usize].state == State::Done;
+            next = if has_ended { Next::Ended } else { Next::Blocked };
+        }
         if next != Next::Yielded {
             self.queues[queue].leave(thread, next == Next::Ended, context!(self));
         }
@@ -381,11 +401,13 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     #[inline]
     pub(super) fn leave_core(&mut self, core: usize) {
         self.show(core);
+        let now = self.world.now;
         let state = &mut self.cores[core];
         let shown = state.shown;
+        state.switched_until(now);
         state.last = state.thread;
         state.thread = NONE;
-        state.idle_since = self.world.now;
+        state.idle_since = now;
         state.starting = false;
         self.sink.left(core);
         self.sink.event(Event::Leave, self.world.now, core, self.world.tasks.traits[shown as usize].id);

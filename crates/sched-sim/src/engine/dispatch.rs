@@ -2,6 +2,7 @@
 
 use super::cores::{Cores, context};
 use super::tasks::{GO, NO_CORE, NONE, State, TaskId, WOKEN};
+use crate::outcome::StopReason;
 use crate::policy::{Context, Policy, Why};
 use crate::record::{Event, Sink};
 
@@ -60,7 +61,15 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             let mut picked = if self.queues[queue].is_empty() {
                 None
             } else if self.setup.any_affinity {
-                self.queues[queue].pick(context, |task| context.tasks.allowed(task, core))
+                // Many that may not run here are not looked through again at each event.
+                let barren = self.barren[core];
+                let found = if barren {
+                    None
+                } else {
+                    self.queues[queue].pick(context, |task| context.tasks.allowed(task, core))
+                };
+                self.barren[core] = found.is_none();
+                found
             } else {
                 self.queues[queue].pick(context, |_| true)
             };
@@ -68,7 +77,12 @@ impl<P: Policy, S: Sink> Cores<P, S> {
                 let context = context!(self);
                 picked = self.queues[queue].pick(context, |task| context.tasks.allowed(task, core));
             }
-            let Some(thread) = picked else { return };
+            let Some(thread) = picked else {
+                if self.queues[queue].is_exhausted() {
+                    self.world.stop = Some(StopReason::DrawsExhausted);
+                }
+                return;
+            };
             self.ready_count -= 1;
             self.place(core, thread);
             if self.world.stop.is_some() {
@@ -79,6 +93,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
 
     /// Gives a core to a thread: what that costs, and how long it may run.
     pub(super) fn place(&mut self, core: usize, thread: TaskId) {
+        self.barren[core] = false;
         self.idle[core / 64] &= !(1 << (core % 64));
         self.idle_count -= 1;
         self.take_core(core, thread);

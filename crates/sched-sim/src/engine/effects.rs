@@ -4,10 +4,11 @@ use super::holdings::Held;
 use super::stats::WindowState;
 use super::steps::Next;
 use super::sync::WaitsFor;
-use super::tasks::{KILLED, NONE, STARTED, State, TaskId, WORKER};
+use super::tasks::{GO, KILLED, NONE, STARTED, State, TaskId, WORKER};
 use super::world::World;
 use crate::outcome::StopReason;
 use crate::policy::Why;
+use crate::time::NEVER;
 
 impl World {
     pub(crate) fn unlock(&mut self, lock: u32, task: TaskId) {
@@ -26,18 +27,22 @@ impl World {
     }
 
     pub(super) fn spawn(&mut self, parent: TaskId, child: TaskId) {
-        if self.tasks.hot[child as usize].state != State::Absent
-            || self.tasks.life[child as usize].arrival != crate::time::NEVER
-        {
+        if self.tasks.hot[child as usize].state != State::Absent || self.tasks.life[child as usize].arrival != NEVER {
             self.stop = Some(StopReason::SpawnedTwice { task: self.tasks.traits[child as usize].id });
             return;
         }
-        let charge = if self.pools.has_any() { self.charges.task_create } else { self.charges.thread_create };
-        let cost = self.cost(charge);
-        self.owe(parent, cost);
-        self.tasks.life[child as usize].arrival = self.now;
+        // A task that needs a worker is created by the one that takes it.
+        if !self.pools.has_any() {
+            let cost = self.cost(self.charges.thread_create);
+            self.owe(parent, cost);
+        }
+        let life = &mut self.tasks.life[child as usize];
+        life.arrival = self.now;
+        if life.deadline != NEVER {
+            life.deadline = life.deadline.saturating_add(self.now);
+        }
         self.live += 1;
-        self.start(child);
+        if self.tasks.hot[child as usize].flags & KILLED != 0 { self.end(child) } else { self.start(child) }
     }
 
     /// A round of a closed system is over: counts it, and begins the I/O.
@@ -69,10 +74,13 @@ impl World {
         let place = victim as usize;
         self.tasks.hot[place].flags |= KILLED;
         match self.tasks.hot[place].state {
-            State::Running if !self.pools.has_any() => self.pokes.push(victim),
-            State::Ready if self.tasks.hot[place].flags & WORKER == 0 => self.removed.push(victim),
-            // Gone, not here yet, or on a worker: looked at with its next step.
-            State::Absent | State::Done | State::Running | State::Ready => {}
+            State::Running if self.pools.has_any() => self.interrupt_worker(victim),
+            State::Running => self.pokes.push(victim),
+            State::Ready => self.removed.push(victim),
+            // Between two jobs there are no more to come.
+            State::Absent if self.periodic.of(victim).is_some() => self.end(victim),
+            // Gone, or not here yet: then looked at when it comes.
+            State::Absent | State::Done => {}
             State::Asleep | State::Waiting => {
                 let waits_for = std::mem::replace(&mut self.waits_for[place], WaitsFor::Nothing);
                 self.sync.forget(victim, waits_for);
@@ -88,6 +96,20 @@ impl World {
                     self.end(victim);
                 }
             }
+        }
+    }
+
+    /// The task that was killed is on a worker: with or without a core, the worker has to look up.
+    fn interrupt_worker(&mut self, victim: TaskId) {
+        let carrier = self.pools.carrier(victim);
+        if carrier == NONE {
+            return;
+        }
+        let hot = &mut self.tasks.hot[carrier as usize];
+        match hot.state {
+            State::Running => self.pokes.push(carrier),
+            // As soon as it has a core again.
+            _ => hot.flags &= !GO,
         }
     }
 

@@ -8,7 +8,7 @@ use super::cores::Cores;
 use super::holdings::Held;
 use super::kept::kept;
 use super::sharing::Sharing;
-use super::stats::WindowState;
+use super::stats::{WindowState, new_histogram};
 use super::tasks::{State, TaskId, WORKER};
 use super::world::World;
 use crate::outcome::{
@@ -18,7 +18,7 @@ use crate::outcome::{
 use crate::policy::fluid::Fluid;
 use crate::policy::{Draws, Policy};
 use crate::record::{Recorder, Run, Sink};
-use crate::scenario::{PolicyKind, RuntimeKind, Scenario};
+use crate::scenario::{PolicyKind, RuntimeKind, Scenario, Task};
 use crate::time::{NEVER, TimeScale};
 
 /// The outcome of a run on cores.
@@ -43,13 +43,10 @@ pub(crate) fn of_cores<P: Policy, S: Sink>(scenario: &Scenario, run: &mut Cores<
     outcome.counters.migrations = run.migrations;
     outcome.aggregates.insert("switches".into(), Aggregate::One(run.switches as f64));
     let draws = run.queues.iter_mut().find_map(Policy::draws);
-    if let Some(Draws { winners, live_tickets, exhausted }) = draws {
+    if let Some(Draws { winners, live_tickets }) = draws {
         let id = |task: &TaskId| run.world.tasks.traits[*task as usize].id;
         outcome.winners = Some(winners.iter().map(id).collect());
         outcome.live_tickets = Some(live_tickets);
-        if exhausted {
-            outcome.stopped = StopReason::DrawsExhausted;
-        }
     }
     outcome
 }
@@ -129,6 +126,7 @@ fn outcome(
     let capacity = u128::from(end) * u128::from(scenario.machine.cores);
     let late = overdue(world);
     let tasks = if keep.per_task { task_outcomes(scenario, world) } else { Vec::new() };
+    listed_histograms(scenario, world);
     let mut outcome = Outcome {
         schema: ResultSchema::Version0,
         time_unit: scenario.time_unit,
@@ -203,8 +201,10 @@ fn window_aggregates(scenario: &Scenario, world: &mut World, busy: u128, set: &m
     }
 }
 
+/// Tasks that have ended; those that were not let in have not.
 fn ended(world: &World) -> u64 {
-    world.tasks.hot.iter().filter(|hot| hot.state == State::Done).count() as u64
+    let lives = world.tasks.hot.iter().zip(&world.tasks.life);
+    lives.filter(|(hot, life)| hot.state == State::Done && life.finish != NEVER).count() as u64
 }
 
 fn closed_aggregates(scenario: &Scenario, world: &World, set: &mut impl FnMut(&str, f64)) {
@@ -246,6 +246,30 @@ fn class_aggregates(world: &World, aggregates: &mut BTreeMap<String, Aggregate>)
     aggregates.insert("class_mean_wait".into(), Aggregate::PerClass(wait));
 }
 
+/// Times of a task, if they came to be; of a periodic task those of its first job.
+struct Times {
+    response: Option<u64>,
+    turnaround: Option<u64>,
+    wait: Option<u64>,
+}
+
+fn times_of(world: &mut World, place: usize, task: Option<&Task>) -> Times {
+    let (hot, life) = (world.tasks.hot[place], world.tasks.life[place]);
+    let scale = world.scale;
+    let periodic = world.periodic.of(place as TaskId);
+    let arrival = match task {
+        Some(task) if periodic.is_some() => scale.ticks(task.arrival),
+        _ => life.arrival,
+    };
+    let turnaround = (life.finish != NEVER).then(|| life.finish.saturating_sub(arrival));
+    let wait = turnaround.map(|turnaround| match periodic.filter(|periodic| periodic.first.is_some()) {
+        Some(periodic) => periodic.first_wait,
+        None => turnaround.saturating_sub(hot.cpu).saturating_sub(life.io),
+    });
+    let response = (life.first_run != NEVER).then(|| life.first_run.saturating_sub(arrival));
+    Times { response, turnaround, wait }
+}
+
 fn task_outcomes(scenario: &Scenario, world: &mut World) -> Vec<TaskOutcome> {
     let ids = Ids::new(scenario);
     let listed = scenario.tasks.iter().flat_map(|task| (0..task.count).map(move |_| Some(task)));
@@ -257,23 +281,18 @@ fn task_outcomes(scenario: &Scenario, world: &mut World) -> Vec<TaskOutcome> {
             continue;
         }
         let life = world.tasks.life[place];
+        let times = times_of(world, place, task);
         let periodic = world.periodic.of(place as TaskId).cloned();
-        let arrival = match task {
-            Some(task) if periodic.is_some() => world.scale.ticks(task.arrival),
-            _ => life.arrival,
-        };
-        let active = (hot.state != State::Absent).then_some(life.arrival);
+        let active = (!matches!(hot.state, State::Absent | State::Done)).then_some(life.arrival);
         let (now, period) = (world.now, world.tasks.traits[place].period);
         let units = |ticks: u64| world.scale.units(ticks);
-        let done = life.finish != NEVER;
-        let turnaround = done.then(|| life.finish.saturating_sub(arrival));
         outcomes.push(TaskOutcome {
             id: world.tasks.traits[place].id,
             name: task.and_then(|task| task.name.clone()),
-            response: (life.first_run != NEVER).then(|| units(life.first_run.saturating_sub(arrival))),
-            turnaround: turnaround.map(units),
-            wait: turnaround.map(|turnaround| units(turnaround.saturating_sub(hot.cpu).saturating_sub(life.io))),
-            finish: done.then(|| units(life.finish)),
+            response: times.response.map(units),
+            turnaround: times.turnaround.map(units),
+            wait: times.wait.map(units),
+            finish: (life.finish != NEVER).then(|| units(life.finish)),
             cpu: units(hot.cpu),
             io: units(life.io),
             switches: hot.switches,
@@ -290,13 +309,15 @@ fn task_outcomes(scenario: &Scenario, world: &mut World) -> Vec<TaskOutcome> {
 fn overdue(world: &World) -> u64 {
     let periodic = world.periodic.list.iter().map(|periodic| {
         let place = periodic.task as usize;
-        let active = (world.tasks.hot[place].state != State::Absent).then_some(world.tasks.life[place].arrival);
+        let is_active = !matches!(world.tasks.hot[place].state, State::Absent | State::Done);
+        let active = is_active.then_some(world.tasks.life[place].arrival);
         periodic.misses + periodic.overdue(active, world.tasks.traits[place].period, world.now)
     });
     let single = (0..world.tasks.len()).filter(|place| {
         let (life, hot) = (&world.tasks.life[*place], &world.tasks.hot[*place]);
         world.tasks.traits[*place].period == NEVER
             && life.deadline != NEVER
+            && life.arrival != NEVER
             && (if hot.state == State::Done { life.finish > life.deadline } else { world.now >= life.deadline })
     });
     periodic.sum::<u64>() + single.count() as u64
@@ -317,6 +338,25 @@ fn means(tasks: &[TaskOutcome]) -> Option<Means> {
 fn quantile_of(histogram: &Histogram<u64>, quantile: f64, world: &World) -> f64 {
     let value = histogram.value_at_quantile(quantile);
     world.units(histogram.median_equivalent(value))
+}
+
+/// The quantiles over listed tasks: of those that ran, and of those that ended.
+fn listed_histograms(scenario: &Scenario, world: &mut World) {
+    let keep = kept(scenario);
+    if scenario.tasks.is_empty() || !(keep.response || keep.wait) {
+        return;
+    }
+    let mut histograms = (new_histogram(), new_histogram());
+    for (place, task) in scenario.tasks.iter().flat_map(|task| (0..task.count).map(move |_| task)).enumerate() {
+        let times = times_of(world, place, Some(task));
+        for (histogram, time) in [(&mut histograms.0, times.response), (&mut histograms.1, times.wait)] {
+            if let (Some(histogram), Some(time)) = (histogram, time) {
+                let _ = histogram.record(time); // it grows: nothing is too large
+            }
+        }
+    }
+    world.stats.response_histogram = histograms.0.filter(|histogram| keep.response && !histogram.is_empty());
+    world.stats.wait_histogram = histograms.1.filter(|histogram| keep.wait && !histogram.is_empty());
 }
 
 fn histograms(world: &World) -> BTreeMap<String, Quantiles> {

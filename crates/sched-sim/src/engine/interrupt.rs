@@ -44,6 +44,11 @@ impl Watch {
         Self { control, most_events: limits.events, most_bytes: limits.memory, idle: 0, in_instant: 0, instant: 0 }
     }
 
+    /// Is there room for so many bytes?
+    pub(crate) fn allows(&self, bytes: u64) -> bool {
+        bytes <= self.most_bytes
+    }
+
     /// The number of events at which a run looks up for the first time.
     pub(crate) fn first_look(&self) -> u64 {
         EVENTS.min(self.most_events)

@@ -133,6 +133,8 @@ pub(crate) struct Thieves {
     random: Random,
     /// The scenario's choices, if it has any.
     given: Option<VecDeque<u32>>,
+    /// Whom one core has asked in vain.
+    pub(super) refused: Vec<usize>,
 }
 
 impl Thieves {
@@ -156,6 +158,7 @@ impl Thieves {
             pinned: steal.pinned,
             random: Random::new(scenario.seed, Stream::Policy),
             given,
+            refused: Vec::new(),
         }
     }
 
@@ -177,6 +180,7 @@ impl Thieves {
         if cores < 2 {
             return None;
         }
+        let has_work = |core: usize| core != thief && length(core) > 0 && !self.refused.contains(&core);
         match self.from {
             StealFrom::RandomOther => {
                 let index = match &mut self.given {
@@ -184,7 +188,7 @@ impl Thieves {
                     None if self.every.is_some() => self.random.below(cores as u64 - 1) as usize,
                     None => {
                         // Asking again and again until somebody has work: the same as asking among those who have.
-                        let mut rich = (0..cores).filter(|core| *core != thief && length(*core) > 0);
+                        let mut rich = (0..cores).filter(|core| has_work(*core));
                         let count = rich.clone().count();
                         return (count > 0)
                             .then(|| self.random.below(count as u64))
@@ -193,9 +197,9 @@ impl Thieves {
                 };
                 Some(index + usize::from(index >= thief))
             }
-            StealFrom::Busiest => (0..cores)
-                .filter(|core| *core != thief && length(*core) > 0)
-                .max_by_key(|core| (length(*core), std::cmp::Reverse(*core))),
+            StealFrom::Busiest => {
+                (0..cores).filter(|core| has_work(*core)).max_by_key(|core| (length(*core), std::cmp::Reverse(*core)))
+            }
         }
     }
 

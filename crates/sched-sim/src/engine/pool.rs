@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use super::depth::DepthLog;
 use super::steps::Next;
 use super::sync::WaitsFor;
-use super::tasks::{GO, KILLED, NONE, STARTED, State, TaskId};
+use super::tasks::{GO, KILLED, NONE, STARTED, State, TaskId, WORKER};
 use super::world::World;
 use crate::policy::Why;
 
@@ -230,9 +230,9 @@ impl World {
 
     /// A running thread was told to look up.
     pub(crate) fn poked(&mut self, thread: TaskId) -> Next {
-        if self.tasks.hot[thread as usize].flags & KILLED != 0 {
+        if self.tasks.hot[self.shown(thread) as usize].flags & KILLED != 0 {
             return self.advance(thread);
         }
-        self.give_up_gil(thread)
+        if self.tasks.hot[thread as usize].flags & WORKER == 0 { self.give_up_gil(thread) } else { Next::Run }
     }
 }

@@ -1,7 +1,7 @@
 //! Into the run queues: threads that became ready, were put back, or have to leave because somebody asked or killed them.
 
 use super::cores::{Cores, context};
-use super::tasks::{NONE, State, TaskId};
+use super::tasks::{KILLED, NONE, State, TaskId};
 use crate::policy::{Context, Policy, Why};
 use crate::record::{Event, Sink};
 
@@ -11,6 +11,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         self.world.tasks.hot[thread as usize].state = State::Ready;
         let queue = self.setup.placer.queue(core);
         self.ready_count += 1;
+        self.is_for_idle_cores(thread, queue);
         self.queues[queue].enqueue(thread, why, context!(self));
     }
 
@@ -46,9 +47,28 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             self.account_all(queue);
         }
         self.ready_count += 1;
+        self.is_for_idle_cores(thread, queue);
         self.queues[queue].enqueue(thread, why, context!(self));
         if P::PREEMPTIVE {
             self.fresh.push(thread);
+        }
+    }
+
+    /// A thread joins a queue: idle cores where it may run have something to look for again.
+    #[inline]
+    fn is_for_idle_cores(&mut self, thread: TaskId, queue: usize) {
+        if !self.setup.any_affinity {
+            return;
+        }
+        for word in 0..self.idle.len() {
+            let mut left = self.idle[word];
+            while left != 0 {
+                let core = word * 64 + left.trailing_zeros() as usize;
+                left &= left - 1;
+                if self.setup.placer.queue(core) == queue && self.world.tasks.allowed(thread, core) {
+                    self.barren[core] = false;
+                }
+            }
         }
     }
 
@@ -73,6 +93,14 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         }
         for thread in std::mem::take(&mut self.world.pokes) {
             let Some(core) = self.cores.iter().position(|core| core.thread == thread) else { continue };
+            if self.cores[core].starting {
+                // As soon as it is there it looks up anyway. Only who is killed does not get that far.
+                let shown = self.world.shown(thread);
+                if self.world.tasks.hot[shown as usize].flags & KILLED == 0 {
+                    continue;
+                }
+                self.cores[core].starting = false;
+            }
             self.account(core);
             self.world.here = core as u16;
             let next = self.world.poked(thread);

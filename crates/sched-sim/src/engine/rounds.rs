@@ -10,7 +10,8 @@ use crate::time::NEVER;
 impl<P: Policy, S: Sink> Cores<P, S> {
     /// Lifts all tasks (mlfq): those that run go to the front of their levels first.
     pub(super) fn boost(&mut self) {
-        for core in 0..self.cores.len() {
+        // From the last core on, as each goes before the others: so those of one level come back to the cores they had.
+        for core in (0..self.cores.len()).rev() {
             let thread = self.cores[core].thread;
             if thread != NONE {
                 self.account(core);
@@ -60,11 +61,28 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         }
     }
 
-    /// One core tries to take work from another.
+    /// One core tries to take work from another. At a round it asks once, and whenever it is idle until somebody has a task that it may take.
     pub(super) fn steal_for(&mut self, core: usize) -> bool {
+        let Setup { thieves: Some(thieves), .. } = &mut self.setup else { return false };
+        thieves.refused.clear();
+        loop {
+            let Setup { thieves: Some(thieves), .. } = &mut self.setup else { return false };
+            let queues = &self.queues;
+            let Some(victim) = thieves.choose(core, queues.len(), |core| queues[core].len()) else { return false };
+            if self.steal_from(victim, core) {
+                return true;
+            }
+            let Setup { thieves: Some(thieves), .. } = &mut self.setup else { return false };
+            if !thieves.whenever_idle() {
+                return false;
+            }
+            thieves.refused.push(victim);
+        }
+    }
+
+    fn steal_from(&mut self, victim: usize, core: usize) -> bool {
         let Setup { thieves: Some(thieves), placer, .. } = &mut self.setup else { return false };
         let queues = &mut self.queues;
-        let Some(victim) = thieves.choose(core, queues.len(), |core| queues[core].len()) else { return false };
         let context = context!(self);
         let mut stolen = false;
         for _ in 0..thieves.amount(queues[victim].len()) {
@@ -75,6 +93,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             placer.moved(task, core);
             stolen = true;
         }
+        self.barren[core] &= !stolen;
         stolen
     }
 }

@@ -29,17 +29,7 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
         loop {
             let now = self.policy.next().min(self.world.next_time());
             if now >= END || now > self.until {
-                let over = if self.until == NEVER { self.world.now } else { self.until };
-                self.busy += self.policy.advance(over);
-                self.world.now = over;
-                if self.until != NEVER {
-                    return StopReason::Until;
-                }
-                return match () {
-                    () if self.world.live == 0 => StopReason::Finished,
-                    () if self.policy.is_empty() && self.world.wheel.is_empty() => StopReason::Deadlock,
-                    () => StopReason::EndOfTime,
-                };
+                return self.nothing_more();
             }
             self.world.now = now;
             self.busy += self.policy.advance(now);
@@ -64,8 +54,32 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
             }
             self.world.watch();
             if self.world.is_over() {
+                self.account();
                 return self.world.stop.take().unwrap_or(StopReason::Finished);
             }
+        }
+    }
+
+    /// Nothing happens until the end.
+    fn nothing_more(&mut self) -> StopReason {
+        let World { wheel, source, .. } = &self.world;
+        let is_stuck = self.policy.is_empty() && wheel.is_empty() && source.next_time() == NEVER;
+        let over = if self.until == NEVER || is_stuck { self.world.now } else { self.until };
+        self.busy += self.policy.advance(over);
+        self.world.now = over;
+        self.account();
+        match () {
+            () if self.world.live == 0 => StopReason::Finished,
+            () if is_stuck => StopReason::Deadlock,
+            () if self.until != NEVER => StopReason::Until,
+            () => StopReason::EndOfTime,
+        }
+    }
+
+    /// Notes what tasks had of the cores that are not done with their bursts.
+    fn account(&mut self) {
+        for (task, left) in self.policy.left() {
+            note_progress(&mut self.world, task, left);
         }
     }
 
@@ -119,9 +133,19 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
         }
         let pokes = std::mem::take(&mut self.world.pokes).into_iter().chain(std::mem::take(&mut self.world.removed));
         for task in pokes.collect::<Vec<_>>() {
-            if self.policy.remove(task) {
+            let left = self.policy.left().find(|(other, _)| *other == task);
+            if let Some((_, left)) = left {
+                note_progress(&mut self.world, task, left);
+                self.policy.remove(task);
                 self.world.end(task);
             }
         }
     }
+}
+
+/// The task has so much left of its burst.
+fn note_progress(world: &mut World, task: TaskId, left: u64) {
+    let hot = &mut world.tasks.hot[task as usize];
+    hot.cpu += hot.remaining.saturating_sub(left);
+    hot.remaining = hot.remaining.min(left);
 }

@@ -159,7 +159,9 @@ pub(crate) struct Periodic {
     pub(crate) jobs: u64,
     pub(crate) misses: u64,
     pub(crate) worst: u64,
+    /// How long the first job took, and what of that it waited.
     pub(crate) first: Option<u64>,
+    pub(crate) first_wait: u64,
 }
 
 impl Periodic {

@@ -241,10 +241,13 @@ impl World {
                     self.owe(task, cost);
                     return None;
                 }
-                self.sync.joiners.push((task, other));
+                self.sync.joiners.entry(other).or_default().push_back(task);
                 Some(self.wait_for(task, WaitsFor::End(other)))
             }
-            Op::Kill(victim) if victim == task => Some(self.finish(task)),
+            Op::Kill(victim) if victim == task => {
+                self.tasks.hot[task as usize].flags |= KILLED;
+                Some(self.finish(task))
+            }
             Op::Kill(victim) => {
                 self.kill(victim);
                 None
@@ -283,9 +286,9 @@ impl World {
         if self.waits_for_release(task) { Next::Blocked } else { Next::Ended }
     }
 
-    /// A periodic task does not end: it blocks until its next release, which may have made it ready already.
+    /// A periodic task does not end unless it is killed: it blocks until its next release, which may have made it ready already.
     fn waits_for_release(&mut self, task: TaskId) -> bool {
-        self.periodic.of(task).is_some()
+        self.tasks.hot[task as usize].state != State::Done && self.periodic.of(task).is_some()
     }
 
     /// Waits for a timer.

@@ -1,7 +1,7 @@
 //! What tasks wait for each other with: locks, semaphores, condition variables, channels. All serve in order of arrival, and hand over: who
 //! is woken has what it waited for.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::tasks::{NONE, TaskId};
 
@@ -61,8 +61,8 @@ pub(crate) struct Sync {
     pub(crate) semaphores: Vec<Semaphore>,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) channels: Vec<Channel>,
-    /// Who waits for the end of whom; few do.
-    pub(crate) joiners: Vec<(TaskId, TaskId)>,
+    /// Who waits for the end of each task, the first first.
+    pub(crate) joiners: HashMap<TaskId, VecDeque<TaskId>>,
     /// Bytes that went through channels.
     pub(crate) bytes: u64,
 }
@@ -141,10 +141,9 @@ impl Sync {
         Ok(sender)
     }
 
-    /// Takes the first who waits for the end of a task.
-    pub(crate) fn next_joiner(&mut self, ended: TaskId) -> Option<TaskId> {
-        let at = self.joiners.iter().position(|(_, target)| *target == ended)?;
-        Some(self.joiners.remove(at).0)
+    /// Takes those who wait for the end of a task.
+    pub(crate) fn take_joiners(&mut self, ended: TaskId) -> VecDeque<TaskId> {
+        self.joiners.remove(&ended).unwrap_or_default()
     }
 
     /// Takes a task out of whatever queue it stands in: it was killed.
@@ -155,7 +154,11 @@ impl Sync {
             WaitsFor::Condition(n) => self.conditions[n as usize].waiting.retain(|(other, _)| *other != task),
             WaitsFor::Message(n) => self.channels[n as usize].receivers.retain(|other| *other != task),
             WaitsFor::Room(n) => self.channels[n as usize].senders.retain(|other| *other != task),
-            WaitsFor::End(_) => self.joiners.retain(|(joiner, _)| *joiner != task),
+            WaitsFor::End(other) => {
+                if let Some(joiners) = self.joiners.get_mut(&other) {
+                    joiners.retain(|joiner| *joiner != task);
+                }
+            }
             WaitsFor::Nothing | WaitsFor::Gil(_) | WaitsFor::Worker(_) | WaitsFor::Work(_) => {}
         }
     }

@@ -129,6 +129,9 @@ pub struct Tasks {
 }
 
 impl Tasks {
+    /// What a task takes in the columns.
+    pub(crate) const BYTES: u64 = (size_of::<Hot>() + size_of::<Life>() + size_of::<Traits>()) as u64;
+
     pub(crate) fn new(cores: usize) -> Self {
         let words = cores.div_ceil(64);
         Self { words, masks: vec![u64::MAX; words], ..Self::default() }

@@ -11,7 +11,7 @@ use super::interrupt::Watch;
 use super::pool::Pools;
 use super::stats::{PeriodicTasks, Stats};
 use super::sync::{Sync, WaitsFor};
-use super::tasks::{GO, NO_CORE, NONE, State, TaskId, Tasks, WOKEN, WORKER};
+use super::tasks::{GO, KILLED, NO_CORE, NONE, State, TaskId, Tasks, WOKEN, WORKER};
 use crate::outcome::StopReason;
 use crate::policy::Why;
 use crate::random::{Charge, Random, Sampler};
@@ -207,13 +207,21 @@ impl World {
     /// The task has ended (or its job, if it is periodic).
     pub(crate) fn end(&mut self, task: TaskId) {
         let now = self.now;
-        if self.periodic.of(task).is_some() {
-            self.end_job(task);
-            return;
-        }
         let place = task as usize;
+        let killed = self.tasks.hot[place].flags & KILLED != 0;
+        let mut has_finished = false;
+        if let Some(periodic) = self.periodic.of(task) {
+            if !killed {
+                self.end_job(task);
+                return;
+            }
+            periodic.pending = 0;
+            has_finished = periodic.first.is_some();
+        }
         self.tasks.hot[place].state = State::Done;
-        self.tasks.life[place].finish = now;
+        if !has_finished {
+            self.tasks.life[place].finish = now;
+        }
         self.live -= 1;
         self.events += 1;
         if self.gils.has_any() {
@@ -226,8 +234,13 @@ impl World {
             }
             return;
         }
+        self.wake_joiners(task);
+    }
+
+    /// A task is over: who waited for that goes on.
+    pub(crate) fn wake_joiners(&mut self, task: TaskId) {
         if !self.sync.joiners.is_empty() {
-            while let Some(joiner) = self.sync.next_joiner(task) {
+            for joiner in self.sync.take_joiners(task) {
                 let cost = self.cost(self.charges.thread_join);
                 self.owe(joiner, cost);
                 self.wake(joiner, Why::Woken);
@@ -253,6 +266,9 @@ impl World {
         let now = self.now;
         let period = self.tasks.traits[task as usize].period;
         let idle = self.tasks.hot[task as usize].state == State::Absent;
+        if self.tasks.hot[task as usize].state == State::Done {
+            return; // it was killed
+        }
         let Some(periodic) = self.periodic.of(task) else { return };
         periodic.next_release = now.saturating_add(period);
         let (next, deadline) = (periodic.next_release, periodic.deadline);
@@ -292,7 +308,11 @@ impl World {
         periodic.misses += u64::from(now > life.deadline);
         periodic.worst = periodic.worst.max(took);
         let first = periodic.first.is_none();
-        periodic.first.get_or_insert(took);
+        if first {
+            let used = self.tasks.hot[task as usize].cpu.saturating_add(life.io);
+            periodic.first = Some(took);
+            periodic.first_wait = took.saturating_sub(used);
+        }
         let (next, deadline) = (periodic.next_pending(period), periodic.deadline);
         if first {
             self.tasks.life[task as usize].finish = now;

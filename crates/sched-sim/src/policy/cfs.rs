@@ -48,9 +48,9 @@ pub(crate) fn tick_of(options: &Options<'_>) -> Option<u64> {
 
 impl Cfs {
     fn turn(&self, task: TaskId, context: &Context<'_>) -> u64 {
-        let share =
-            u128::from(8 * self.slice) * u128::from(weight(context.tasks.nice(task))) / u128::from(self.load.max(1));
-        (share as u64).max(self.slice)
+        let latency = 8 * u128::from(self.slice);
+        let share = latency * u128::from(weight(context.tasks.nice(task))) / u128::from(self.load.max(1));
+        u64::try_from(share).unwrap_or(u64::MAX).max(self.slice)
     }
 }
 
@@ -87,7 +87,7 @@ impl Policy for Cfs {
         if !matches!(why, Why::SliceEnded | Why::Yielded | Why::Preempted) {
             self.load += weight(context.tasks.nice(task));
         }
-        self.queue.push(*runtime, task, context);
+        self.queue.push(*runtime, task, why, context);
     }
 
     fn pick(&mut self, context: &Context<'_>, allowed: impl FnMut(TaskId) -> bool) -> Option<TaskId> {

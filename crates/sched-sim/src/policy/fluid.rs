@@ -25,6 +25,9 @@ pub trait Fluid {
     /// Takes a task out, done or not. Returns whether it was there.
     fn remove(&mut self, task: TaskId) -> bool;
 
+    /// All tasks, and the work in sub-ticks that each has left at the present, rounded up.
+    fn left(&self) -> impl Iterator<Item = (TaskId, u64)>;
+
     /// How many tasks share the cores.
     fn len(&self) -> usize;
 
@@ -44,6 +47,11 @@ pub(super) fn progress(time: u64, cores: u64, members: u64) -> u128 {
         return u128::from(time) << FRACTION;
     }
     (u128::from(time) << FRACTION) * u128::from(cores) / u128::from(members)
+}
+
+/// Work that is left until `done` of one that is at `attained`, in sub-ticks, rounded up.
+pub(super) fn work_left(done: u128, attained: u128) -> u64 {
+    u64::try_from(done.saturating_sub(attained).div_ceil(1 << FRACTION)).unwrap_or(u64::MAX)
 }
 
 /// Time until each of `members` tasks has done so much `work`, rounded up to sub-ticks.

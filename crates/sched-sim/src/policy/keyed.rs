@@ -26,10 +26,12 @@ impl<K: Ord> Default for Keyed<K> {
 }
 
 impl<K: Ord> Keyed<K> {
-    /// Ties go by arrival, and then by place (the order of the scenario): the contract's `arrival-then-id`.
+    /// Ties go by arrival, and then by place (the order of the scenario): the contract's `arrival-then-id`. Who offers its core to others goes behind
+    /// all who are here by now.
     #[inline]
-    pub(crate) fn push(&mut self, key: K, task: TaskId, context: &Context<'_>) {
-        self.heap.push(Reverse((key, context.tasks.arrival(task), task)));
+    pub(crate) fn push(&mut self, key: K, task: TaskId, why: Why, context: &Context<'_>) {
+        let since = if why == Why::Yielded { context.now + 1 } else { context.tasks.arrival(task) };
+        self.heap.push(Reverse((key, since, task)));
     }
 
     #[inline]
@@ -81,8 +83,8 @@ impl<U: Urgency> Policy for MostUrgent<U> {
     }
 
     #[inline]
-    fn enqueue(&mut self, task: TaskId, _: Why, context: &Context<'_>) {
-        self.queue.push(U::of(task, context), task, context);
+    fn enqueue(&mut self, task: TaskId, why: Why, context: &Context<'_>) {
+        self.queue.push(U::of(task, context), task, why, context);
     }
 
     #[inline]

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::TaskId;
-use super::fluid::{FRACTION, Fluid, progress, time_for};
+use super::fluid::{FRACTION, Fluid, progress, time_for, work_left};
 
 /// Groups of tasks, the least served last.
 #[derive(Debug)]
@@ -154,6 +154,11 @@ impl Fluid for LeastAttained {
         }
         self.groups.retain(|group| !group.members.is_empty());
         self.len < before
+    }
+
+    fn left(&self) -> impl Iterator<Item = (TaskId, u64)> {
+        let members = self.groups.iter().flat_map(|group| group.members.iter().map(|member| (group.attained, member)));
+        members.map(|(attained, Reverse((done, _, task)))| (*task, work_left(*done, attained)))
     }
 
     fn len(&self) -> usize {

@@ -20,6 +20,7 @@ pub struct Lottery {
     given: Option<std::vec::IntoIter<u64>>,
     record: Option<Draws>,
     most: usize,
+    is_exhausted: bool,
 }
 
 impl Policy for Lottery {
@@ -41,6 +42,7 @@ impl Policy for Lottery {
             given,
             record: (!scenario.tasks.is_empty()).then(Draws::default),
             most: scenario.limits.recorded as usize,
+            is_exhausted: false,
         }
     }
 
@@ -57,12 +59,13 @@ impl Policy for Lottery {
         let live = self.tickets.total();
         let draw = match &mut self.given {
             None => self.random.below(live.max(1)),
-            Some(given) => given.next().unwrap_or_else(|| {
-                if let Some(record) = &mut self.record {
-                    record.exhausted = true;
-                }
-                0
-            }),
+            Some(given) => {
+                let Some(draw) = given.next() else {
+                    self.is_exhausted = true;
+                    return None;
+                };
+                draw
+            }
         };
         let mut winner = self.tickets.find(draw % live.max(1));
         if !allowed(winner) {
@@ -70,11 +73,14 @@ impl Policy for Lottery {
             let tickets = |task: TaskId| u64::from(context.tasks.tickets(task));
             let all: u64 = self.tickets.holders().filter(|task| allowed(*task)).map(tickets).sum();
             let mut at = draw % all.max(1);
-            winner = self.tickets.holders().filter(|task| allowed(*task)).find(|task| {
+            let winner_there = self.tickets.holders().filter(|task| allowed(*task)).find(|task| {
                 let found = at < tickets(*task);
                 at = at.saturating_sub(tickets(*task));
                 found
-            })?;
+            });
+            // Without a ticket among them the first goes, rather than none.
+            let winner_there = winner_there.or_else(|| self.tickets.holders().find(|task| allowed(*task)));
+            winner = winner_there?;
         }
         if let Some(record) = self.record.as_mut().filter(|record| record.winners.len() < self.most) {
             record.winners.push(winner);
@@ -104,6 +110,10 @@ impl Policy for Lottery {
         let found = self.tickets.clear(task);
         self.ready -= usize::from(found);
         found
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.is_exhausted
     }
 
     fn draws(&mut self) -> Option<Draws> {

@@ -20,8 +20,8 @@ impl Policy for FixedPriority {
     }
 
     #[inline]
-    fn enqueue(&mut self, task: TaskId, _: Why, context: &Context<'_>) {
-        self.queue.push(u64::from(context.tasks.priority(task)), task, context);
+    fn enqueue(&mut self, task: TaskId, why: Why, context: &Context<'_>) {
+        self.queue.push(u64::from(context.tasks.priority(task)), task, why, context);
     }
 
     #[inline]

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::TaskId;
-use super::fluid::{FRACTION, Fluid, progress, time_for};
+use super::fluid::{FRACTION, Fluid, progress, time_for, work_left};
 
 /// Tasks by the virtual time at which they are done.
 #[derive(Debug)]
@@ -59,6 +59,10 @@ impl Fluid for ProcessorSharing {
         let before = self.heap.len();
         self.heap.retain(|Reverse((_, _, other))| *other != task);
         self.heap.len() < before
+    }
+
+    fn left(&self) -> impl Iterator<Item = (TaskId, u64)> {
+        self.heap.iter().map(|Reverse((done, _, task))| (*task, work_left(*done, self.virtual_time)))
     }
 
     fn len(&self) -> usize {

@@ -37,7 +37,7 @@ impl Policy for Sjf {
         if !matches!(why, Why::Preempted | Why::SliceEnded | Why::Moved) || self.bursts[task as usize] == 0 {
             self.bursts[task as usize] = context.tasks.remaining(task);
         }
-        self.queue.push(self.bursts[task as usize], task, context);
+        self.queue.push(self.bursts[task as usize], task, why, context);
     }
 
     #[inline]

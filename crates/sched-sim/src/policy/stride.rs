@@ -48,7 +48,7 @@ impl Policy for Stride {
         if !matches!(why, Why::SliceEnded | Why::Yielded | Why::Preempted) {
             self.tickets += u128::from(context.tasks.tickets(task).max(1));
         }
-        self.queue.push(*pass, task, context);
+        self.queue.push(*pass, task, why, context);
     }
 
     fn pick(&mut self, _: &Context<'_>, allowed: impl FnMut(TaskId) -> bool) -> Option<TaskId> {

@@ -108,7 +108,9 @@ impl<'a> Build<'a> {
                 let arrival = if task.spawned { NEVER } else { scale.ticks(task.arrival) };
                 let place = self.tasks.add(traits, arrival);
                 if let Some(deadline) = task.deadline {
-                    self.tasks.life[place as usize].deadline = arrival.saturating_add(scale.ticks(deadline));
+                    // From when it is spawned, if it is.
+                    let from = if task.spawned { 0 } else { arrival };
+                    self.tasks.life[place as usize].deadline = from.saturating_add(scale.ticks(deadline));
                 }
                 if !task.spawned {
                     order.push(place);
@@ -135,6 +137,7 @@ impl<'a> Build<'a> {
             misses: 0,
             worst: 0,
             first: None,
+            first_wait: 0,
         });
     }
 

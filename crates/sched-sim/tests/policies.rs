@@ -1,0 +1,126 @@
+//! What policies promise at their edges: who offers its core, who has no ticket, who is lifted, what switching took.
+#![allow(clippy::float_cmp, reason = "times come out exactly")]
+
+use sched_sim::outcome::StopReason;
+use sched_sim::scenario::read::{Format, text};
+use sched_sim::{Outcome, RunOptions, simulate};
+
+fn run(cores: u32, policy: &str, rest: &str) -> Outcome {
+    let head = format!("schema = 'sched-scenario/0'\nmachine = {{ cores = {cores} }}\npolicy = {{ {policy} }}");
+    let scenario = text(&format!("{head}\n{rest}"), Format::Toml).unwrap_or_else(|problems| panic!("{problems}"));
+    simulate(&scenario, &RunOptions::default()).unwrap()
+}
+
+fn finish(outcome: &Outcome, task: u32) -> f64 {
+    outcome.task(task).unwrap().finish.unwrap_or(f64::NAN)
+}
+
+#[test]
+fn who_yields_goes_behind_those_who_are_as_entitled() {
+    let tasks = "tasks = [{ id = 0, program = [{ cpu = 1 }, { yield = true }, { cpu = 1 }] }, { id = 1, program = [{ cpu = 1 }] }]";
+    for kind in ["fifo", "sjf", "srpt", "priority", "edf", "rm"] {
+        let outcome = run(1, &format!("kind = '{kind}'"), tasks);
+        assert_eq!((finish(&outcome, 1), finish(&outcome, 0)), (2.0, 3.0), "{kind}");
+    }
+    // But not behind those who are less.
+    let urgent = tasks.replace("id = 1,", "id = 1, priority = 1,");
+    assert_eq!(finish(&run(1, "kind = 'priority'", &urgent), 0), 2.0);
+}
+
+#[test]
+fn a_boost_leaves_those_who_run_on_their_cores() {
+    let outcome = run(
+        4,
+        "kind = 'mlfq', boost_every = 10, levels = [{ quantum = 100 }, { quantum = 100 }]",
+        "tasks = [{ id = 0, count = 4, program = [{ cpu = 95 }] }]",
+    );
+    assert_eq!((outcome.counters.migrations, outcome.counters.switches), (0, 0));
+}
+
+#[test]
+fn who_is_killed_as_a_quantum_ends_elsewhere_does_not_run_any_more() {
+    // At 4 core 0 is free for task 2, and in the same instant task 1 kills it.
+    let outcome = run(
+        2,
+        "kind = 'rr', quantum = 4",
+        "tasks = [{ id = 0, program = [{ cpu = 8 }] }, { id = 1, program = [{ cpu = 3 }, { cpu = 1 }, { kill = 2 }] },
+          { id = 2, program = [{ cpu = 5 }] }]",
+    );
+    let killed = outcome.task(2).unwrap();
+    assert_eq!((killed.response, killed.cpu, killed.finish), (None, 0.0, Some(4.0)));
+    assert_eq!(outcome.counters.switches, 0);
+}
+
+#[test]
+fn a_switch_that_is_broken_off_took_the_time_it_took() {
+    let outcome = run(
+        1,
+        "kind = 'priority'",
+        "costs = { context_switch = 10 }
+        tasks = [{ id = 0, priority = 0, program = [{ cpu = 5 }] }, { id = 1, priority = 2, program = [{ cpu = 5 }] },
+          { id = 2, priority = 1, arrival = 8, program = [{ cpu = 5 }] }]",
+    );
+    // From 5 to 8 in vain, from 8 to 18 for task 2, from 23 to 33 for task 1.
+    assert_eq!(outcome.finish_time, 38.0);
+    assert_eq!(outcome.cores[0].switch_time, 23.0);
+    assert_eq!(outcome.idle_ticks, 0.0);
+    let cut = run(
+        1,
+        "kind = 'fifo'",
+        "until = 8\ncosts = { context_switch = 10 }\ntasks = [{ id = 0, count = 2, program = [{ cpu = 5 }] }]",
+    );
+    assert_eq!(cut.cores[0].switch_time, 3.0);
+}
+
+#[test]
+fn a_task_without_tickets_runs_where_nobody_else_may() {
+    let outcome = run(
+        2,
+        "kind = 'lottery', quantum = 5",
+        "tasks = [{ id = 0, count = 3, affinity = [0], program = [{ cpu = 50 }] },
+          { id = 9, tickets = 0, affinity = [1], program = [{ cpu = 10 }] }]",
+    );
+    assert_eq!(finish(&outcome, 9), 10.0);
+}
+
+#[test]
+fn a_lottery_ends_when_there_are_no_more_draws() {
+    let draws = "randomness = { mode = 'draws', draws = [0, 0, 0] }";
+    let listed = format!("{draws}\ntasks = [{{ id = 0, count = 2, program = [{{ cpu = 20 }}] }}]");
+    let outcome = run(1, "kind = 'lottery', quantum = 5", &listed);
+    assert_eq!((outcome.stopped, outcome.finish_time), (StopReason::DrawsExhausted, 15.0));
+    assert_eq!(outcome.winners.unwrap(), [0, 0, 0]);
+    let generated = format!(
+        "{draws}\ngenerator = {{ arrivals = {{ kind = 'poisson', rate = 1 }}, service = {{ kind = 'det', value = 5 }}, count = 100 }}"
+    );
+    assert_eq!(run(1, "kind = 'lottery', quantum = 5", &generated).stopped, StopReason::DrawsExhausted);
+}
+
+#[test]
+fn the_longest_slice_that_can_be_given_is_long() {
+    let outcome = run(
+        1,
+        "kind = 'cfs', base_slice = 2305843009213693952",
+        "time_unit = 'ns'\ntasks = [{ id = 0, count = 2, program = [{ cpu = 20000000 }] }]",
+    );
+    assert_eq!(outcome.counters.switches, 1, "the first one's slice does not end");
+}
+
+#[test]
+fn tasks_that_share_cores_have_had_what_they_had_when_the_run_ends() {
+    for kind in ["ps", "las"] {
+        let tasks = "tasks = [{ id = 0, count = 4, program = [{ cpu = 10 }] }]";
+        let outcome = run(2, &format!("kind = '{kind}'"), &format!("until = 5\n{tasks}"));
+        assert_eq!(outcome.stopped, StopReason::Until);
+        for task in &outcome.tasks {
+            assert!((task.cpu - 2.5).abs() < 1e-5, "{kind}: {}", task.cpu);
+        }
+        let killed = run(
+            1,
+            &format!("kind = '{kind}'"),
+            "tasks = [{ id = 0, program = [{ cpu = 10 }] }, { id = 1, program = [{ io = 4 }, { kill = 0 }] }]",
+        );
+        let killed = killed.task(0).unwrap();
+        assert!((killed.cpu - 4.0).abs() < 1e-5 && killed.wait.unwrap() < 1e-5, "{kind}: {killed:?}");
+    }
+}

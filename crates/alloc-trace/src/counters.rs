@@ -10,11 +10,15 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ptr::{self, null, null_mut};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU64};
 
+use crate::process;
+use crate::scope::{Entered, Tally};
 use crate::stats::Stats;
+use crate::system_arc::{Shared, SystemArc};
 
 /// One call of the allocator.
 #[derive(Clone, Copy, Debug)]
@@ -119,6 +123,8 @@ struct Thread {
     long_way: Cell<bool>,
     /// Null before the thread's first allocation, `own` after its end.
     counters: Cell<*const Counters>,
+    /// The innermost scope that it is in, or null. Whoever has entered it holds a reference.
+    scope: Cell<*const Shared<Tally>>,
     /// Whether this is the long way already.
     busy: Cell<bool>,
     /// Whether this allocation is only to find out that we are asked.
@@ -140,6 +146,7 @@ thread_local! {
         Thread {
             long_way: Cell::new(true),
             counters: Cell::new(null()),
+            scope: Cell::new(null()),
             busy: Cell::new(false),
             probe: Cell::new(Probe::None),
             own: Counters::new(),
@@ -170,7 +177,7 @@ thread_local! {
 #[inline(always)]
 pub(crate) fn allocated(size: usize) {
     THREAD.with(|thread| {
-        if thread.long_way.get() {
+        if thread.long_way.get() || process::is_watched() {
             return thread.count(Call { allocated: Some(size), freed: None });
         }
         // SAFETY: off the long way a thread has counters, which are never freed.
@@ -181,7 +188,7 @@ pub(crate) fn allocated(size: usize) {
 #[inline(always)]
 pub(crate) fn freed(size: usize) {
     THREAD.with(|thread| {
-        if thread.long_way.get() {
+        if thread.long_way.get() || process::is_watched() {
             return thread.count(Call { allocated: None, freed: Some(size) });
         }
         // SAFETY: off the long way a thread has counters, which are never freed.
@@ -193,7 +200,7 @@ pub(crate) fn freed(size: usize) {
 pub(crate) fn reallocated(old: usize, new: usize) {
     THREAD.with(|thread| {
         let call = Call { allocated: Some(new), freed: Some(old) };
-        if thread.long_way.get() {
+        if thread.long_way.get() || process::is_watched() {
             return thread.count(call);
         }
         // SAFETY: off the long way a thread has counters, which are never freed.
@@ -218,6 +225,13 @@ impl Thread {
         if ptr::eq(counters, &raw const self.own) {
             LATE.count_shared(call);
         }
+        let mut scope = self.scope.get();
+        // SAFETY: whoever has entered the scope holds a reference until it is left, and scopes hold those that they are parts of.
+        while let Some(shared) = unsafe { scope.as_ref() } {
+            shared.value.count(call);
+            scope = shared.value.outer.as_ref().map_or(null(), SystemArc::as_ptr);
+        }
+        process::count(call);
         self.busy.set(false);
         self.choose_way();
     }
@@ -235,7 +249,7 @@ impl Thread {
 
     fn choose_way(&self) {
         let late = ptr::eq(self.counters.get(), &raw const self.own);
-        self.long_way.set(self.counters.get().is_null() || late);
+        self.long_way.set(self.counters.get().is_null() || late || !self.scope.get().is_null());
     }
 }
 
@@ -344,6 +358,30 @@ impl Begin {
             peak.store(peak.load(Relaxed).max(self.outer_peak), Relaxed);
         });
     }
+}
+
+/// Enters a scope, or none, on this thread, and leaves those it was in.
+pub(crate) fn enter(scope: Option<&SystemArc<Tally>>) -> Entered<'_> {
+    THREAD.with(|thread| {
+        let outer = thread.scope.replace(scope.map_or(null(), SystemArc::as_ptr));
+        thread.choose_way();
+        Entered { outer, scope: PhantomData }
+    })
+}
+
+/// Back to where it was entered from.
+pub(crate) fn leave(entered: &Entered<'_>) {
+    THREAD.with(|thread| {
+        thread.scope.set(entered.outer);
+        thread.choose_way();
+    });
+}
+
+/// The innermost scope that this thread is in.
+pub(crate) fn current() -> Option<SystemArc<Tally>> {
+    let scope = THREAD.with(|thread| thread.scope.get());
+    // SAFETY: whoever has entered it holds a reference until it is left.
+    (!scope.is_null()).then(|| unsafe { SystemArc::from_ptr(scope) })
 }
 
 /// Whether an allocation with the global allocator comes here. It isn't counted.

@@ -23,7 +23,6 @@ mod flamegraph;
 pub mod format;
 pub mod huffman;
 mod measure;
-mod modules;
 mod sites;
 mod summary;
 mod symbols;
@@ -33,7 +32,8 @@ pub use events::{Context, Event, Thread};
 pub use file::{Damage, Origin, TraceError, TraceFile};
 pub use flamegraph::flamegraph;
 pub use measure::{Measure, collapsed, stacks};
-pub use modules::Modules;
 pub use sites::{Address, Site, Sites};
 pub use summary::{difference, stats, summary};
 pub use symbols::{Frame, Symbols};
+
+pub use crate::modules::Modules;

@@ -12,8 +12,8 @@ use super::file::{Chunk, TraceFile};
 use super::format::{
     BREAK, EVENTS, GENERATION, KINDS, LARGE, MAP, MODULES, MOST_FRAMES, NUMBERS, RAW, REMAP, SITE, STAMP, UNMAP, Word,
 };
-use super::modules::Modules;
 use super::sites::Sites;
+use crate::modules::Modules;
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

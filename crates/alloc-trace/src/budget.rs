@@ -64,7 +64,7 @@ impl Budget {
     }
 
     /// For all threads of the process, as [`measure_process`](crate::measure_process) does: what they do meanwhile counts, too. For test
-    /// programs with a single test. Has no effect on [`wrap`](Self::wrap).
+    /// programs with a single test. Not for futures: between its polls others run.
     pub const fn whole_process(mut self) -> Self {
         self.whole_process = true;
         self
@@ -105,9 +105,14 @@ impl Budget {
     /// A future under this budget: over all its polls, on whatever threads. It is judged when it is ready.
     ///
     /// # Panics
-    /// If no [`Tracked`](crate::Tracked) is installed. The future does as [`check`](Self::check) does.
+    /// If no [`Tracked`](crate::Tracked) is installed, or if the budget is for the whole process. The future does as
+    /// [`check`](Self::check) does.
     #[track_caller]
     pub fn wrap<F: Future>(self, future: F) -> Budgeted<F> {
+        assert!(
+            !self.whole_process,
+            "a budget for the whole process is for calls, not for futures: between its polls others run"
+        );
         let scope = self.scope();
         Budgeted::new(future, scope, self, Location::caller())
     }
@@ -160,9 +165,9 @@ impl fmt::Display for Exceeded {
         ];
         for (what, limit, found) in lines {
             match limit {
-                Some(limit) if found > limit => writeln!(f, "  {found} {what}, at most {limit} allowed")?,
-                Some(limit) => writeln!(f, "  {found} {what}, within {limit}")?,
-                None => writeln!(f, "  {found} {what}")?,
+                Some(limit) if found > limit => writeln!(f, "  {what}: {found}, at most {limit} allowed")?,
+                Some(limit) => writeln!(f, "  {what}: {found}, within {limit}")?,
+                None => writeln!(f, "  {what}: {found}")?,
             }
         }
         crate::sites::write_uses(f, sites, stats.allocations)

@@ -35,7 +35,7 @@ fn limits_are_reached_and_not_exceeded() {
 }
 
 #[test]
-#[should_panic(expected = "2 allocations, at most 1 allowed")]
+#[should_panic(expected = "allocations: 2, at most 1 allowed")]
 #[alloc_budget(max_allocs = 1)]
 fn too_many() {
     drop(block(1));
@@ -43,7 +43,7 @@ fn too_many() {
 }
 
 #[test]
-#[should_panic(expected = "101 bytes, at most 100 allowed")]
+#[should_panic(expected = "bytes: 101, at most 100 allowed")]
 #[alloc_budget(max_bytes = 100)]
 fn too_much() {
     drop(block(100));
@@ -51,7 +51,7 @@ fn too_much() {
 }
 
 #[test]
-#[should_panic(expected = "151 bytes at the peak, at most 150 allowed")]
+#[should_panic(expected = "bytes at the peak: 151, at most 150 allowed")]
 #[alloc_budget(max_peak = 150)]
 fn too_much_at_once() {
     drop(block(150));
@@ -119,7 +119,7 @@ async fn a_task_has_its_budget_wherever_it_is_polled() {
 
 #[alloc_budget(max_bytes = 1000)]
 #[tokio::test]
-#[should_panic(expected = "bytes, at most 1000 allowed")]
+#[should_panic(expected = ", at most 1000 allowed")]
 async fn what_is_carried_to_another_task_is_charged() {
     let work = async { drop(block(1001)) };
     tokio::spawn(Handle::current().wrap(work)).await.unwrap();
@@ -153,7 +153,7 @@ fn assertions_have_their_blocks_value() {
     }
     assert_eq!(assert_no_alloc!(numbers.len()), 2);
     let message = panic_of(|| assert_no_alloc!(numbers.extend([3, 4])));
-    assert!(message.contains("1 allocations, at most 0 allowed"), "{message}");
+    assert!(message.contains("allocations: 1, at most 0 allowed"), "{message}");
     // Frees are nothing that is allocated.
     assert_no_alloc!(drop(numbers));
 }

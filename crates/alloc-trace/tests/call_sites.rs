@@ -54,7 +54,7 @@ fn each_line_is_named_with_what_it_allocated_and_its_caller() {
     let text = exceeded.to_string();
     assert!(text.contains(&format!("3 x, 48 bytes: {FILE}:{} in call_sites::fill", lines.0)), "{text}");
     assert!(text.contains(&format!("called from {FILE}:{caller}")), "{text}");
-    assert!(text.contains("6 allocations, at most 0 allowed"), "{text}");
+    assert!(text.contains("allocations: 6, at most 0 allowed"), "{text}");
 }
 
 #[test]

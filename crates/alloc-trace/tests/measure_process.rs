@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::sync::Barrier;
 use std::thread;
 
-use alloc_trace::{Tracked, measure, measure_process};
+use alloc_trace::{Budget, Tracked, measure, measure_process};
 
 #[global_allocator]
 static ALLOCATOR: Tracked<System> = Tracked::new(System);
@@ -41,6 +41,15 @@ fn all_threads_count_while_it_is_open_with_an_exact_peak() {
     });
     // Nobody asks any more.
     assert_eq!(measure(|| drop(black_box(vec![1_u8]))).allocations, 1);
+
+    // A budget for the process: another thread's block is one too many.
+    let elsewhere = || thread::spawn(|| drop(black_box(Vec::<u8>::with_capacity(BLOCK as usize)))).join().unwrap();
+    let budget = Budget::new().max_bytes(BLOCK).whole_process();
+    budget.check(|| ());
+    let exceeded = budget.try_check(elsewhere).unwrap_err();
+    assert!((BLOCK..BLOCK + 10_000).contains(&exceeded.stats.bytes), "{exceeded}");
+    let caught = std::panic::catch_unwind(|| drop(budget.wrap(async {})));
+    assert!(caught.is_err(), "futures have no budget for the process");
 
     let caught = std::panic::catch_unwind(|| nest(17));
     assert!(caught.unwrap_err().downcast_ref::<String>().unwrap().contains("16 others"));

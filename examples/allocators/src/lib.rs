@@ -4,7 +4,7 @@
 //!     cargo xtask claims --only jemalloc-keeps
 //!     cargo run --release -p allocators --bin free-jemalloc -- --print
 //!
-//! A package of its own, so that nothing else has to build an allocator written in C.
+//! Its tests put alloc-trace's allocator around the same ones. A package of its own, so that nothing else has to build an allocator written in C.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;

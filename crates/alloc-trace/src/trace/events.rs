@@ -13,9 +13,9 @@ use super::format::{
     ARENA, BLOCK_MAP, BLOCK_UNMAP, BREAK, EVENTS, GENERATION, HEAP, KINDS, LARGE, MAP, MODULES, MOST_SITE_FRAMES,
     NUMBERS, PYTHON, RAW, REMAP, SITE, STAMP, UNMAP, Word,
 };
-use super::modules::Modules;
 use super::python::Python;
 use super::sites::Sites;
+use crate::modules::Modules;
 
 /// Something that happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,29 +1,17 @@
 //! Names for addresses: function, file and line, from the programs' and libraries' own files.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 
-use object::read::ReadCache;
-use object::{Object, ObjectSegment};
-
 use super::events::Context;
-use super::modules::Modules;
 use super::python;
 use super::sites::{Address, Site};
+use crate::code::Code;
+pub use crate::code::Frame;
+use crate::modules::Modules;
 
 /// The function that runs Python's: all that one call of it ran stands in its place.
 const INTERPRETER: &str = "_PyEval_EvalFrameDefault";
-
-/// A function on a stack.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub struct Frame {
-    /// Its name, demangled; where there is none, the file and the place in it.
-    pub function: String,
-    /// Source file and line, where the program was built with them.
-    pub location: Option<(String, u32)>,
-}
 
 /// Finds names, each once.
 #[derive(Default)]
@@ -36,13 +24,6 @@ impl std::fmt::Debug for Symbols {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Symbols").field("files", &self.files.len()).field("frames", &self.frames.len()).finish()
     }
-}
-
-/// A file with code.
-struct Code {
-    loader: addr2line::Loader,
-    /// Where in the file a segment is, how long, and for which address it was linked.
-    segments: Vec<(u64, u64, u64)>,
 }
 
 impl Symbols {
@@ -95,40 +76,5 @@ impl Symbols {
             frames.push(Frame { function: format!("{file}+{offset:#x}"), location: None });
         }
         frames
-    }
-}
-
-impl Code {
-    fn open(path: &Path) -> Option<Self> {
-        let file = ReadCache::new(File::open(path).ok()?);
-        let object = object::File::parse(&file).ok()?;
-        let segments = object.segments().map(|segment| {
-            let (offset, size) = segment.file_range();
-            (offset, size, segment.address())
-        });
-        Some(Self { segments: segments.collect(), loader: addr2line::Loader::new(path).ok()? })
-    }
-
-    fn frames(&self, offset: u64) -> Vec<Frame> {
-        let segment = self.segments.iter().find(|&&(begin, size, _)| offset >= begin && offset - begin < size);
-        let Some(&(begin, _, linked)) = segment else { return Vec::new() };
-        let address = linked + (offset - begin);
-        let mut found = Vec::new();
-        if let Ok(mut frames) = self.loader.find_frames(address) {
-            while let Ok(Some(frame)) = frames.next() {
-                let function = frame.function.as_ref().and_then(|name| Some(name.demangle().ok()?.into_owned()));
-                let location = frame.location.and_then(|location| Some((location.file?.to_owned(), location.line?)));
-                if let Some(function) = function {
-                    found.push(Frame { function, location });
-                }
-            }
-        }
-        if found.is_empty()
-            && let Some(name) = self.loader.find_symbol(address)
-        {
-            let name = name.split('@').next().unwrap_or(name);
-            found.push(Frame { function: addr2line::demangle_auto(name.into(), None).into_owned(), location: None });
-        }
-        found
     }
 }

@@ -19,7 +19,7 @@ pub struct Modules {
 
 impl Modules {
     /// Takes in a list: the generation, then lines of `/proc/PID/maps`. What can't be understood is left out.
-    pub(super) fn add(&mut self, text: &str) {
+    pub(crate) fn add(&mut self, text: &str) {
         let mut lines = text.lines();
         let Some(generation) = lines.next().and_then(|line| line.parse().ok()) else { return };
         for line in lines {

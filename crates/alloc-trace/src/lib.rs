@@ -12,8 +12,7 @@
 //! #[global_allocator]
 //! static ALLOCATOR: Tracked = Tracked::new(std::alloc::System);
 //!
-//! #[test]
-//! # fn shown() {}
+//! // with #[test] above
 //! #[alloc_budget(max_allocs = 1, max_peak = 64)]
 //! fn a_buffer_takes_one_allocation() {
 //!     let mut buffer = Vec::with_capacity(8);

@@ -41,7 +41,7 @@ impl<A: GlobalAlloc> Ring<A> {
         ring
     }
 
-    #[inline(always)]
+    #[inline]
     fn pair(&mut self) {
         self.seed = self.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let layout = Layout::from_size_align(16 + (self.seed >> 16) as usize % 496, 8).expect("a layout");

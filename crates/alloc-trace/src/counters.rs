@@ -7,6 +7,10 @@
 //!
 //! The short way, [`allocated`] and [`freed`], is two loads that are always the same, a branch, and additions. Whatever else there may be to do
 //! (the first allocation of a thread, scopes, a thread that is ending) is the long way's.
+#![allow(
+    clippy::inline_always,
+    reason = "each call of the allocator passes through: 2026-11-22, half a nanosecond for both ways"
+)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -287,6 +291,7 @@ fn take() -> Option<*const Counters> {
         }
     }
     // SAFETY: the layout has a size.
+    #[expect(clippy::cast_ptr_alignment, reason = "the layout has the alignment")]
     let new = unsafe { System.alloc(Layout::new::<Counters>()) }.cast::<Counters>();
     if new.is_null() {
         return None;

@@ -65,12 +65,12 @@ impl Lines {
     }
 
     fn place(&self, frame: &Frame) -> Place {
-        let shorten = |file: &str| match file.split_once("/registry/src/") {
-            Some((_, rest)) => format!("{REGISTRY}{}", rest.split_once('/').map_or(rest, |(_, file)| file)),
-            None => {
-                let short = self.workspace.as_ref().and_then(|folder| Path::new(file).strip_prefix(folder).ok());
-                short.map_or_else(|| file.to_owned(), |short| short.display().to_string())
+        let shorten = |file: &str| {
+            if let Some((_, rest)) = file.split_once("/registry/src/") {
+                return format!("{REGISTRY}{}", rest.split_once('/').map_or(rest, |(_, file)| file));
             }
+            let short = self.workspace.as_ref().and_then(|folder| Path::new(file).strip_prefix(folder).ok());
+            short.map_or_else(|| file.to_owned(), |short| short.display().to_string())
         };
         let line = frame.location.as_ref().map(|(file, line)| (shorten(file), *line));
         Place { line, function: frame.function.clone() }
@@ -92,11 +92,9 @@ fn is_own(frame: &Frame) -> bool {
 }
 
 fn is_of_std(frame: &Frame) -> bool {
-    match &frame.location {
-        Some((file, _)) => file.starts_with("/rustc/") || file.contains("/lib/rustlib/src/rust/library/"),
-        None => {
-            let name = frame.function.trim_start_matches('<');
-            ["alloc::", "core::", "std::", "__rust", "_Unwind"].iter().any(|begin| name.starts_with(begin))
-        }
+    if let Some((file, _)) = &frame.location {
+        return file.starts_with("/rustc/") || file.contains("/lib/rustlib/src/rust/library/");
     }
+    let name = frame.function.trim_start_matches('<');
+    ["alloc::", "core::", "std::", "__rust", "_Unwind"].iter().any(|begin| name.starts_with(begin))
 }

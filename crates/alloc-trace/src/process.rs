@@ -19,6 +19,7 @@ static ASKERS: RwLock<[Option<SystemArc<Tally>>; MOST]> = RwLock::new([const { N
 /// How many they are. Read by every call of the allocator, written only when somebody begins or ends to ask.
 static WATCHERS: AtomicUsize = AtomicUsize::new(0);
 
+#[allow(clippy::inline_always, reason = "each call of the allocator passes through")]
 #[inline(always)]
 pub(crate) fn is_watched() -> bool {
     WATCHERS.load(Relaxed) != 0

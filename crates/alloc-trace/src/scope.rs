@@ -187,12 +187,12 @@ impl Tally {
         if let Some(size) = call.freed {
             self.frees.fetch_add(1, Relaxed);
             self.freed_bytes.fetch_add(size as u64, Relaxed);
-            change -= size as i64;
+            change -= size.cast_signed() as i64;
         }
         if let Some(size) = call.allocated {
             self.allocations.fetch_add(1, Relaxed);
             self.bytes.fetch_add(size as u64, Relaxed);
-            change += size as i64;
+            change += size.cast_signed() as i64;
             if let Some(sites) = &self.sites {
                 sites.note(size);
             }

@@ -92,6 +92,7 @@ pub(crate) mod known {
     }
 
     impl Sites {
+        #[expect(clippy::large_stack_arrays, reason = "26 KiB, moved at once to where it stays")]
         pub(crate) const fn new() -> Self {
             Self { seen: AtomicU64::new(0), stacks: Mutex::new([None; MOST_STACKS]) }
         }

@@ -60,18 +60,18 @@ fn too_much_at_once() {
 }
 
 #[alloc_budget(max_allocs = 1)]
-fn generic<'a, T: Fn() -> &'a str, const N: usize>(
+fn generic<'a, T: Fn() -> &'a str, L, const N: usize>(
     text: T,
-    list: [u8; N],
-) -> Result<(Box<&'a str>, usize), std::fmt::Error>
+    list: [L; N],
+) -> Result<Box<(&'a str, usize)>, std::fmt::Error>
 where
-    T: Copy,
+    L: Copy,
 {
     if N > 3 {
         return Err(std::fmt::Error);
     }
     std::fmt::write(&mut String::new(), format_args!(""))?;
-    Ok((Box::new(text()), list.len()))
+    Ok(Box::new((text(), list.len())))
 }
 
 #[alloc_budget(max_allocs = 1)]
@@ -99,7 +99,7 @@ impl Method {
 #[test]
 fn functions_of_all_shapes_keep_their_meaning() {
     let text = String::from("text");
-    assert_eq!(generic(|| text.as_str(), [1, 2]).unwrap(), (Box::new("text"), 2));
+    assert_eq!(generic(|| text.as_str(), [1, 2]).unwrap(), Box::new(("text", 2)));
     assert!(generic(|| text.as_str(), [0; 4]).is_err());
     assert_eq!(hidden(7).sum::<u32>(), 21);
     let mut method = Method(1);
@@ -174,7 +174,7 @@ fn a_panic_inside_is_the_one_that_is_reported() {
 
 #[test]
 fn a_budget_within_a_budget_is_part_of_it() {
-    let (_, stats) = Budget::new()
+    let ((), stats) = Budget::new()
         .try_check(|| {
             Budget::new().max_allocs(1).check(|| drop(block(5)));
             drop(block(7));

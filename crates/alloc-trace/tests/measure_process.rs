@@ -30,7 +30,9 @@ fn all_threads_count_while_it_is_open_with_an_exact_peak() {
             });
         }
         let stats = measure_process(|| {
-            (0..4).for_each(|_| drop(barrier.wait()));
+            for _ in 0..4 {
+                barrier.wait();
+            }
             // One within is one more who asks.
             assert_eq!(measure_process(|| drop(black_box(vec![1_u8]))).allocations, 1);
         });

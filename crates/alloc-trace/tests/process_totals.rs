@@ -40,7 +40,9 @@ fn threads_that_ended_are_in_the_sum_with_all_they_did() {
                 }
             })
         });
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in threads {
+            thread.join().unwrap();
+        }
     }
     let (allocations, bytes, freed_bytes) = since(before);
     let expected = 100 * 3 * 11;

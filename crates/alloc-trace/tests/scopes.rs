@@ -1,4 +1,5 @@
 //! What counts to a scope: by threads, pools, tasks.
+#![allow(clippy::cast_possible_wrap, reason = "blocks are small")]
 
 use std::alloc::System;
 use std::future::poll_fn;

@@ -1,8 +1,10 @@
 //! What of memory that was freed is still resident, and still mapped, for one allocator after the other: each a binary of its own, that
 //! differs in its `#[global_allocator]` alone. They take part in the lab's comparison `memory-free`:
 //!
-//!     cargo xtask claims --only jemalloc-keeps
-//!     cargo run --release -p allocators --bin free-jemalloc -- --print
+//! ```sh
+//! cargo xtask claims --only jemalloc-keeps
+//! cargo run --release -p allocators --bin free-jemalloc -- --print
+//! ```
 //!
 //! Its tests put alloc-trace's allocator around the same ones. A package of its own, so that nothing else has to build an allocator written in C.
 #![forbid(unsafe_code)]

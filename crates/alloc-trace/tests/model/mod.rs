@@ -1,4 +1,5 @@
 //! Random calls of the global allocator beside a model of what they come to.
+#![allow(clippy::cast_possible_wrap, reason = "blocks are small")]
 
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, realloc};
 

@@ -230,7 +230,7 @@ impl Region {
     /// What is resident in each of so many equal parts, from 0 to 1. Where single pages can't be seen, the same for all.
     fn density(&self, parts: usize) -> Vec<f64> {
         let Some(pages) = self.pages.as_ref().filter(|pages| !pages.is_empty()) else {
-            return vec![self.resident as f64 / self.size().max(1) as f64; parts];
+            return vec![self.resident.max(self.huge) as f64 / self.size().max(1) as f64; parts];
         };
         let part = |index: usize| {
             let begin = index * pages.len() / parts;
@@ -244,6 +244,12 @@ impl Region {
     /// Its name, or its kind's.
     fn label(&self) -> &str {
         if self.name.is_empty() { self.kind.name() } else { &self.name }
+    }
+
+    /// The same for a terminal, which a file's name could tell to do things: the kernel leaves all in it but line ends.
+    fn printable(&self) -> String {
+        let shown = |character: char| if character.is_control() { char::REPLACEMENT_CHARACTER } else { character };
+        self.label().chars().map(shown).collect()
     }
 }
 

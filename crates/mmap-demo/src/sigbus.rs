@@ -99,15 +99,20 @@ fn set_handler() -> io::Result<()> {
     };
     // It has to be there when the handler first runs, which may be before the call that installs it returns.
     remember(before);
-    // SAFETY: all zeros is a valid value for a struct of integers, of a set of bits and an optional function.
-    let mut ours: sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
-    ours.sa_sigaction = handle as *const () as usize;
-    // Whether calls are restarted after a SIGBUS that somebody sent is up to who was here before.
-    ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | (before.sa_flags & libc::SA_RESTART);
+    let ours = ours(before.sa_flags);
     // SAFETY: `ours` is a valid action whose function has the signature that SA_SIGINFO asks for; `before` has room.
     succeeded(unsafe { libc::sigaction(libc::SIGBUS, &raw const ours, &raw mut before) })?;
     remember(before);
     Ok(())
+}
+
+/// What the kernel is to do about SIGBUS. Whether calls are restarted after one that somebody sent is up to who was here before.
+fn ours(flags_before: c_int) -> sigaction {
+    // SAFETY: all zeros is a valid value for a struct of integers, of a set of bits and an optional function.
+    let mut ours: sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    ours.sa_sigaction = handle as *const () as usize;
+    ours.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | (flags_before & libc::SA_RESTART);
+    ours
 }
 
 fn remember(action: sigaction) {
@@ -220,6 +225,25 @@ unsafe fn pass_on(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
             function(signal, info, context);
         }
         libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), ptr::null_mut());
+        stay(action.sa_flags);
+    }
+}
+
+/// Where the earlier handler has put the default in its place, as that of Rust's library does, it has put it in ours: we come back, and
+/// from now on do what is the default.
+///
+/// # Safety
+/// None but that it is called in a handler: it calls only what may be called there.
+unsafe fn stay(flags: c_int) {
+    let (mut now, ours) = (MaybeUninit::<sigaction>::zeroed(), ours(flags));
+    // SAFETY: a null pointer asks for what is there, for which there is room; the action is a valid one.
+    unsafe {
+        if libc::sigaction(libc::SIGBUS, ptr::null(), now.as_mut_ptr()) == 0
+            && now.assume_init().sa_sigaction == libc::SIG_DFL
+        {
+            PREVIOUS.store(ptr::null_mut(), Release);
+            libc::sigaction(libc::SIGBUS, &raw const ours, ptr::null_mut());
+        }
     }
 }
 

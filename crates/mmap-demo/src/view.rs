@@ -155,7 +155,7 @@ impl FileView {
         Err(ViewError::Read { name: self.name(), offset: self.range.start.saturating_add(offset), source })
     }
 
-    /// The `N` bytes at `offset`, by value: up to 8 of a mapping in the fewest instructions there are, a load and the look at the flag.
+    /// The `N` bytes at `offset`, by value: 1, 2, 4 or 8 of a mapping in the fewest instructions there are, a load and the look at the flag.
     ///
     /// ```
     /// let view = mmap_demo::FileView::open("/proc/self/exe")?;
@@ -167,11 +167,15 @@ impl FileView {
     /// As [`read_exact_at`](Self::read_exact_at).
     #[inline]
     pub fn get<const N: usize>(&self, offset: u64) -> Result<[u8; N], ViewError> {
-        if N <= 8
+        if N == 8
             && let Some(word) = self.backing.word(offset)
             && let Some((bytes, _)) = word.to_ne_bytes().split_first_chunk()
         {
             return Ok(*bytes);
+        }
+        let mut bytes = [0; N];
+        if matches!(N, 1 | 2 | 4) && self.backing.read(&mut bytes, offset) {
+            return Ok(bytes);
         }
         self.get_with_care(offset)
     }
@@ -205,7 +209,7 @@ impl FileView {
 
     /// Whether nothing was found missing so far.
     pub fn is_whole(&self) -> bool {
-        !matches!(self.backing.bytes(), Bytes::Mapped(mapped) if mapped.lost().is_some())
+        !matches!(self.backing.bytes(), Bytes::Mapped(mapped) if !mapped.is_whole())
     }
 
     /// Whether the file is now shorter than the view: asks the file, which takes a system call. What was [loaded](Method::Load) is

@@ -145,6 +145,23 @@ fn small_reads_by_value_and_in_a_glance_give_the_files_bytes_or_an_error() {
     }
 }
 
+/// Loads are no wider than what was asked for where the next page may be gone: the byte is there, and the view stays whole.
+#[test]
+fn what_is_still_there_can_be_read_up_to_the_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("data");
+    std::fs::write(&path, [7; 3 * 65_536]).unwrap();
+    let view = ViewOptions::new().method(Method::Map).open(&path).unwrap();
+    File::options().write(true).open(&path).unwrap().set_len(65_536).unwrap();
+    assert_eq!(view.get::<1>(65_535).unwrap(), [7]);
+    assert_eq!(view.get::<2>(65_534).unwrap(), [7; 2]);
+    assert_eq!(view.get::<3>(65_533).unwrap(), [7; 3]);
+    assert_eq!(view.get::<7>(65_529).unwrap(), [7; 7]);
+    assert_eq!(view.glance(|glance| (glance.get::<1>(65_535), glance.get::<4>(65_532))).unwrap(), ([7], [7; 4]));
+    assert!(view.is_whole());
+    assert!(view.get::<2>(65_535).is_err() && !view.is_whole());
+}
+
 #[test]
 fn a_cut_fails_small_reads_and_a_glance_as_a_whole() {
     let (_directory, path) = file_of(&pattern(70_000));

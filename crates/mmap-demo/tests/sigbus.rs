@@ -47,6 +47,13 @@ fn a_signal_sent_by_somebody_without_a_handler_kills_too() {
 }
 
 #[test]
+fn the_standard_librarys_handler_which_survives_the_first_one_sent_leaves_us_in_place() {
+    survives("default of the standard library, sent once");
+    dies("default of the standard library, sent twice");
+    dies("default of the standard library, sent, then fault");
+}
+
+#[test]
 fn an_ignored_signal_that_was_sent_is_ignored_and_a_fault_can_not_be() {
     survives("ignored, sent");
     dies("ignored, fault");
@@ -123,6 +130,23 @@ fn case() {
             install(libc::SIG_DFL, 0, &[]);
             guarded();
             send();
+        }
+        "default of the standard library, sent once" => {
+            guarded();
+            send();
+            guarded();
+        }
+        "default of the standard library, sent twice" => {
+            guarded();
+            send();
+            guarded();
+            send();
+        }
+        "default of the standard library, sent, then fault" => {
+            guarded();
+            send();
+            guarded();
+            Foreign::new().touch();
         }
         "ignored, sent" => {
             install(libc::SIG_IGN, 0, &[]);

@@ -106,7 +106,7 @@ impl fmt::Display for RegionDifference {
                 region.range.start,
                 Size(region.size()).to_string(),
                 region.permissions,
-                region.label()
+                region.printable()
             )?;
             if let RegionChange::Changed { before, after } = change
                 && before.permissions != after.permissions

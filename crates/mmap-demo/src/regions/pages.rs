@@ -75,7 +75,8 @@ pub(super) fn fill(process: &Process, regions: &mut [Region]) -> Result<(), Proc
     let file = process.open(FILE)?;
     for region in regions.iter_mut().filter(|region| region.kind != RegionKind::Kernel) {
         let count = region.size() / page;
-        if region.resident == 0 && region.swapped == 0 && count <= MOST {
+        // What hugetlbfs gives counts as huge, and not as resident.
+        if region.resident == 0 && region.swapped == 0 && region.huge == 0 && count <= MOST {
             region.pages = Some(vec![PageState::default(); count as usize]);
         } else if count <= MOST {
             let pages = pages(&file, region.range.start / page, count as usize);

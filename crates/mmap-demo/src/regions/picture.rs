@@ -50,7 +50,7 @@ fn line(text: &mut String, region: &Region, strip: usize, width: usize) {
     let pages: String = region.density(strip).into_iter().map(shade).collect();
     // Nothing is printed as nothing: what is there stands out.
     let size = |bytes: u64| if bytes == 0 { String::new() } else { Size(bytes).to_string() };
-    let mut name: String = region.label().to_owned();
+    let mut name = region.printable();
     let count = name.chars().count();
     if count > width {
         // A path's end tells more than its beginning.

@@ -109,6 +109,13 @@ pub(super) struct Unasked<'a> {
 }
 
 impl Unasked<'_> {
+    /// Whether 8 bytes at `offset` are in one page, however small pages are.
+    #[inline]
+    pub(super) fn is_in_page(self, offset: u64) -> bool {
+        const SMALLEST: u64 = 4096;
+        (self.base.addr() as u64).wrapping_add(offset) % SMALLEST <= SMALLEST - WORD
+    }
+
     /// The 8 bytes at `offset`, which may be zeros in place of what is missing.
     #[inline]
     pub(super) fn word(self, offset: u64) -> Option<u64> {

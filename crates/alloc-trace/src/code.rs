@@ -25,6 +25,8 @@ pub(crate) struct Code {
 
 impl Code {
     pub(crate) fn open(path: &Path) -> Option<Self> {
+        // The path is whatever a trace says: what is no file might never answer.
+        path.metadata().ok().filter(std::fs::Metadata::is_file)?;
         let file = ReadCache::new(File::open(path).ok()?);
         let object = object::File::parse(&file).ok()?;
         let segments = object.segments().map(|segment| {

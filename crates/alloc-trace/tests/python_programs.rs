@@ -30,27 +30,51 @@ fn pythons() -> Vec<(PathBuf, u32)> {
     found
 }
 
+/// Runs a program and reads its trace; what it printed.
+fn traced(python: &Path, program: &str) -> (Analysis, String) {
+    let directory = TempDir::new().unwrap();
+    let trace = directory.path().join("trace");
+    let output = Command::new(env!("CARGO_BIN_EXE_alloc-trace"))
+        .args(["run", "-o"])
+        .arg(&trace)
+        .arg("--")
+        .arg(python)
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(program))
+        .env("PYTHONIOENCODING", "utf-8")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}: {output:?}", python.display());
+    let analysis = Analysis::of(TraceFile::open(&trace).unwrap(), |_| {});
+    assert_eq!(analysis.damage, [], "{}", python.display());
+    (analysis, String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn modules_that_lie_where_others_lay_are_told_apart() {
+    for (python, _) in pythons() {
+        let (analysis, _) = traced(&python, "plugins.py");
+        if !analysis.context.python.is_readable {
+            continue;
+        }
+        let mut symbols = Symbols::default();
+        for number in 0..60 {
+            let index = analysis.by_site.iter().position(|blocks| blocks.bytes == 1_000_001 + number).unwrap();
+            let stack = symbols.stack(&analysis.context, analysis.context.sites.get(index as u32).unwrap());
+            let file = format!("plugin{number:02}.py");
+            let places: Vec<(String, u32)> =
+                stack.into_iter().filter_map(|frame| frame.location).filter(|(of, _)| *of == file).collect();
+            let [ask, whole] = [2 + number as u32 % 2, 3 + number as u32 % 2].map(|line| (file.clone(), line));
+            assert_eq!(places, [ask, whole], "{number} of {}", python.display());
+        }
+    }
+}
+
 #[test]
 fn stacks_are_those_that_traceback_tells() {
     for (python, version) in pythons() {
-        let directory = TempDir::new().unwrap();
-        let trace = directory.path().join("trace");
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/stacks.py");
-        let output = Command::new(env!("CARGO_BIN_EXE_alloc-trace"))
-            .args(["run", "-o"])
-            .arg(&trace)
-            .arg("--")
-            .arg(&python)
-            .arg(&program)
-            .env("PYTHONIOENCODING", "utf-8")
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{}: {output:?}", python.display());
-        let analysis = Analysis::of(TraceFile::open(&trace).unwrap(), |_| {});
-        assert_eq!(analysis.damage, [], "{}", python.display());
+        let (analysis, text) = traced(&python, "stacks.py");
         let is_known = (0x030b_0000..0x030e_0000).contains(&version);
         assert_eq!(analysis.context.python.is_readable, is_known, "{} {version:x}", python.display());
-        let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(text.lines().count(), 8, "{text}");
         if !is_known {
             continue;

@@ -70,10 +70,19 @@ pub(crate) fn moved() -> Option<[u64; 2]> {
     if end.is_null() {
         return None;
     }
-    // SAFETY: as above.
-    let after = unsafe { end.read_volatile() };
-    let before = NOTED.swap(after, AcqRel);
-    (before != after).then_some([before as u64, after as u64])
+    let mut before = NOTED.load(Relaxed);
+    loop {
+        // SAFETY: as above.
+        let after = unsafe { end.read_volatile() };
+        if before == after {
+            return None;
+        }
+        // Whoever looked at the same moment has told of it, or looks again.
+        match NOTED.compare_exchange(before, after, AcqRel, Relaxed) {
+            Ok(_) => return Some([before as u64, after as u64]),
+            Err(noted) => before = noted,
+        }
+    }
 }
 
 /// The program has moved the end itself.

@@ -90,6 +90,10 @@ unsafe fn resize(kind: u64, block: Block, size: usize, frame: *const Frame) -> B
         }
     }
     let Some(real) = real else { return ptr::null_mut() };
+    if real::is_a_strangers() {
+        // SAFETY: as the caller's call.
+        return unsafe { real(block, size) };
+    }
     // It is taken out before the call, and put back if the call fails, so that nobody can be given its address meanwhile.
     let (mut before, mut mapping) = (None, None);
     if !block.is_null()
@@ -183,7 +187,9 @@ pub(crate) unsafe fn free(block: Block) {
     if block.is_null() || real::is_early(block) {
         return;
     }
-    if let Some(mut inside) = Inside::enter(ptr::null()) {
+    if !real::is_a_strangers()
+        && let Some(mut inside) = Inside::enter(ptr::null())
+    {
         inside.free(block);
         // SAFETY: the caller has the block, and it is not the arena's.
         inside.unmaps(unsafe { heap::mapping(block) });
@@ -263,6 +269,16 @@ pub(crate) unsafe extern "C" fn mremap(
     answer
 }
 
+/// The end of the heap that `brk` moves, before the program moves it: what others have moved is noted.
+fn end_before(frame: *const Frame) -> Option<u64> {
+    if heap::has_moved()
+        && let Some(mut inside) = Inside::enter(frame)
+    {
+        inside.heap_moved();
+    }
+    end_of_heap()
+}
+
 /// The end of the heap that `brk` moves.
 fn end_of_heap() -> Option<u64> {
     // SAFETY: `sbrk`'s type; by 0 it changes nothing.
@@ -273,22 +289,21 @@ fn end_of_heap() -> Option<u64> {
 
 /// Notes from where to where the end of the heap was moved.
 fn heap_moved(before: Option<u64>, frame: *const Frame) {
-    let after = end_of_heap();
-    if let Some(after) = after {
-        heap::was_moved_to(after as usize);
-    }
-    if let (Some(before), Some(after)) = (before, after)
+    if let Some(before) = before
+        && let Some(after) = end_of_heap()
         && before != after
-        && let Some(mut inside) = Inside::enter(frame)
     {
-        inside.call(BREAK, BRK, frame, &[before, after]);
+        heap::was_moved_to(after as usize);
+        if let Some(mut inside) = Inside::enter(frame) {
+            inside.call(BREAK, BRK, frame, &[before, after]);
+        }
     }
 }
 
 pub(crate) unsafe extern "C" fn brk(to: Block, frame: *const Frame) -> c_int {
     // SAFETY: `brk`'s type.
     let Some(real) = (unsafe { real::BRK.get::<unsafe extern "C" fn(Block) -> c_int>() }) else { return -1 };
-    let before = end_of_heap();
+    let before = end_before(frame);
     // SAFETY: as the caller's call.
     let answer = unsafe { real(to) };
     heap_moved(before, frame);
@@ -299,7 +314,7 @@ pub(crate) unsafe extern "C" fn sbrk(by: isize, frame: *const Frame) -> Block {
     // SAFETY: `sbrk`'s type.
     let real = unsafe { real::SBRK.get::<unsafe extern "C" fn(isize) -> Block>() };
     let Some(real) = real else { return libc::MAP_FAILED };
-    let before = (by != 0).then(end_of_heap).flatten();
+    let before = (by != 0).then(|| end_before(frame)).flatten();
     // SAFETY: as the caller's call.
     let answer = unsafe { real(by) };
     heap_moved(before, frame);
@@ -311,8 +326,11 @@ pub(crate) unsafe fn dlclose(handle: Block) -> c_int {
     let real = unsafe { real::DLCLOSE.get::<unsafe extern "C" fn(Block) -> c_int>() };
     // SAFETY: as the caller's call.
     let answer = real.map_or(-1, |real| unsafe { real(handle) });
+    // Marked as inside, for a signal handler would wait for the lock.
+    let inside = Inside::enter(ptr::null());
     if let Some(process) = Process::current() {
         process.unloaded();
     }
+    drop(inside);
     answer
 }

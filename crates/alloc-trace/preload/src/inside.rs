@@ -144,10 +144,11 @@ impl Drop for Inside {
 #[cold]
 #[inline(never)]
 fn leave_late() {
-    set_own(ptr::without_provenance_mut(ENDED));
+    // The lock first: a signal handler that comes in between finds BUSY, and does not wait for what its own thread holds.
     if let Some(process) = Process::current() {
         process.late_lock.release();
     }
+    set_own(ptr::without_provenance_mut(ENDED));
 }
 
 /// Calls of signal handlers while their thread's memory was being made: counted as the next thread's that has some.
@@ -221,8 +222,9 @@ pub(crate) unsafe extern "C" fn ends(thread: *mut c_void) {
         process::call_at_end(thread);
         return;
     }
-    set_own(ptr::without_provenance_mut(ENDED));
-    let Some(process) = Process::current() else { return };
+    // Until the locks below are free again: a signal handler would wait for them.
+    set_own(ptr::without_provenance_mut(BUSY));
+    let Some(process) = Process::current() else { return set_own(ptr::without_provenance_mut(ENDED)) };
     inner.state = INSIDE;
     inner.stamp(process);
     inner.record(THREAD_END, 0, &[]);
@@ -235,4 +237,5 @@ pub(crate) unsafe extern "C" fn ends(thread: *mut c_void) {
         *process.pool.get() = thread;
     }
     process.pool_lock.release();
+    set_own(ptr::without_provenance_mut(ENDED));
 }

@@ -5,7 +5,6 @@
 
 use crate::format::{MODULES, checksum};
 use crate::process::Process;
-use crate::real::Lock;
 use crate::rules;
 use crate::stack::Bounds;
 use crate::system::File;
@@ -20,15 +19,15 @@ const NO_CODE: usize = 256;
 /// All zeros is one that knows nothing.
 #[repr(C)]
 pub(crate) struct Modules {
-    lock: Lock,
     generation: u64,
     count: usize,
     ranges: [Bounds; MOST],
     /// Where the file begins of which each is a part; 0 if that is not mapped.
     headers: [usize; MOST],
     no_code: [usize; NO_CODE],
-    /// Of the mappings read last.
+    /// Of the mappings read last, and of those that the trace has.
     sum: u64,
+    written: u64,
     buffer: [u8; BUFFER],
     length: usize,
     text: [u8; TEXT],
@@ -39,18 +38,13 @@ const BUFFER: usize = 16 << 10;
 impl Modules {
     /// Whether code is mapped at an address, which may mean to read the list again and to write it into the trace.
     pub(crate) fn code_at(&mut self, process: &Process, address: usize) -> bool {
-        self.lock.take();
-        let known = self.find(process, address).is_some();
-        self.lock.release();
-        known
+        self.find(process, address).is_some()
     }
 
-    /// Calls `look` under the lock with where the file is mapped from whose code is at an address, if that is known.
-    pub(crate) fn with_header_of(&mut self, process: &Process, address: usize, look: impl FnOnce(Option<usize>)) {
-        self.lock.take();
-        let header = self.find(process, address).map(|place| self.headers[place]);
-        look(header.filter(|&header| header != 0));
-        self.lock.release();
+    /// Where the file is mapped from whose code is at an address, if that is known.
+    pub(crate) fn header_of(&mut self, process: &Process, address: usize) -> Option<usize> {
+        let place = self.find(process, address)?;
+        Some(self.headers[place]).filter(|&header| header != 0)
     }
 
     /// Which range an address is in.
@@ -68,9 +62,8 @@ impl Modules {
         known
     }
 
-    /// After a library may have been unloaded: whether this is a new generation.
-    pub(crate) fn unloaded(&mut self) -> bool {
-        self.lock.take();
+    /// After a library may have been unloaded: the new generation, if this is one.
+    pub(crate) fn unloaded(&mut self) -> Option<u64> {
         let before = self.sum;
         self.read(None);
         let changed = self.sum != before;
@@ -81,12 +74,7 @@ impl Modules {
             self.no_code.fill(0);
             rules::forget();
         }
-        self.lock.release();
-        changed
-    }
-
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
+        changed.then_some(self.generation)
     }
 
     fn known(&self, address: usize) -> Option<usize> {
@@ -97,7 +85,7 @@ impl Modules {
 
     /// Reads the list, and appends it to the trace if that is given.
     fn read(&mut self, process: Option<&Process>) {
-        let Self { count, ranges, headers, sum, buffer, length, text, generation, .. } = self;
+        let Self { count, ranges, headers, sum, written, buffer, length, text, generation, .. } = self;
         (*count, *sum) = (0, 0);
         *length = decimal(*generation, text);
         // Where the file of the lines that come begins, and its name.
@@ -122,7 +110,11 @@ impl Modules {
                 *length += line.len() + 1;
             }
         });
-        if let Some(process) = process {
+        // Addresses that are nowhere, of which there may be many, change nothing.
+        if let Some(process) = process
+            && (*sum ^ *generation) != *written
+        {
+            *written = *sum ^ *generation;
             process.append(MODULES, 0, 0, &[0; 16], &[&text[..*length]]);
         }
     }
@@ -135,7 +127,10 @@ fn part_of(line: &[u8]) -> (bool, u64) {
     let line = &line[after(line)..];
     let offset = &line[after(line)..];
     let file = &offset[after(offset)..];
-    (offset.starts_with(b"00000000 "), checksum(0, file))
+    // Memory that is no file's has the number 0, but for the kernel's own code.
+    let number = &file[after(file)..];
+    let is_file = !number.starts_with(b"0 ") || line.ends_with(b"[vdso]");
+    (is_file && offset.starts_with(b"00000000 "), checksum(0, file))
 }
 
 /// A number and a line's end; how many bytes that are.

@@ -53,7 +53,11 @@ pub(crate) struct Process {
     /// Held while a thread that has ended for us still allocates or frees.
     pub(crate) late_lock: Lock,
     pub(crate) late: std::cell::UnsafeCell<*mut Thread>,
+    modules_lock: Lock,
     modules: std::cell::UnsafeCell<Modules>,
+    /// How often libraries have gone.
+    generation: AtomicU64,
+    codes_lock: Lock,
     codes: std::cell::UnsafeCell<Codes>,
     path: std::cell::UnsafeCell<[u8; MOST_PATH + 32]>,
 }
@@ -181,33 +185,41 @@ impl Process {
         (first + NUMBERS_AT_ONCE <= live::MOST_BLOCKS).then_some(first)
     }
 
+    fn with_modules<T>(&self, work: impl FnOnce(&mut Modules) -> T) -> T {
+        self.modules_lock.take();
+        // SAFETY: under the lock, which nobody takes while they have it.
+        let result = work(unsafe { &mut *self.modules.get() });
+        self.modules_lock.release();
+        result
+    }
+
     /// Whether code is mapped at an address.
     pub(crate) fn code_at(&self, address: usize) -> bool {
-        // SAFETY: `Modules` has a lock, and takes it before it looks at anything.
-        unsafe { (*self.modules.get()).code_at(self, address) }
+        self.with_modules(|modules| modules.code_at(self, address))
     }
 
     /// Calls `look` with where the file is mapped from whose code is at an address, if that is known; one thread at a time.
     pub(crate) fn with_header_of(&self, address: usize, look: impl FnOnce(Option<usize>)) {
-        // SAFETY: as in `code_at`.
-        unsafe { (*self.modules.get()).with_header_of(self, address, look) }
+        self.with_modules(|modules| look(modules.header_of(self, address)));
     }
 
     /// A frame of Python's as the trace has it, 0 if it can't be told.
     pub(crate) fn python_frame(&self, frame: PythonFrame) -> u64 {
-        // SAFETY: `Codes` has a lock, and takes it before it looks at anything.
-        unsafe { (*self.codes.get()).frame(self, frame) }
+        self.codes_lock.take();
+        // SAFETY: under the lock, which nobody takes while they have it.
+        let frame = unsafe { &mut *self.codes.get() }.frame(self, frame);
+        self.codes_lock.release();
+        frame
     }
 
     pub(crate) fn generation(&self) -> u64 {
-        // SAFETY: a word that only grows; a thread that is told of a change by `EPOCH` finds it here.
-        unsafe { (*self.modules.get()).generation() }
+        self.generation.load(Acquire)
     }
 
     /// After `dlclose`.
     pub(crate) fn unloaded(&self) {
-        // SAFETY: as in `code_at`.
-        if unsafe { (*self.modules.get()).unloaded() } {
+        if let Some(generation) = self.with_modules(Modules::unloaded) {
+            self.generation.store(generation, Release);
             EPOCH.fetch_add(1, Release);
         }
     }

@@ -8,14 +8,14 @@
 //! What is read belongs to the thread that reads it: its own frames, of calls that have not returned, and the code that these hold on to.
 
 use std::cell::UnsafeCell;
-use std::ffi::{CStr, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::{mem, ptr, slice};
 
-use crate::format::{PYTHON, PYTHON_ENTRY, PYTHON_FRAME};
+use crate::format::{PYTHON, PYTHON_ENTRY, PYTHON_FRAME, PYTHON_NOTHING};
 use crate::process::Process;
-use crate::real::Lock;
+use crate::sites::mix;
 
 /// Where what is, in bytes from the beginning of each structure.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,9 @@ struct Found {
     layout: Layout,
     /// `PyGILState_GetThisThreadState`: the calling thread's state, whether it has the lock or not; null where there is none.
     state: unsafe extern "C" fn() -> *const c_void,
+    /// The state of the thread that has the lock; later versions: this thread's, if it has.
+    holder: unsafe extern "C" fn() -> *const c_void,
+    is_ending: unsafe extern "C" fn() -> c_int,
     /// As in `Py_Version`.
     version: u32,
 }
@@ -102,6 +105,9 @@ pub(crate) fn look() {
     if state.is_null() {
         return;
     }
+    let either = |one: *mut c_void, other: *mut c_void| if one.is_null() { other } else { one };
+    let holder = either(of(c"PyThreadState_GetUnchecked"), of(c"_PyThreadState_UncheckedGet"));
+    let is_ending = either(of(c"Py_IsFinalizing"), of(c"_Py_IsFinalizing"));
     // SAFETY: a constant number of Python's, from 3.11 on.
     let version = unsafe { version.as_ref() }.map_or(0, |version| *version as u32);
     let layout = match version >> 16 {
@@ -111,14 +117,16 @@ pub(crate) fn look() {
         0x030d if !runtime.is_null() => unsafe { published(runtime) },
         _ => None,
     };
-    let Some(layout) = layout else {
+    let Some(layout) = layout.filter(|_| !holder.is_null() && !is_ending.is_null()) else {
         STRANGE.store(version.max(1), Relaxed);
         return;
     };
-    // SAFETY: that function's type, and nobody has been given the room's address yet.
+    // SAFETY: those functions' types, and nobody has been given the room's address yet.
     unsafe {
-        let state = mem::transmute::<*mut c_void, unsafe extern "C" fn() -> *const c_void>(state);
-        (*ROOM.0.get()).write(Found { layout, state, version });
+        let [state, holder] = [state, holder]
+            .map(|function| mem::transmute::<*mut c_void, unsafe extern "C" fn() -> *const c_void>(function));
+        let is_ending = mem::transmute::<*mut c_void, unsafe extern "C" fn() -> c_int>(is_ending);
+        (*ROOM.0.get()).write(Found { layout, state, holder, is_ending, version });
     }
     FOUND.store(ROOM.0.get().cast(), Release);
 }
@@ -207,6 +215,11 @@ fn of_thread(found: *mut Found) -> Option<Frames> {
     if state.is_null() {
         return None;
     }
+    // At its end Python frees the states of other threads without telling them.
+    // SAFETY: as above.
+    if unsafe { (found.is_ending)() } != 0 && unsafe { (found.holder)() } != state {
+        return None;
+    }
     let (at, inner) = found.layout.to_frame;
     // SAFETY: the state is this thread's, and lives as long as Python says that it is.
     let mut first = unsafe { state.cast::<u8>().add(at).cast::<*const u8>().read() };
@@ -225,10 +238,17 @@ impl Frames {
         // SAFETY: frames are of this thread's calls, which have not returned, and lead to one another; what they lead to lives as long.
         unsafe {
             let word = |from: *const u8, at: usize| from.add(at).cast::<*const u8>().read();
-            let mut frame = self.first;
+            let (mut frame, mut is_inside) = (self.first, false);
             while !frame.is_null() {
                 let previous = word(frame, layout.previous);
-                if frame.add(layout.owner).read() != OWNED_BY_C_STACK || layout.is_entry.is_some() {
+                if frame.add(layout.owner).read() == OWNED_BY_C_STACK && layout.is_entry.is_none() {
+                    // A call of the interpreter whose functions have returned, or have not begun.
+                    if !is_inside && !visit(PythonFrame { code: 0, at: 0, is_entry: true, mark: 0 }) {
+                        return;
+                    }
+                    is_inside = false;
+                } else {
+                    is_inside = true;
                     let code = word(frame, layout.code);
                     if code.is_null() {
                         return;
@@ -237,9 +257,8 @@ impl Frames {
                         Some(at) => frame.add(at).read() != 0,
                         None => previous.is_null() || previous.add(layout.owner).read() == OWNED_BY_C_STACK,
                     };
-                    let line = code.add(layout.first_line).cast::<u32>().read();
                     let at = word(frame, layout.instruction).addr().wrapping_sub(code.addr() + layout.bytecode);
-                    let mark = word(code, layout.name).addr().rotate_left(20) ^ line as usize;
+                    let mark = mark(layout, code);
                     if !visit(PythonFrame { code: code.addr(), at: at as u32, is_entry, mark }) {
                         return;
                     }
@@ -247,6 +266,45 @@ impl Frames {
                 frame = previous;
             }
         }
+    }
+}
+
+/// Tells a code object from another at the same address: by what it is called, where it is, and some of its lines. Pointers alone would not: when one
+/// module after another is compiled and dropped, they lie where the last one's lay.
+///
+/// # Safety
+/// A code object.
+#[inline(always)]
+unsafe fn mark(layout: &Layout, code: *const u8) -> usize {
+    // SAFETY: by the caller's promise; a table of lines has 8 bytes at least, for a zero and padding come after it.
+    unsafe {
+        let word = |from: *const u8, at: usize| from.add(at).cast::<usize>().read_unaligned();
+        let pointer = |at: usize| code.add(at).cast::<*const u8>().read();
+        let [name, file, lines] = [layout.name, layout.file, layout.lines].map(pointer);
+        let line = code.add(layout.first_line).cast::<u32>().read();
+        let (characters, bytes) = text(layout, file);
+        // The end of a path tells more than its beginning.
+        let end = if bytes < 8 { 0 } else { word(characters, bytes - 8) };
+        let mixed =
+            [name.addr(), file.addr(), lines.addr(), line as usize, bytes, end, word(lines, 16), word(lines, 32)];
+        mixed.into_iter().fold(code.addr(), |mark, part| mix(mark as u64, part) as usize)
+    }
+}
+
+/// Where the characters of a text are, and how many bytes. `PyASCIIObject`: after the head of an object how many characters there are, then the hash,
+/// then the state.
+///
+/// # Safety
+/// A text, of the kind that has its characters behind its head, as all that are names have.
+#[inline(always)]
+unsafe fn text(layout: &Layout, text: *const u8) -> (*const u8, usize) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let state = text.add(32).cast::<u32>().read();
+        let (size, is_compact, is_ascii) = ((state >> 2 & 7) as usize, state >> 5 & 1 != 0, state >> 6 & 1 != 0);
+        let count = text.add(16).cast::<usize>().read();
+        let characters = text.add(if is_ascii { layout.ascii } else { layout.wide });
+        (characters, if is_compact { count * size } else { 0 })
     }
 }
 
@@ -258,7 +316,6 @@ const MOST_TEXT: usize = 2048;
 /// Code objects that are in the trace, by number. All zeros is one without.
 #[repr(C)]
 pub(crate) struct Codes {
-    lock: Lock,
     count: u32,
     /// Code, mark, number.
     slots: [(usize, usize, u32); SLOTS],
@@ -266,11 +323,14 @@ pub(crate) struct Codes {
 }
 
 impl Codes {
-    /// A frame as the trace has it; code that is new is written into the trace before. 0 if there is too much of it.
+    /// A frame as the trace has it; code that is new is written into the trace before. Of the number 0 where there is too much of it.
     pub(crate) fn frame(&mut self, process: &Process, frame: PythonFrame) -> u64 {
         // SAFETY: a frame was found with it, so it was written.
         let found = unsafe { &*FOUND.load(Acquire) };
-        self.lock.take();
+        let entry = if frame.is_entry { PYTHON_ENTRY } else { 0 };
+        if frame.code == 0 {
+            return PYTHON_FRAME | entry | PYTHON_NOTHING;
+        }
         let mut place = frame.code.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
         let number = loop {
             let slot = &mut self.slots[place & (SLOTS - 1)];
@@ -289,9 +349,7 @@ impl Codes {
             }
             place += 1;
         };
-        self.lock.release();
-        let entry = if frame.is_entry { PYTHON_ENTRY } else { 0 };
-        if number == 0 { 0 } else { PYTHON_FRAME | entry | u64::from(number) << 32 | u64::from(frame.at) }
+        PYTHON_FRAME | entry | u64::from(number) << 32 | u64::from(frame.at)
     }
 
     /// The first line; then name, file and table of lines, each with its kind and its length in bytes before it. How many bytes that are.
@@ -309,15 +367,12 @@ impl Codes {
             put(&code.add(layout.first_line).cast::<u32>().read().to_le_bytes());
             for at in [layout.name, layout.file] {
                 let text = code.add(at).cast::<*const u8>().read();
-                // `PyASCIIObject`: characters in all after the head of an object and before the hash, then the state.
-                let count = text.add(16).cast::<usize>().read();
-                let state = text.add(32).cast::<u32>().read();
-                let (kind, is_compact, is_ascii) = (state >> 2 & 7, state >> 5 & 1 != 0, state >> 6 & 1 != 0);
-                // Whole characters: kinds are the bytes of one, 1, 2 or 4.
-                let bytes = if is_compact { (count * kind as usize).min(MOST_TEXT) } else { 0 };
-                put(&kind.to_le_bytes());
+                let (characters, bytes) = self::text(layout, text);
+                // Whole characters: sizes are 1, 2 or 4 bytes.
+                let (size, bytes) = (text.add(32).cast::<u32>().read() >> 2 & 7, bytes.min(MOST_TEXT));
+                put(&size.to_le_bytes());
                 put(&(bytes as u32).to_le_bytes());
-                put(slice::from_raw_parts(text.add(if is_ascii { layout.ascii } else { layout.wide }), bytes));
+                put(slice::from_raw_parts(characters, bytes));
             }
             let lines = code.add(layout.lines).cast::<*const u8>().read();
             // `PyBytesObject`: how many after the head of an object, then the hash, then the bytes.

@@ -7,7 +7,7 @@ use std::ffi::{CStr, c_void};
 use std::mem::transmute_copy;
 use std::ptr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize};
 
 use crate::{heap, python, system};
 
@@ -85,11 +85,36 @@ pub(crate) fn all_known() -> bool {
             let address = unsafe { libc::dlsym(libc::RTLD_NEXT, function.name.as_ptr()) };
             function.address.store(address, Relaxed);
         }
+        find_strangers();
         heap::look(MALLOC.address.load(Relaxed), SBRK.address.load(Relaxed));
         python::look();
         STATE.store(KNOWN, Release);
     }
     STATE.load(Acquire) == KNOWN
+}
+
+/// Whether the program has an allocator of its own, which comes before ours: see [`is_a_strangers`].
+static IS_A_STRANGERS: AtomicBool = AtomicBool::new(false);
+
+/// Whether `realloc` and `free` are the program's own. Then those functions of ours that it has not (`reallocarray`, `free_sized`) are called with its
+/// blocks, and have nothing to note: they pass them on to it.
+#[inline]
+pub(crate) fn is_a_strangers() -> bool {
+    IS_A_STRANGERS.load(Relaxed)
+}
+
+fn find_strangers() {
+    #[cfg(not(test))]
+    for (function, ours) in
+        [(&REALLOC, crate::entry::realloc as *const c_void), (&FREE, crate::entry::free as *const c_void)]
+    {
+        // SAFETY: the name ends in a zero.
+        let first = unsafe { libc::dlsym(libc::RTLD_DEFAULT, function.name.as_ptr()) };
+        if !first.is_null() && !ptr::eq(first, ours) {
+            function.address.store(first, Relaxed);
+            IS_A_STRANGERS.store(true, Relaxed);
+        }
+    }
 }
 
 /// Bytes of the arena. glibc's `dlsym` asks for less than a hundred when a name is missing, and for nothing else.

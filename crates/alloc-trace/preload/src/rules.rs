@@ -128,7 +128,7 @@ struct Slot {
     rule: AtomicU64,
 }
 
-const SLOTS: usize = 1 << 16;
+const SLOTS: usize = 1 << 18;
 
 /// Rules by return address, for all threads.
 #[repr(C)]
@@ -162,7 +162,7 @@ fn cache() -> Option<&'static Cache> {
 impl Cache {
     #[inline(always)]
     fn place(address: usize) -> usize {
-        (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize >> 48 & (SLOTS - 1)
+        (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) as usize >> 46 & (SLOTS - 1)
     }
 
     #[inline(always)]
@@ -172,7 +172,9 @@ impl Cache {
             let slot = &self.slots[place & (SLOTS - 1)];
             let found = slot.address.load(Acquire);
             if found == address as u64 {
-                return Some(Rule(slot.rule.load(Relaxed)));
+                let rule = Rule(slot.rule.load(Acquire));
+                // It may have become another's in between.
+                return (slot.address.load(Relaxed) == found).then_some(rule);
             }
             if found == 0 {
                 return None;
@@ -192,7 +194,7 @@ impl Cache {
             let slot = &self.slots[place & (SLOTS - 1)];
             let found = slot.address.load(Relaxed);
             if found == 0 || found == address as u64 {
-                slot.rule.store(rule.0, Relaxed);
+                slot.rule.store(rule.0, Release);
                 slot.address.store(address as u64, Release);
                 self.count.fetch_add(u64::from(found == 0), Relaxed);
                 return;
@@ -270,7 +272,7 @@ fn read(header: usize, address: usize) -> Option<Rule> {
     let index = EhFrameHdr::new(index, LittleEndian).parse(&bases, 8).ok()?;
     let Pointer::Direct(begin) = index.eh_frame_ptr() else { return None };
     let length = tables.segment_end.checked_sub(begin as usize)?;
-    if !system::is_mapped(begin as usize, length) {
+    if !system::is_mapped(begin as usize, length) || !system::is_readable(begin as usize) {
         return None;
     }
     let bases = bases.set_eh_frame(begin);
@@ -317,7 +319,7 @@ fn tables(header: usize) -> Option<Tables> {
     const MOST_SEGMENTS: usize = 64;
     const LOADED: u32 = 1;
     const TABLES: u32 = 0x6474_e550;
-    if !system::is_mapped(header, 4096) {
+    if !system::is_mapped(header, 4096) || !system::is_readable(header) {
         return None;
     }
     // SAFETY: all that is asked for lies in the page that was found mapped.
@@ -346,7 +348,7 @@ fn tables(header: usize) -> Option<Tables> {
     let (.., from, segment_length) = all().find(holds)?;
     let index = (index.wrapping_add(moved), length);
     let segment_end = from.wrapping_add(moved).checked_add(segment_length)?;
-    system::is_mapped(index.0, index.1).then_some(Tables { index, segment_end })
+    (system::is_mapped(index.0, index.1) && system::is_readable(index.0)).then_some(Tables { index, segment_end })
 }
 
 #[cfg(test)]

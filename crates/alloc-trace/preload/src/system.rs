@@ -131,6 +131,15 @@ pub(crate) fn is_mapped(address: usize, bytes: usize) -> bool {
     unsafe { call(libc::SYS_msync, [begin, length, libc::MS_ASYNC as usize, 0, 0, 0]) == 0 }
 }
 
+/// Whether a byte can be read. Where the kernel may not be asked, it is believed to be so.
+pub(crate) fn is_readable(address: usize) -> bool {
+    let mut byte = 0_u8;
+    let (to, from) = ([(&raw mut byte).addr(), 1], [address, 1]);
+    let arguments = [process() as usize, to.as_ptr().addr(), 1, from.as_ptr().addr(), 1, 0];
+    // SAFETY: the kernel writes the one byte that there is room for; an address that can't be read is an answer.
+    unsafe { call(libc::SYS_process_vm_readv, arguments) != -(libc::EFAULT as isize) }
+}
+
 /// Gives back what `map` gave and nobody looks at any more.
 pub(crate) fn unmap(address: *mut u8, bytes: usize) {
     // SAFETY: by the sentence above.

@@ -75,7 +75,7 @@ fn with_python(mut hash: u64) -> u64 {
     if let Some(python) = python::frames() {
         let mut count = 0;
         python.each(|frame| {
-            hash = mix(mix(hash, frame.mark), frame.at as usize);
+            hash = mix(mix(hash, frame.mark), frame.at as usize ^ usize::from(frame.is_entry) << 40);
             count += 1;
             count < MOST_PYTHON_FRAMES
         });
@@ -164,20 +164,26 @@ impl Thread {
             return site;
         }
         let (hash, mut count, mut end) = self.frames_of(kind, frame);
-        let hash = with_python(hash);
+        let mut hash = with_python(hash);
         if let Some(site) = self.sites.find(hash) {
             return site;
         }
         // Addresses that are not code's come from chains that were none.
         if let Some(wrong) = (1..count).find(|&index| !process.code_at(self.frames[index] as usize)) {
             (count, end) = (wrong, format::BROKEN_CHAIN);
+            // What follows differs from call to call; what is left is one site.
+            hash = self.frames[..count].iter().fold(!kind, |hash, &address| mix(hash, address as usize));
+            hash = with_python(hash);
+            if let Some(site) = self.sites.find(hash) {
+                return site;
+            }
         }
         process.code_at(self.frames[0] as usize);
         if let Some(python) = python::frames() {
             let most = count + MOST_PYTHON_FRAMES;
             python.each(|frame| {
                 self.frames[count] = process.python_frame(frame);
-                count += usize::from(self.frames[count] != 0);
+                count += 1;
                 count < most
             });
         }
@@ -219,10 +225,14 @@ impl Thread {
         let mut chain = [0; MOST_FRAMES];
         let (hash, count, end) = note(&mut chain, false);
         let shared = chain[..count].iter().zip(&self.frames[..by_tables.1]).take_while(|(a, b)| a == b).count();
-        if shared == count && by_tables.1 - count <= MOST_ABOVE {
+        // A chain that broke, or that is one frame and the register happened to be zero, may stand for many a stack.
+        let is_sure = end == by_tables.2 && end != format::BROKEN_CHAIN && count > 1;
+        if shared == count && by_tables.1 - count <= MOST_ABOVE && is_sure {
             (hash, by_tables.1, by_tables.2)
-        } else if shared == by_tables.1 {
-            // The tables know nothing from there on.
+        } else if shared == by_tables.1 && by_tables.1 < count
+            || by_tables.2 == format::BROKEN_CHAIN && end == format::END_OF_CHAIN
+        {
+            // The tables know nothing from there on, or went astray.
             self.frames[..MOST_FRAMES].copy_from_slice(&chain);
             (hash, count, end)
         } else {

@@ -82,7 +82,7 @@ pub struct Mapped {
 impl Mapped {
     fn add(&mut self, address: u64, length: u64) {
         self.take(address, length);
-        let end = address.saturating_add(length.next_multiple_of(4096));
+        let end = address.saturating_add(length.checked_next_multiple_of(4096).unwrap_or(length));
         self.ranges.insert(address, end);
         self.live_bytes += end - address;
         self.peak_bytes = self.peak_bytes.max(self.live_bytes);
@@ -190,7 +190,9 @@ impl Tally {
                 self.result.mapped.take(from.0, from.1);
                 self.result.mapped.add(to.0, to.1);
             }
-            Event::Break { from, to, .. } => self.result.heap_moved += to.wrapping_sub(from).cast_signed(),
+            Event::Break { from, to, .. } => {
+                self.result.heap_moved = self.result.heap_moved.wrapping_add(to.wrapping_sub(from).cast_signed());
+            }
             Event::Heap { site, from, to } => {
                 let grown = self.result.system.moved(from, to);
                 self.took(site, grown);

@@ -28,11 +28,11 @@ impl Node {
 pub fn flamegraph(stacks: &BTreeMap<Vec<String>, u64>, title: &str, unit: &str) -> String {
     let mut root = Node::default();
     for (stack, &weight) in stacks {
-        root.weight += weight;
+        root.weight = root.weight.saturating_add(weight);
         let mut node = &mut root;
         for name in stack {
             node = node.called.entry(name.clone()).or_default();
-            node.weight += weight;
+            node.weight = node.weight.saturating_add(weight);
         }
     }
     let scale = WIDTH / root.weight.max(1) as f64;

@@ -104,6 +104,8 @@ pub const MOST_SITE_FRAMES: usize = MOST_FRAMES + MOST_PYTHON_FRAMES;
 /// Marks a frame of Python's, in place of a return address: below are 30 bits number of the code object, and 32 bits place in the bytecode. A site's
 /// stand outside of all return addresses.
 pub const PYTHON_FRAME: u64 = 1 << 63;
+/// In place of a code object's number: a call of the interpreter with no function to run.
+pub const PYTHON_NOTHING: u64 = ((1 << 30) - 1) << 32;
 /// Marks the outermost frame of those that one call of the interpreter runs.
 pub const PYTHON_ENTRY: u64 = 1 << 62;
 

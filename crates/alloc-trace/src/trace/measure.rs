@@ -77,7 +77,7 @@ pub(super) fn all_stacks<const N: usize>(
         stack.extend(symbols.stack(context, site).into_iter().map(|frame| frame.function));
         stack.reverse();
         let sums = found.entry(stack).or_insert([0; N]);
-        sums.iter_mut().zip(weights).for_each(|(sum, weight)| *sum += weight);
+        sums.iter_mut().zip(weights).for_each(|(sum, weight): (&mut u64, u64)| *sum = sum.saturating_add(weight));
     }
     found
 }

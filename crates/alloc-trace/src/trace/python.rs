@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::format::{PYTHON_ENTRY, PYTHON_FRAME};
+use super::format::{PYTHON_ENTRY, PYTHON_FRAME, PYTHON_NOTHING};
 use super::symbols::Frame;
 
 /// What a trace knows of the Python that ran.
@@ -32,6 +32,11 @@ pub(super) fn is_frame(address: u64) -> bool {
 /// Whether it is the outermost that a call of the interpreter ran.
 pub(super) fn is_entry(address: u64) -> bool {
     address & PYTHON_ENTRY != 0
+}
+
+/// Whether it is a call of the interpreter with no function to run.
+pub(super) fn is_nothing(address: u64) -> bool {
+    address & PYTHON_NOTHING == PYTHON_NOTHING
 }
 
 impl Python {

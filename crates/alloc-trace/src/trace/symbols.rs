@@ -48,7 +48,9 @@ impl Symbols {
             let before = found.len();
             if runs_python {
                 for frame in of_python.by_ref() {
-                    found.push(context.python.frame(frame));
+                    if !python::is_nothing(frame) {
+                        found.push(context.python.frame(frame));
+                    }
                     if python::is_entry(frame) {
                         break;
                     }
@@ -59,7 +61,8 @@ impl Symbols {
             }
         }
         // Where the interpreter has no name of its own.
-        found.extend(of_python.map(|frame| context.python.frame(frame)));
+        let rest = of_python.filter(|&frame| !python::is_nothing(frame));
+        found.extend(rest.map(|frame| context.python.frame(frame)));
         found
     }
 

@@ -150,7 +150,7 @@ fn small_reads_by_value_and_in_a_glance_give_the_files_bytes_or_an_error() {
 fn what_is_still_there_can_be_read_up_to_the_cut() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("data");
-    std::fs::write(&path, [7; 3 * 65_536]).unwrap();
+    std::fs::write(&path, vec![7; 3 * 65_536]).unwrap();
     let view = ViewOptions::new().method(Method::Map).open(&path).unwrap();
     File::options().write(true).open(&path).unwrap().set_len(65_536).unwrap();
     assert_eq!(view.get::<1>(65_535).unwrap(), [7]);

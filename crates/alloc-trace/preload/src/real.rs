@@ -79,6 +79,16 @@ static STATE: AtomicU32 = AtomicU32::new(UNKNOWN);
 
 /// Whether addresses can be had. Not while they are being looked up: then `dlsym` itself asks.
 pub(crate) fn all_known() -> bool {
+    if STATE.load(Relaxed) == UNKNOWN {
+        look();
+    }
+    STATE.load(Acquire) == KNOWN
+}
+
+/// Looks for the functions. Without signals: what a handler asked for meanwhile could be neither noted nor counted, since nothing is there yet.
+#[cold]
+fn look() {
+    let mask = system::block_signals();
     if STATE.compare_exchange(UNKNOWN, LOOKING, Acquire, Acquire).is_ok() {
         for function in ALL {
             // SAFETY: the name ends in a zero.
@@ -90,7 +100,7 @@ pub(crate) fn all_known() -> bool {
         python::look();
         STATE.store(KNOWN, Release);
     }
-    STATE.load(Acquire) == KNOWN
+    system::set_signals(mask);
 }
 
 /// Whether the program has an allocator of its own, which comes before ours: see [`is_a_strangers`].

@@ -146,6 +146,22 @@ pub(crate) fn unmap(address: *mut u8, bytes: usize) {
     unsafe { call(libc::SYS_munmap, [address.addr(), bytes, 0, 0, 0, 0]) };
 }
 
+/// Blocks all signals in the calling thread; which were blocked before.
+pub(crate) fn block_signals() -> u64 {
+    let (all, mut before) = (u64::MAX, 0);
+    let arguments = [libc::SIG_SETMASK as usize, (&raw const all).addr(), (&raw mut before).addr(), 8, 0, 0];
+    // SAFETY: the kernel reads and writes masks of eight bytes.
+    unsafe { call(libc::SYS_rt_sigprocmask, arguments) };
+    before
+}
+
+/// Puts back what `block_signals` gave.
+pub(crate) fn set_signals(mask: u64) {
+    let arguments = [libc::SIG_SETMASK as usize, (&raw const mask).addr(), 0, 8, 0, 0];
+    // SAFETY: the kernel reads a mask of eight bytes.
+    unsafe { call(libc::SYS_rt_sigprocmask, arguments) };
+}
+
 /// A system call that takes no arguments and can't fail.
 fn plain(number: i64) -> u64 {
     // SAFETY: only used for calls that take nothing and touch nothing.

@@ -285,12 +285,19 @@ impl Thread {
     pub(crate) fn tell_missed(&self) {
         // A signal handler may count on between the two lines, and tell before this does.
         let mut told = None;
-        while told != Some(self.missed.load(Relaxed)) {
-            let count = self.missed.load(Relaxed);
+        while told != Some(self.missed_by_now()) {
+            let count = self.missed_by_now();
             self.tell(3, count);
             compiler_fence(Ordering::SeqCst);
             told = Some(count);
         }
+    }
+
+    /// How many calls were missed. Read from memory each time: a signal handler counts in the midst of functions that have the thread for themselves,
+    /// as far as the compiler knows, so that it takes a number for still true which it has read before.
+    fn missed_by_now(&self) -> u64 {
+        // SAFETY: a number that lives as long as the thread.
+        unsafe { self.missed.as_ptr().read_volatile() }
     }
 
     /// Puts a number into the preamble of the chunk that is mapped.
@@ -382,7 +389,7 @@ impl Thread {
         let Some(process) = Process::current() else { return self.part_from_file() };
         // SAFETY: that many words were written; nobody else writes them.
         let words = unsafe { slice::from_raw_parts(self.words, self.used) };
-        self.preamble.missed = self.missed.load(Relaxed);
+        self.preamble.missed = self.missed_by_now();
         self.preamble.strangers = self.strangers;
         if let Some(length) = self.encoder.encode(self.preamble, words, &mut self.out) {
             let name = system::thread_name();
@@ -415,7 +422,7 @@ impl Thread {
             tid: system::thread(),
             first_block: self.next_block,
             start: process.now(),
-            missed: self.missed.load(Relaxed),
+            missed: self.missed_by_now(),
             strangers: self.strangers,
         };
         let header =

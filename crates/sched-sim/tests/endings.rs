@@ -150,6 +150,24 @@ fn a_deadlock_long_before_until_is_one() {
 }
 
 #[test]
+fn who_waits_for_the_end_of_a_killed_task_goes_on_under_every_policy() {
+    for policy in ["fifo", "ps", "las"] {
+        let outcome = run(
+            4,
+            &format!(
+                "policy = {{ kind = '{policy}' }}
+                tasks = [{{ id = 0, program = [{{ cpu = 100 }}] }}, {{ id = 1, program = [{{ cpu = 5 }}, {{ kill = 0 }}] }},
+                  {{ id = 2, program = [{{ join = 0 }}, {{ kill = 3 }}, {{ cpu = 1 }}] }}, {{ id = 3, program = [{{ io = 4 }}, {{ cpu = 50 }}] }},
+                  {{ id = 4, program = [{{ join = 3 }}, {{ cpu = 1 }}] }}]"
+            ),
+        );
+        assert_eq!(outcome.stopped, StopReason::Finished, "{policy}: {:?}", outcome.deadlock);
+        assert!((finish(&outcome, 0) - 5.0).abs() < 1e-5, "{policy}");
+        assert!((finish(&outcome, 4) - 6.0).abs() < 1e-5, "{policy}: killed by one who waited for another's end");
+    }
+}
+
+#[test]
 fn one_section_without_the_gil_inside_another_ends_with_the_outer_one() {
     let outcome = run(
         2,

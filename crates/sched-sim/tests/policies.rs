@@ -64,12 +64,14 @@ fn a_switch_that_is_broken_off_took_the_time_it_took() {
     assert_eq!(outcome.finish_time, 38.0);
     assert_eq!(outcome.cores[0].switch_time, 23.0);
     assert_eq!(outcome.idle_ticks, 0.0);
+    assert_eq!(outcome.task(1).unwrap().response, Some(33.0), "not at 15, when the switch would have been over");
     let cut = run(
         1,
         "kind = 'fifo'",
         "until = 8\ncosts = { context_switch = 10 }\ntasks = [{ id = 0, count = 2, program = [{ cpu = 5 }] }]",
     );
     assert_eq!(cut.cores[0].switch_time, 3.0);
+    assert_eq!((cut.task(0).unwrap().response, cut.task(1).unwrap().response), (Some(0.0), None));
 }
 
 #[test]

@@ -35,14 +35,6 @@ pub(crate) struct Core {
     pub(crate) switching: u64,
 }
 
-impl Core {
-    /// A switch that is not over by now takes no more time: it was counted when it began.
-    #[inline]
-    fn switched_until(&mut self, now: u64) {
-        self.switching = self.switching.saturating_sub(self.since.saturating_sub(now));
-    }
-}
-
 /// The cores of a run, with their queues.
 #[derive(Debug)]
 #[allow(clippy::struct_field_names)] // cores have cores
@@ -189,7 +181,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             if self.cores[core].thread != NONE {
                 self.account(core);
                 self.show(core);
-                self.cores[core].switched_until(now);
+                self.break_off_switch(core);
             }
         }
     }
@@ -401,10 +393,10 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     #[inline]
     pub(super) fn leave_core(&mut self, core: usize) {
         self.show(core);
+        self.break_off_switch(core);
         let now = self.world.now;
         let state = &mut self.cores[core];
         let shown = state.shown;
-        state.switched_until(now);
         state.last = state.thread;
         state.thread = NONE;
         state.idle_since = now;
@@ -412,5 +404,15 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         self.sink.left(core);
         self.sink.event(Event::Leave, self.world.now, core, self.world.tasks.traits[shown as usize].id);
         self.world.events += 1;
+    }
+    /// A switch that is not over by now takes no more time, and its thread did not run: both were noted when it began.
+    #[inline]
+    fn break_off_switch(&mut self, core: usize) {
+        let now = self.world.now;
+        let state = &mut self.cores[core];
+        if state.since > now {
+            state.switching = state.switching.saturating_sub(state.since - now);
+            self.world.take_back_first_run(state.thread, state.since);
+        }
     }
 }

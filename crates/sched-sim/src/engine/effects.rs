@@ -159,4 +159,12 @@ impl World {
             self.tasks.life[task as usize].first_run = at;
         }
     }
+    /// The run that was to begin then does not come to be.
+    pub(crate) fn take_back_first_run(&mut self, task: TaskId, at: u64) {
+        let life = &mut self.tasks.life[task as usize];
+        if life.first_run == at {
+            life.first_run = NEVER;
+            self.tasks.hot[task as usize].flags &= !STARTED;
+        }
+    }
 }

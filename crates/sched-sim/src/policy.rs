@@ -10,7 +10,7 @@
 //! | a task ran for some time | [`Policy::charge`] |
 //! | its slice is over | [`Policy::tick`] |
 //! | it blocks or ends | [`Policy::leave`] |
-//! | a ready task found no free core | [`Policy::preempts`] |
+//! | a ready task found no free core, or one with an affinity was put back | [`Policy::preempts`], until nobody is ready who may take a core |
 //!
 //! `ps` and `las` share a core among several tasks at once, in the limit of infinitely small quanta; they are [`fluid`]s.
 

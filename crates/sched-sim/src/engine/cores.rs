@@ -3,6 +3,8 @@
 //! At one instant events come in the order boost < finished I/O and arrivals < ends of quanta and bursts (ends first, if the policy says so)
 //! < stealing < dispatching; within a class in order of insertion, and ends in order of core numbers.
 
+use std::collections::VecDeque;
+
 use super::cache::Caches;
 use super::placement::{Placer, Thieves};
 use super::smt::Siblings;
@@ -49,8 +51,8 @@ pub(crate) struct Cores<P, S> {
     /// Idle cores that found no task in their queue that may run there; looked at again when one comes.
     pub(super) barren: Vec<bool>,
     pub(super) ready_count: usize,
-    /// Tasks that became ready in this instant, if that can cost somebody a core.
-    pub(super) fresh: Vec<TaskId>,
+    /// Tasks that became ready in this instant or lost a core in it, if that can cost somebody a core.
+    pub(super) fresh: VecDeque<TaskId>,
     pub(crate) setup: Setup,
     pub(crate) switches: u64,
     pub(crate) migrations: u64,
@@ -112,7 +114,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             idle_count: cores,
             barren: vec![false; cores],
             ready_count: 0,
-            fresh: Vec::new(),
+            fresh: VecDeque::new(),
             setup,
             switches: 0,
             migrations: 0,

@@ -40,14 +40,16 @@ struct Standing {
     level: u32,
     /// Quanta left at this level.
     allotment: u32,
-    /// `fronts` of its level when it was picked.
+    /// `fronts` of its level when it was picked, or put at the front.
     fronts: u32,
+    /// It was put at the front when it became ready.
+    in_front: bool,
 }
 
 impl Mlfq {
     fn fresh(&self, level: usize) -> Standing {
         let queue = &self.levels[level];
-        Standing { left: queue.quantum, level: level as u32, allotment: queue.allotment, fronts: 0 }
+        Standing { left: queue.quantum, level: level as u32, allotment: queue.allotment, fronts: 0, in_front: false }
     }
 
     /// A quantum is used up: one unit of allotment, and perhaps a level.
@@ -97,12 +99,14 @@ impl Policy for Mlfq {
             self.tasks[task as usize] = self.fresh(0);
         }
         self.ready += 1;
-        let standing = self.tasks[task as usize];
+        let standing = &mut self.tasks[task as usize];
         let level = &mut self.levels[standing.level as usize];
+        standing.in_front = self.io_to_front && matches!(why, Why::IoDone | Why::Woken);
         match why {
-            Why::IoDone | Why::Woken if self.io_to_front => {
+            _ if standing.in_front => {
                 level.queue.push_front(task);
                 level.fronts += 1;
+                standing.fronts = level.fronts;
             }
             // While it ran it counted as the first of its level; whoever was put before it since is before it.
             Why::Preempted => {
@@ -161,9 +165,10 @@ impl Policy for Mlfq {
 
     fn preempts(&self, ready: TaskId, running: TaskId, _: &Context<'_>) -> bool {
         let (above, below) = (self.level_of(ready), self.level_of(running));
-        let level = &self.levels[above];
-        let put_before = level.fronts != self.tasks[running as usize].fronts && level.queue.front() == Some(&ready);
-        above < below || (above == below && put_before)
+        let (one, other) = (&self.tasks[ready as usize], &self.tasks[running as usize]);
+        // Only who was put at the front goes before who runs already, and only before who was picked earlier.
+        let is_before = one.in_front && one.fronts > other.fronts;
+        above < below || (above == below && is_before)
     }
 
     fn remove(&mut self, task: TaskId) -> bool {

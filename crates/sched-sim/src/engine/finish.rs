@@ -174,7 +174,7 @@ fn outcome(
         open_aggregates(world, &mut set);
     } else {
         set("utilization", utilization);
-        set("throughput", ended(world) as f64 / world.units(end));
+        set("throughput", world.stats.served as f64 / world.units(end));
         set("makespan_no_final_or_first_switch", world.units(end));
         set("useful_fraction", utilization);
     }
@@ -199,12 +199,6 @@ fn window_aggregates(scenario: &Scenario, world: &mut World, busy: u128, set: &m
     if scenario.closed.is_none() {
         set("mean_in_system", window.mean_present());
     }
-}
-
-/// Tasks that have ended; those that were not let in have not.
-fn ended(world: &World) -> u64 {
-    let lives = world.tasks.hot.iter().zip(&world.tasks.life);
-    lives.filter(|(hot, life)| hot.state == State::Done && life.finish != NEVER).count() as u64
 }
 
 fn closed_aggregates(scenario: &Scenario, world: &World, set: &mut impl FnMut(&str, f64)) {

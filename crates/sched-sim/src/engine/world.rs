@@ -218,23 +218,16 @@ impl World {
             periodic.pending = 0;
             has_finished = periodic.first.is_some();
         }
-        self.tasks.hot[place].state = State::Done;
         if !has_finished {
             self.tasks.life[place].finish = now;
         }
-        self.live -= 1;
-        self.events += 1;
         if self.gils.has_any() {
             self.free_forced(task);
         }
         if self.source.is_generated() {
             self.stats.end(task, &self.tasks, now);
-            if self.source.gives_places_back() {
-                self.tasks.recycle(task);
-            }
-            return;
         }
-        self.wake_joiners(task);
+        self.leave_system(task, true);
     }
 
     /// A task is over: who waited for that goes on.

@@ -22,3 +22,45 @@ fn generated_tasks_that_found_no_room_are_no_throughput() {
     let throughput = outcome.aggregate("throughput").unwrap();
     assert!((0.98..=1.0).contains(&throughput), "{throughput}");
 }
+
+#[test]
+fn generated_tasks_stand_on_the_timeline_under_their_own_ids() {
+    let work =
+        "generator = { arrivals = { kind = 'periodic', rate = 0.5 }, service = { kind = 'det', value = 1 }, count = 50,
+        program = [{ lock = 'm' }, { cpu = 'service' }, { unlock = 'm' }] }";
+    // With `per_task` every task keeps its place, without it the place of an ended one is used again.
+    for record in ["'per_task', 'dispatches', 'run_segments', 'holders'", "'dispatches', 'run_segments', 'holders'"] {
+        for runtime in ["native", "thread_pool"] {
+            let outcome = run(
+                "cores = 2",
+                &format!("runtime = {{ kind = '{runtime}', workers = 3 }}\nrecord = [{record}]\n{work}"),
+            );
+            // They come one after the other.
+            let mut ran = outcome.run_segments.unwrap();
+            ran.sort_by(|one, other| one.start.total_cmp(&other.start));
+            let ran: Vec<u32> = ran.iter().map(|run| run.task).collect();
+            let all: Vec<u32> = (0..50).collect();
+            assert_eq!(ran, all, "{runtime}, {record}");
+            let held: Vec<u32> = outcome.holders.unwrap().iter().map(|holder| holder.task).collect();
+            assert_eq!(held, all, "{runtime}, {record}");
+            // A worker that has no task yet is none of them.
+            let began = outcome.dispatches.unwrap();
+            let tasks: Vec<u32> = began.iter().map(|dispatch| dispatch.task).filter(|task| *task < 50).collect();
+            assert_eq!(tasks, all, "{runtime}, {record}");
+            let mut workers = began.iter().filter(|dispatch| dispatch.task >= 50);
+            assert!(workers.all(|dispatch| dispatch.len == 0.0 && dispatch.task < 53), "{began:?}");
+        }
+    }
+}
+
+#[test]
+fn workers_have_ids_that_no_task_has() {
+    let outcome = run(
+        "cores = 1",
+        "runtime = { kind = 'thread_pool', workers = 1 }
+        record = ['dispatches']
+        tasks = [{ id = 2, program = [{ cpu = 1 }] }, { id = 1, program = [{ cpu = 1 }] }]",
+    );
+    let ids: Vec<u32> = outcome.dispatches.unwrap().iter().map(|dispatch| dispatch.task).collect();
+    assert_eq!(ids, [3, 2, 1]);
+}

@@ -278,7 +278,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         if state.shown != NONE && state.shown_since <= self.world.now && !state.starting {
             let run = Run {
                 core: core as u32,
-                task: state.shown,
+                task: self.world.tasks.traits[state.shown as usize].id,
                 level: state.level,
                 from: state.shown_since,
                 to: self.world.now,

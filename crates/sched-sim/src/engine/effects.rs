@@ -133,7 +133,7 @@ impl World {
     pub(crate) fn hold(&mut self, what: Held, task: TaskId) {
         let now = self.now;
         if let Some(holders) = &mut self.holders {
-            holders.begin(what, task, now);
+            holders.begin(what, self.tasks.traits[task as usize].id, now);
         }
     }
 

@@ -123,6 +123,9 @@ pub trait Policy: Sized {
         self.pick(context, allowed)
     }
 
+    /// A task comes from another core's queue, and will be enqueued as [`Why::Moved`]: takes over what that queue knows of it.
+    fn take_over(&mut self, _task: TaskId, _from: &Self) {}
+
     /// How many tasks are in the queue.
     fn len(&self) -> usize;
 

@@ -131,6 +131,22 @@ fn who_comes_to_a_level_does_not_go_before_those_who_run_there() {
 }
 
 #[test]
+fn a_task_that_is_stolen_stays_at_its_level() {
+    // Both hogs are at the lowest level when core 1 is idle at 10 and takes one of them; at 11 a short task comes there.
+    let outcome = run(
+        2,
+        "kind = 'mlfq', levels = [{ quantum = 2 }, { quantum = 100 }], queues = 'per-core', steal = { from = 'busiest', take = 'half' }",
+        "tasks = [{ id = 0, program = [{ cpu = 30 }] }, { id = 1, program = [{ cpu = 10 }] }, { id = 2, program = [{ cpu = 30 }] },
+          { id = 3, arrival = 11, program = [{ cpu = 1 }] }]",
+    );
+    let runs = outcome.run_segments.as_ref().unwrap();
+    let stolen: Vec<_> = runs.iter().filter(|run| (run.task, run.cpu) == (2, 1)).collect();
+    assert_eq!(stolen[0].start, 10.0);
+    assert!(stolen.iter().all(|run| run.level == Some(0)), "{stolen:?}");
+    assert_eq!(finish(&outcome, 3), 12.0);
+}
+
+#[test]
 fn a_task_without_tickets_runs_where_nobody_else_may() {
     let outcome = run(
         2,

@@ -89,6 +89,9 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             let taken = queues[victim].steal(context, |task| thieves.may_take(task, core, context.tasks));
             let Some(task) = taken else { break };
             queues[victim].leave(task, true, context);
+            if let Ok([from, to]) = queues.get_disjoint_mut([victim, core]) {
+                to.take_over(task, from);
+            }
             queues[core].enqueue(task, Why::Moved, context);
             placer.moved(task, core);
             stolen = true;

@@ -6,6 +6,7 @@
 //! - A task that loses the core to a higher level stays at the front of its level, with what is left of its quantum.
 //! - Every `boost_every` all tasks, also those in I/O, go to the highest level with fresh quantum and allotment. Those of the lowest level
 //!   come first, then those of the next.
+//! - With a queue per core a task that is stolen keeps its level, and what is left of quantum and allotment.
 //! - I/O that begins as a quantum ends costs a unit of the allotment, even if `io_resets_allotment` has just refilled it.
 
 use std::collections::VecDeque;
@@ -95,7 +96,7 @@ impl Policy for Mlfq {
             let fresh = self.fresh(0);
             self.tasks.resize(context.tasks.len(), fresh);
         }
-        if matches!(why, Why::Arrived | Why::Moved) {
+        if why == Why::Arrived {
             self.tasks[task as usize] = self.fresh(0);
         }
         self.ready += 1;
@@ -126,6 +127,14 @@ impl Policy for Mlfq {
             }
         }
         None
+    }
+
+    fn take_over(&mut self, task: TaskId, from: &Self) {
+        if self.tasks.len() < from.tasks.len() {
+            let fresh = self.fresh(0);
+            self.tasks.resize(from.tasks.len(), fresh);
+        }
+        self.tasks[task as usize] = from.tasks[task as usize];
     }
 
     fn len(&self) -> usize {

@@ -246,16 +246,23 @@ impl<'a> Checker<'a> {
     fn tasks(&mut self) {
         let scenario = self.scenario;
         let (mut total, mut bytes) = (0_u64, 0_u64);
+        let in_queues = crate::policy::bytes_per_task(scenario);
         self.ids();
         let mut sets = std::collections::HashSet::new();
         let mut kinds = std::collections::HashSet::new();
         for (number, task) in scenario.tasks.iter().enumerate() {
             let key = format!("tasks[{number}]");
             total += u64::from(task.count);
-            bytes = bytes.saturating_add(u64::from(task.count).saturating_mul(Self::bytes_of(task)));
+            bytes = bytes.saturating_add(u64::from(task.count).saturating_mul(Self::bytes_of(task) + in_queues));
             if bytes > scenario.limits.memory {
-                let what = format!("{total} tasks with the counters of their loops take more than limits.memory");
-                self.problem(format!("{key}.count"), what, "raise limits.memory, or give fewer tasks or loops");
+                let (what, fix) = if in_queues > Self::bytes_of(task) {
+                    let what = format!("{total} tasks in {} queues", scenario.machine.cores);
+                    (what, "raise limits.memory, or give fewer tasks, or one queue for all: queues = \"shared\"")
+                } else {
+                    let what = format!("{total} tasks with the counters of their loops");
+                    (what, "raise limits.memory, or give fewer tasks or loops")
+                };
+                self.problem(format!("{key}.count"), format!("{what} take more than limits.memory"), fix);
                 return;
             }
             if total > scenario.limits.tasks {

@@ -6,6 +6,8 @@
 mod allocator;
 
 use allocator::{Counting, during};
+use sched_sim::outcome::StopReason;
+use sched_sim::scenario::read::{Format, text};
 use sched_sim::scenario::{Limits, Record};
 use sched_sim::{PolicyKind, RunOptions, RuntimeKind, Scenario, Step, Task, TimeUnit, simulate};
 
@@ -90,4 +92,25 @@ fn events_allocate_nothing_and_a_task_takes_at_most_200_bytes() {
     let each = asked.peak_bytes as f64 / tasks as f64;
     assert!(outcome.counters.events >= 4 * tasks);
     assert!(each <= 200.0, "{each:.1} bytes a task");
+    a_queue_per_core_keeps_to_the_memory_too();
+}
+
+/// Each queue has an account of every task, of whichever core it is.
+fn a_queue_per_core_keeps_to_the_memory_too() {
+    let memory = 40_000_000;
+    for kind in ["sjf", "mlfq", "lottery", "stride", "cfs", "eevdf"] {
+        let scenario = format!(
+            "schema = 'sched-scenario/0'
+            machine = {{ cores = 64 }}
+            policy = {{ kind = '{kind}', quantum = 1, levels = [{{ quantum = 1 }}], queues = 'per-core' }}
+            limits = {{ memory = {memory} }}
+            generator = {{ arrivals = {{ kind = 'poisson', rate = 1e6 }}, service = {{ kind = 'det', value = 1 }}, count = 100000 }}"
+        );
+        let scenario = text(&scenario, Format::Toml).unwrap();
+        let options = RunOptions { digest: false, ..RunOptions::default() };
+        let (outcome, asked) = during(|| simulate(&scenario, &options).unwrap());
+        assert_eq!(outcome.stopped, StopReason::MemoryLimit, "{kind}");
+        // Who is in which queue is not counted.
+        assert!(asked.peak_bytes <= memory / 4 * 5, "{kind}: {} bytes", asked.peak_bytes);
+    }
 }

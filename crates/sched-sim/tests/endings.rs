@@ -225,3 +225,20 @@ fn counters_of_loops_are_memory_too() {
     assert_eq!(generated.stopped, StopReason::MemoryLimit);
     assert!(generated.counters.arrivals < 13_000, "{:?}", generated.counters);
 }
+
+#[test]
+fn what_each_queue_keeps_of_every_task_is_memory_too() {
+    let scenario = |queues: &str| {
+        format!(
+            "schema = 'sched-scenario/0'
+            machine = {{ cores = 64 }}
+            policy = {{ kind = 'eevdf', queues = '{queues}' }}
+            limits = {{ memory = 20000000 }}
+            tasks = [{{ id = 0, count = 60000, program = [{{ cpu = 1 }}] }}]"
+        )
+    };
+    let problems = text(&scenario("per-core"), Format::Toml).unwrap_err();
+    assert_eq!(problems.0[0].key, "tasks[0].count", "{problems}");
+    assert!(problems.0[0].fix.contains("queues = \"shared\""), "{problems}");
+    text(&scenario("shared"), Format::Toml).unwrap();
+}

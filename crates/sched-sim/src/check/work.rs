@@ -1,6 +1,7 @@
 //! What is wrong with where tasks come from: generators, closed systems, distributions.
 
 use super::Checker;
+use crate::engine::Tasks;
 use crate::scenario::{Distribution, RuntimeKind};
 
 impl Checker<'_> {
@@ -43,6 +44,11 @@ impl Checker<'_> {
                     format!("{} tasks", closed.population),
                     "give at least 1, at most limits.tasks",
                 );
+            }
+            let each = Tasks::BYTES + crate::policy::bytes_per_task(scenario);
+            if u64::from(closed.population).saturating_mul(each) > scenario.limits.memory {
+                let what = format!("{} tasks take more than limits.memory", closed.population);
+                self.problem("closed.population", what, "raise limits.memory, or give fewer tasks");
             }
             if scenario.runtime.kind != RuntimeKind::Native {
                 self.problem("runtime.kind", "a closed system has no runtime", "use \"native\"");

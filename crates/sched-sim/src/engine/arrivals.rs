@@ -160,7 +160,13 @@ impl World {
             return;
         }
         let loops = generated.loops;
+        let room = self.tasks.room();
         let task = self.tasks.add(traits, now);
+        // The policy's columns will grow as well, with a queue per core by many times as much: too much for waiting until the next look.
+        if self.tasks.room() > room && !self.watch.allows(self.bytes()) {
+            self.stop = Some(crate::outcome::StopReason::MemoryLimit);
+            return;
+        }
         let counters = (task as usize + 1) * loops as usize;
         if self.loops.len() < counters {
             // A program may have thousands of loops: too much for waiting until the next look.

@@ -73,6 +73,7 @@ impl Mlfq {
 impl Policy for Mlfq {
     const PREEMPTIVE: bool = true;
     const CHARGES: bool = true;
+    const BYTES_PER_TASK: usize = size_of::<Standing>();
 
     fn new(options: &Options<'_>) -> Self {
         let policy = &options.scenario.policy;
@@ -94,7 +95,7 @@ impl Policy for Mlfq {
     fn enqueue(&mut self, task: TaskId, why: Why, context: &Context<'_>) {
         if self.tasks.len() <= task as usize {
             let fresh = self.fresh(0);
-            self.tasks.resize(context.tasks.len(), fresh);
+            self.tasks.resize(context.tasks.room(), fresh);
         }
         if why == Why::Arrived {
             self.tasks[task as usize] = self.fresh(0);

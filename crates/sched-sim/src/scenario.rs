@@ -215,6 +215,13 @@ pub enum RuntimeKind {
     MN,
 }
 
+impl RuntimeKind {
+    /// Are cores given to workers that run tasks, and not to the tasks themselves?
+    pub fn has_workers(self) -> bool {
+        matches!(self, Self::EventLoop | Self::ThreadPool | Self::ProcessPool | Self::MN)
+    }
+}
+
 /// Python 2: the holder lets go of the GIL every so many ticks of the interpreter, signals, and fights for it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

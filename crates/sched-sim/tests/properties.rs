@@ -225,6 +225,10 @@ proptest! {
         for kind in [RuntimeKind::Gil2, RuntimeKind::Gil3, RuntimeKind::EventLoop, RuntimeKind::ThreadPool, RuntimeKind::MN] {
             let mut scenario = with_policy(cores, POLICIES[policy]).runtime(kind);
             scenario.tasks.clone_from(&tasks);
+            if kind.has_workers() {
+                // Which these do not look at.
+                scenario.tasks.iter_mut().for_each(|task| (task.nice, task.tickets, task.priority) = (0, 100, 0));
+            }
             scenario.costs.wakeup_cross_core = 0.5.into();
             scenario.costs.context_switch = 0.25.into();
             scenario.runtime.gil2.ns_per_tick = 20_000.0;

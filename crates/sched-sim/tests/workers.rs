@@ -64,3 +64,45 @@ fn workers_have_ids_that_no_task_has() {
     let ids: Vec<u32> = outcome.dispatches.unwrap().iter().map(|dispatch| dispatch.task).collect();
     assert_eq!(ids, [3, 2, 1]);
 }
+
+#[test]
+fn siblings_are_slowed_down_by_what_their_workers_run() {
+    let outcome = run(
+        "cores = 2, smt = { threads_per_core = 2, factor_same_kind = 0.5, factor_mixed = 0.75 }",
+        "runtime = { kind = 'thread_pool', workers = 2 }
+        tasks = [{ id = 0, kind = 'a', program = [{ cpu = 6 }] }, { id = 1, kind = 'b', program = [{ cpu = 3 }] },
+          { id = 2, kind = 'a', program = [{ cpu = 1 }] }]",
+    );
+    // Of two kinds up to 4, of the same up to 6; what is left of task 0 then runs alone.
+    let finish: Vec<f64> = outcome.tasks.iter().map(|task| task.finish.unwrap()).collect();
+    assert!(finish.iter().zip([8.0, 4.0, 6.0]).all(|(is, should)| (is - should).abs() < 1e-5), "{finish:?}");
+}
+
+#[test]
+fn a_worker_brings_its_task_into_the_cache() {
+    let outcome = run(
+        "cores = 1, cache = { capacity = 10, warmup = 10, cold_rate = 1, warm_rate = 2, progress = 'continuous' }",
+        "runtime = { kind = 'thread_pool', workers = 1 }
+        tasks = [{ id = 0, count = 2, working_set = 6, program = [{ cpu = 30 }] }]",
+    );
+    // Ten units cold, ten warm: each has to fetch its own working set.
+    let finish: Vec<f64> = outcome.tasks.iter().map(|task| task.finish.unwrap()).collect();
+    assert_eq!(finish, [20.0, 40.0]);
+}
+
+#[test]
+fn deadlines_count_on_workers_unless_they_should_decide() {
+    let scenario = |policy: &str| {
+        format!(
+            "schema = 'sched-scenario/0'
+            machine = {{ cores = 1 }}
+            policy = {{ kind = '{policy}' }}
+            runtime = {{ kind = 'm_n' }}
+            tasks = [{{ id = 0, count = 2, deadline = 5, program = [{{ cpu = 4 }}] }}]"
+        )
+    };
+    let fifo = text(&scenario("fifo"), Format::Toml).unwrap();
+    assert_eq!(simulate(&fifo, &RunOptions::default()).unwrap().counters.deadline_misses, 1);
+    let problems = text(&scenario("edf"), Format::Toml).unwrap_err();
+    assert_eq!(problems.0[0].key, "tasks[0].deadline", "{problems}");
+}

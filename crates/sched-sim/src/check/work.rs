@@ -65,6 +65,12 @@ impl Checker<'_> {
         if !scenario.classes.is_empty() && scenario.generator.is_none() {
             self.problem("classes", "only generated tasks belong to classes", "give a generator, or leave them out");
         }
+        let mut urgent = scenario.classes.iter().enumerate().filter(|(_, class)| class.priority != 0);
+        if scenario.runtime.kind.has_workers()
+            && let Some((number, _)) = urgent.next()
+        {
+            self.unseen(format!("classes[{number}].priority"));
+        }
         if scenario.classes.len() > 256 {
             self.problem("classes", "more than 256 classes", "give fewer");
         }

@@ -253,7 +253,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         state.busy += ran;
         let mut work = ran;
         if let Some(caches) = &mut self.setup.caches {
-            work = caches.progress(core, thread, ran);
+            work = caches.progress(core, state.shown, ran);
         }
         if let Some(siblings) = &self.setup.siblings {
             work = siblings.work(core, work);
@@ -308,6 +308,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             if shown != self.cores[core].shown {
                 self.show(core);
                 self.cores[core].shown = shown;
+                self.mounted(core);
             }
             self.flush();
             if self.cores[core].slice_ends <= self.world.now {
@@ -373,7 +374,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             time = siblings.time_for(core, time);
         }
         if let Some(caches) = &self.setup.caches {
-            time = caches.time_for(core, thread, time);
+            time = caches.time_for(core, state.shown, time);
         }
         let done = state.since.saturating_add(time);
         let ends = state.slice_ends;

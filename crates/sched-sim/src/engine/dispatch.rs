@@ -167,10 +167,10 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     #[inline]
     pub(super) fn enter(&mut self, core: usize) {
         let state = &self.cores[core];
-        let (thread, since) = (state.thread, state.since);
+        let (thread, since, shown) = (state.thread, state.since, state.shown);
         self.world.note_first_run(thread, since);
         if let Some(caches) = &mut self.setup.caches {
-            caches.enter(core, thread);
+            caches.enter(core, shown);
         }
     }
 

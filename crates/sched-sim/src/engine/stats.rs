@@ -127,7 +127,8 @@ impl Stats {
         if traits.id < self.warmup {
             return;
         }
-        let wait = response.saturating_sub(life.service).saturating_sub(life.io);
+        // A program may compute more than its service time.
+        let wait = response.saturating_sub(tasks.hot[task as usize].cpu).saturating_sub(life.io);
         self.ended += 1;
         self.response += u128::from(response);
         self.wait += u128::from(wait);

@@ -330,6 +330,13 @@ pub enum Record {
     WaitHistogram,
 }
 
+impl Record {
+    /// Is it a part of the timeline, which grows as time goes on?
+    pub fn is_timeline(self) -> bool {
+        matches!(self, Self::Dispatches | Self::RunSegments | Self::QueueDepth | Self::Holders)
+    }
+}
+
 /// What a run may use. A run that reaches a limit ends with what it has and says so.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

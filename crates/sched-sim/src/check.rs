@@ -8,7 +8,7 @@ mod work;
 
 use std::fmt;
 
-use crate::scenario::{Cost, CostShape, RuntimeKind, Scenario, Task};
+use crate::scenario::{Cost, CostShape, PolicyKind, Scenario, Task};
 use crate::time::LATEST;
 
 /// One thing that is wrong.
@@ -246,16 +246,23 @@ impl<'a> Checker<'a> {
     fn tasks(&mut self) {
         let scenario = self.scenario;
         let (mut total, mut bytes) = (0_u64, 0_u64);
+        let in_queues = crate::policy::bytes_per_task(scenario);
         self.ids();
         let mut sets = std::collections::HashSet::new();
         let mut kinds = std::collections::HashSet::new();
         for (number, task) in scenario.tasks.iter().enumerate() {
             let key = format!("tasks[{number}]");
             total += u64::from(task.count);
-            bytes = bytes.saturating_add(u64::from(task.count).saturating_mul(Self::bytes_of(task)));
+            bytes = bytes.saturating_add(u64::from(task.count).saturating_mul(Self::bytes_of(task) + in_queues));
             if bytes > scenario.limits.memory {
-                let what = format!("{total} tasks with the counters of their loops take more than limits.memory");
-                self.problem(format!("{key}.count"), what, "raise limits.memory, or give fewer tasks or loops");
+                let (what, fix) = if in_queues > Self::bytes_of(task) {
+                    let what = format!("{total} tasks in {} queues", scenario.machine.cores);
+                    (what, "raise limits.memory, or give fewer tasks, or one queue for all: queues = \"shared\"")
+                } else {
+                    let what = format!("{total} tasks with the counters of their loops");
+                    (what, "raise limits.memory, or give fewer tasks or loops")
+                };
+                self.problem(format!("{key}.count"), format!("{what} take more than limits.memory"), fix);
                 return;
             }
             if total > scenario.limits.tasks {
@@ -275,11 +282,7 @@ impl<'a> Checker<'a> {
                 if scenario.until.is_none() {
                     self.problem("until", "a periodic task never ends", "say when the run ends: until = 1000");
                 }
-                if matches!(
-                    scenario.runtime.kind,
-                    RuntimeKind::EventLoop | RuntimeKind::ThreadPool | RuntimeKind::ProcessPool | RuntimeKind::MN
-                ) || task.spawned
-                {
+                if scenario.runtime.kind.has_workers() || task.spawned {
                     self.problem(
                         format!("{key}.period"),
                         "only threads that come by themselves are periodic",
@@ -310,11 +313,36 @@ impl<'a> Checker<'a> {
                     );
                 }
             }
+            if scenario.runtime.kind.has_workers() {
+                self.on_workers(&key, task);
+            }
             kinds.extend(&task.kind);
         }
         if sets.len() >= usize::from(u16::MAX) || kinds.len() >= usize::from(u16::MAX) {
             self.problem("tasks", "more than 65000 different affinities or kinds", "use fewer");
         }
+    }
+
+    /// The policy sees the workers, and knows nothing of what they run.
+    fn on_workers(&mut self, key: &str, task: &Task) {
+        // A deadline that no policy looks at still says which tasks were late.
+        let decides = self.scenario.policy.kind == PolicyKind::Edf;
+        let given = [
+            ("affinity", task.affinity.is_some()),
+            ("priority", task.priority != 0),
+            ("nice", task.nice != 0),
+            ("tickets", task.tickets != Task::new(0, []).tickets),
+            ("deadline", task.deadline.is_some() && decides),
+        ];
+        for (name, _) in given.into_iter().filter(|(_, is_given)| *is_given) {
+            self.unseen(format!("{key}.{name}"));
+        }
+    }
+
+    /// What only a policy looks at that never gets to see it.
+    fn unseen(&mut self, key: String) {
+        let what = "it would change nothing: cores go to workers, and these take tasks in order";
+        self.problem(key, what, "leave it out, or give each task a thread: runtime.kind = \"native\"");
     }
 
     fn runtime(&mut self) {

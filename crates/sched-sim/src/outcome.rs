@@ -193,7 +193,7 @@ pub struct Segment {
     pub start: f64,
     /// How long it took.
     pub len: f64,
-    /// The task's id.
+    /// The task's id; of a worker that has no task yet a number that no task has.
     pub task: u32,
     /// The level it ran at (mlfq), the largest being the highest.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,7 @@
 //! | a task ran for some time | [`Policy::charge`] |
 //! | its slice is over | [`Policy::tick`] |
 //! | it blocks or ends | [`Policy::leave`] |
-//! | a ready task found no free core | [`Policy::preempts`] |
+//! | a ready task found no free core, or one with an affinity was put back | [`Policy::preempts`], until nobody is ready who may take a core |
 //!
 //! `ps` and `las` share a core among several tasks at once, in the limit of infinitely small quanta; they are [`fluid`]s.
 
@@ -38,7 +38,7 @@ pub use weights::NICE_TO_WEIGHT;
 pub use crate::engine::{TaskId, Tasks};
 
 use crate::random::Random;
-use crate::scenario::Scenario;
+use crate::scenario::{PolicyKind, Queues, Scenario};
 use crate::time::TimeScale;
 
 /// Why a task became ready.
@@ -108,6 +108,8 @@ pub trait Policy: Sized {
     const IN_ORDER: bool = false;
     /// Does [`Policy::charge`] do anything?
     const CHARGES: bool = false;
+    /// Bytes that a queue keeps of every task of the run, whether it is in this queue or not.
+    const BYTES_PER_TASK: usize = 0;
 
     /// A policy for one queue.
     fn new(options: &Options<'_>) -> Self;
@@ -122,6 +124,9 @@ pub trait Policy: Sized {
     fn steal(&mut self, context: &Context<'_>, allowed: impl FnMut(TaskId) -> bool) -> Option<TaskId> {
         self.pick(context, allowed)
     }
+
+    /// A task comes from another core's queue, and will be enqueued as [`Why::Moved`]: takes over what that queue knows of it.
+    fn take_over(&mut self, _task: TaskId, _from: &Self) {}
 
     /// How many tasks are in the queue.
     fn len(&self) -> usize;
@@ -182,6 +187,29 @@ pub trait Policy: Sized {
     fn draws(&mut self) -> Option<Draws> {
         None
     }
+}
+
+/// Bytes that all queues of a scenario's policy together keep of every task: with a queue per core each has a column of its own.
+pub(crate) fn bytes_per_task(scenario: &Scenario) -> u64 {
+    let bytes = match scenario.policy.kind {
+        PolicyKind::Sjf => sjf::Sjf::BYTES_PER_TASK,
+        PolicyKind::Mlfq => mlfq::Mlfq::BYTES_PER_TASK,
+        PolicyKind::Lottery => lottery::Lottery::BYTES_PER_TASK,
+        PolicyKind::Stride => stride::Stride::BYTES_PER_TASK,
+        PolicyKind::Cfs => cfs::Cfs::BYTES_PER_TASK,
+        PolicyKind::Eevdf => eevdf::Eevdf::BYTES_PER_TASK,
+        PolicyKind::Fifo
+        | PolicyKind::Srpt
+        | PolicyKind::Las
+        | PolicyKind::Ps
+        | PolicyKind::Rr
+        | PolicyKind::Priority
+        | PolicyKind::Rm
+        | PolicyKind::Edf
+        | PolicyKind::WorkStealing => 0,
+    };
+    let queues = if scenario.policy.queues() == Queues::Shared { 1 } else { scenario.machine.cores };
+    bytes as u64 * u64::from(queues)
 }
 
 /// What a lottery drew.

@@ -2,7 +2,6 @@
 //!
 //! The engine is compiled once with [`Nothing`], for which every call is empty, and once with [`Recorder`].
 
-use crate::engine::TaskId;
 use crate::random::mix;
 
 /// What happens to a task on a core.
@@ -44,7 +43,8 @@ impl Sink for Nothing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) core: u32,
-    pub(crate) task: TaskId,
+    /// The task's id: its place can be another's before the run is over.
+    pub(crate) task: u32,
     pub(crate) level: Option<u32>,
     pub(crate) from: u64,
     pub(crate) to: u64,

@@ -215,6 +215,13 @@ pub enum RuntimeKind {
     MN,
 }
 
+impl RuntimeKind {
+    /// Are cores given to workers that run tasks, and not to the tasks themselves?
+    pub fn has_workers(self) -> bool {
+        matches!(self, Self::EventLoop | Self::ThreadPool | Self::ProcessPool | Self::MN)
+    }
+}
+
 /// Python 2: the holder lets go of the GIL every so many ticks of the interpreter, signals, and fights for it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -321,6 +328,13 @@ pub enum Record {
     /// Quantiles of waiting times.
     #[serde(rename = "histogram:wait")]
     WaitHistogram,
+}
+
+impl Record {
+    /// Is it a part of the timeline, which grows as time goes on?
+    pub fn is_timeline(self) -> bool {
+        matches!(self, Self::Dispatches | Self::RunSegments | Self::QueueDepth | Self::Holders)
+    }
 }
 
 /// What a run may use. A run that reaches a limit ends with what it has and says so.

@@ -126,7 +126,12 @@ impl Grid {
     pub fn simulate(&self, run: u64, options: &RunOptions) -> Result<RunSummary, Problems> {
         let (mut scenario, values, replicate) = self.run(run)?;
         // Means and quantiles, but no timeline, which nobody would see.
-        scenario.record = Some(scenario.record.take().unwrap_or_else(|| scenario.recorded_by_default()));
+        let record = scenario.record.take().unwrap_or_else(|| {
+            let mut record = scenario.recorded_by_default();
+            record.retain(|what| !what.is_timeline());
+            record
+        });
+        scenario.record = Some(record);
         let outcome = simulate(&scenario, &RunOptions { digest: true, ..options.clone() })?;
         Ok(RunSummary {
             run,

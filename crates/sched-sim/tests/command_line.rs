@@ -198,7 +198,10 @@ fn pictures_and_traces_are_written() {
     let output = sched_sim(&["run", &scenario, "--svg", &picture, "--trace", &trace, "--json", &json]);
     assert!(output.status.success());
     assert!(String::from_utf8(output.stdout).unwrap().starts_with("ended at 6"), "the table, beside the JSON");
-    assert_eq!(serde_json::from_str::<Value>(&fs::read_to_string(json).unwrap()).unwrap()["finish_time"], 6.0);
+    let written = fs::read_to_string(json).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&written).unwrap()["finish_time"], 6.0);
+    let plain = sched_sim(&["run", &scenario, "--json", "-"]).stdout;
+    assert_eq!(written, String::from_utf8(plain).unwrap(), "a picture takes nothing from the result");
     assert!(fs::read_to_string(picture).unwrap().contains("task 1"));
     let trace: Value = serde_json::from_str(&fs::read_to_string(trace).unwrap()).unwrap();
     assert!(trace["traceEvents"].as_array().unwrap().iter().any(|event| event["ph"] == "X"));

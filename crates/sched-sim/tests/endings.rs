@@ -150,6 +150,24 @@ fn a_deadlock_long_before_until_is_one() {
 }
 
 #[test]
+fn who_waits_for_the_end_of_a_killed_task_goes_on_under_every_policy() {
+    for policy in ["fifo", "ps", "las"] {
+        let outcome = run(
+            4,
+            &format!(
+                "policy = {{ kind = '{policy}' }}
+                tasks = [{{ id = 0, program = [{{ cpu = 100 }}] }}, {{ id = 1, program = [{{ cpu = 5 }}, {{ kill = 0 }}] }},
+                  {{ id = 2, program = [{{ join = 0 }}, {{ kill = 3 }}, {{ cpu = 1 }}] }}, {{ id = 3, program = [{{ io = 4 }}, {{ cpu = 50 }}] }},
+                  {{ id = 4, program = [{{ join = 3 }}, {{ cpu = 1 }}] }}]"
+            ),
+        );
+        assert_eq!(outcome.stopped, StopReason::Finished, "{policy}: {:?}", outcome.deadlock);
+        assert!((finish(&outcome, 0) - 5.0).abs() < 1e-5, "{policy}");
+        assert!((finish(&outcome, 4) - 6.0).abs() < 1e-5, "{policy}: killed by one who waited for another's end");
+    }
+}
+
+#[test]
 fn one_section_without_the_gil_inside_another_ends_with_the_outer_one() {
     let outcome = run(
         2,
@@ -206,4 +224,21 @@ fn counters_of_loops_are_memory_too() {
     );
     assert_eq!(generated.stopped, StopReason::MemoryLimit);
     assert!(generated.counters.arrivals < 13_000, "{:?}", generated.counters);
+}
+
+#[test]
+fn what_each_queue_keeps_of_every_task_is_memory_too() {
+    let scenario = |queues: &str| {
+        format!(
+            "schema = 'sched-scenario/0'
+            machine = {{ cores = 64 }}
+            policy = {{ kind = 'eevdf', queues = '{queues}' }}
+            limits = {{ memory = 20000000 }}
+            tasks = [{{ id = 0, count = 60000, program = [{{ cpu = 1 }}] }}]"
+        )
+    };
+    let problems = text(&scenario("per-core"), Format::Toml).unwrap_err();
+    assert_eq!(problems.0[0].key, "tasks[0].count", "{problems}");
+    assert!(problems.0[0].fix.contains("queues = \"shared\""), "{problems}");
+    text(&scenario("shared"), Format::Toml).unwrap();
 }

@@ -64,12 +64,86 @@ fn a_switch_that_is_broken_off_took_the_time_it_took() {
     assert_eq!(outcome.finish_time, 38.0);
     assert_eq!(outcome.cores[0].switch_time, 23.0);
     assert_eq!(outcome.idle_ticks, 0.0);
+    assert_eq!(outcome.task(1).unwrap().response, Some(33.0), "not at 15, when the switch would have been over");
     let cut = run(
         1,
         "kind = 'fifo'",
         "until = 8\ncosts = { context_switch = 10 }\ntasks = [{ id = 0, count = 2, program = [{ cpu = 5 }] }]",
     );
     assert_eq!(cut.cores[0].switch_time, 3.0);
+    assert_eq!((cut.task(0).unwrap().response, cut.task(1).unwrap().response), (Some(0.0), None));
+}
+
+#[test]
+fn who_loses_its_core_to_one_who_may_run_only_there_takes_that_of_a_less_urgent_one() {
+    let outcome = run(
+        2,
+        "kind = 'priority'",
+        "tasks = [{ id = 0, priority = 2, program = [{ cpu = 20 }] }, { id = 1, priority = 3, program = [{ cpu = 15 }] },
+          { id = 2, priority = 1, arrival = 5, affinity = [0], program = [{ cpu = 10 }] }]",
+    );
+    assert_eq!((finish(&outcome, 2), finish(&outcome, 0), finish(&outcome, 1)), (15.0, 20.0, 25.0));
+    // The same for one who offers its core and finds another before it.
+    let outcome = run(
+        2,
+        "kind = 'priority'",
+        "tasks = [{ id = 0, priority = 2, program = [{ cpu = 5 }, { yield = true }, { cpu = 15 }] },
+          { id = 1, priority = 3, program = [{ cpu = 15 }] },
+          { id = 2, priority = 2, arrival = 1, affinity = [0], program = [{ cpu = 10 }] }]",
+    );
+    assert_eq!((finish(&outcome, 2), finish(&outcome, 0), finish(&outcome, 1)), (15.0, 20.0, 25.0));
+}
+
+#[test]
+fn who_is_woken_by_one_that_just_took_a_core_takes_one_as_well() {
+    let outcome = run(
+        2,
+        "kind = 'priority'",
+        "tasks = [{ id = 0, priority = 4, program = [{ cpu = 15 }] }, { id = 1, priority = 3, program = [{ cpu = 15 }] },
+          { id = 2, priority = 1, arrival = 5, program = [{ sem_post = 's' }, { cpu = 1 }] },
+          { id = 3, priority = 2, program = [{ sem_wait = 's' }, { cpu = 1 }] }]",
+    );
+    assert_eq!((finish(&outcome, 2), finish(&outcome, 3)), (6.0, 6.0));
+}
+
+#[test]
+fn two_who_come_at_once_take_two_cores_whatever_their_order() {
+    for urgent in [2, 3] {
+        let tasks = "{ id = 2, priority = 2, arrival = 5, program = [{ cpu = 10 }] },
+          { id = 3, priority = 2, arrival = 5, program = [{ cpu = 10 }] }";
+        let tasks = tasks.replace(&format!("id = {urgent}, priority = 2"), &format!("id = {urgent}, priority = 1"));
+        let hogs = "{ id = 0, count = 2, priority = 3, program = [{ cpu = 20 }] }";
+        let outcome = run(2, "kind = 'priority'", &format!("tasks = [{hogs}, {tasks}]"));
+        assert_eq!((finish(&outcome, 2), finish(&outcome, 3)), (15.0, 15.0), "task {urgent} is the more urgent one");
+    }
+}
+
+#[test]
+fn who_comes_to_a_level_does_not_go_before_those_who_run_there() {
+    // Task 2 comes back from its I/O to the front at 5, where a core is idle. Who arrives at 7 waits for its turn.
+    let outcome = run(
+        2,
+        "kind = 'mlfq', io_done_to_front = true, levels = [{ quantum = 20 }]",
+        "tasks = [{ id = 0, program = [{ cpu = 20 }] }, { id = 2, program = [{ io = 5 }, { cpu = 10 }] },
+          { id = 3, arrival = 7, program = [{ cpu = 1 }] }]",
+    );
+    assert_eq!((finish(&outcome, 2), finish(&outcome, 3)), (15.0, 16.0));
+}
+
+#[test]
+fn a_task_that_is_stolen_stays_at_its_level() {
+    // Both hogs are at the lowest level when core 1 is idle at 10 and takes one of them; at 11 a short task comes there.
+    let outcome = run(
+        2,
+        "kind = 'mlfq', levels = [{ quantum = 2 }, { quantum = 100 }], queues = 'per-core', steal = { from = 'busiest', take = 'half' }",
+        "tasks = [{ id = 0, program = [{ cpu = 30 }] }, { id = 1, program = [{ cpu = 10 }] }, { id = 2, program = [{ cpu = 30 }] },
+          { id = 3, arrival = 11, program = [{ cpu = 1 }] }]",
+    );
+    let runs = outcome.run_segments.as_ref().unwrap();
+    let stolen: Vec<_> = runs.iter().filter(|run| (run.task, run.cpu) == (2, 1)).collect();
+    assert_eq!(stolen[0].start, 10.0);
+    assert!(stolen.iter().all(|run| run.level == Some(0)), "{stolen:?}");
+    assert_eq!(finish(&outcome, 3), 12.0);
 }
 
 #[test]

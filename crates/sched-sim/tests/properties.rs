@@ -102,7 +102,16 @@ fn check_work_conserving(scenario: &Scenario, outcome: &Outcome) {
     }
 }
 
-/// Nobody runs where it may not, and no core is idle where somebody might who waits. For tasks that only compute.
+/// How urgent a task is under a policy for which that never changes: the smaller, the more.
+fn urgency(kind: PolicyKind, task: &Task) -> Option<f64> {
+    match kind {
+        PolicyKind::Priority => Some(task.priority.into()),
+        PolicyKind::Edf => task.deadline.map(|deadline| task.arrival + deadline),
+        _ => None,
+    }
+}
+
+/// Nobody runs where it may not; no core is idle, and none has a less urgent task, where somebody might run who waits. For tasks that only compute.
 fn check_affinities(scenario: &Scenario, outcome: &Outcome) {
     let runs = outcome.run_segments.as_ref().unwrap();
     let allowed = |task: &Task, core: u32| task.affinity.as_ref().is_none_or(|cores| cores.contains(&core));
@@ -118,12 +127,13 @@ fn check_affinities(scenario: &Scenario, outcome: &Outcome) {
                 task.arrival <= middle && ended.finish.unwrap() > middle && now.iter().all(|run| run.task != task.id);
             let place =
                 (0..scenario.machine.cores).find(|core| allowed(task, *core) && now.iter().all(|run| run.cpu != *core));
-            assert!(
-                !waits || place.is_none(),
-                "{:?}: task {} waits at {middle}, core {place:?} is idle",
-                scenario.policy.kind,
-                task.id
-            );
+            let kind = scenario.policy.kind;
+            assert!(!waits || place.is_none(), "{kind:?}: task {} waits at {middle}, core {place:?} is idle", task.id);
+            if waits && scenario.policy.queues.is_none() {
+                let less = |other: &Task| urgency(kind, task) < urgency(kind, other);
+                let wrong = now.iter().find(|run| allowed(task, run.cpu) && less(&scenario.tasks[run.task as usize]));
+                assert!(wrong.is_none(), "{kind:?}: task {} waits at {middle} beside {wrong:?}", task.id);
+            }
         }
     }
 }
@@ -166,15 +176,17 @@ proptest! {
 
     #[test]
     fn no_core_idles_beside_a_task_that_may_run_there(
-        tasks in prop::collection::vec((0..40_u32, 1..30_u32, 1..16_u32, 0..3_u32), 1..12),
+        tasks in prop::collection::vec((0..40_u32, 1..30_u32, 1..16_u32, 0..3_u32, 0..6_u32), 1..12),
         cores in 1..5_u32,
         steals in prop::bool::ANY,
     ) {
-        let tasks: Vec<Task> = (0..).zip(tasks).map(|(id, (arrival, work, allowed, tickets))| {
+        let tasks: Vec<Task> = (0..).zip(tasks).map(|(id, (arrival, work, allowed, tickets, urgency))| {
             let set: Vec<u32> = (0..cores).filter(|core| allowed >> core & 1 == 1).collect();
             let affinity = if set.is_empty() { vec![id % cores] } else { set };
             let program = [Step::cpu(f64::from(work)), Step::Yield, Step::cpu(3.0)];
-            Task { affinity: Some(affinity), tickets, ..Task::new(id, program).arrives(f64::from(arrival)) }
+            let deadline = Some(f64::from(10 * urgency));
+            let task = Task { affinity: Some(affinity), tickets, deadline, ..Task::new(id, program) };
+            task.arrives(f64::from(arrival)).priority(urgency)
         }).collect();
         for kind in POLICIES {
             let mut scenario = with_policy(cores, kind);
@@ -213,6 +225,10 @@ proptest! {
         for kind in [RuntimeKind::Gil2, RuntimeKind::Gil3, RuntimeKind::EventLoop, RuntimeKind::ThreadPool, RuntimeKind::MN] {
             let mut scenario = with_policy(cores, POLICIES[policy]).runtime(kind);
             scenario.tasks.clone_from(&tasks);
+            if kind.has_workers() {
+                // Which these do not look at.
+                scenario.tasks.iter_mut().for_each(|task| (task.nice, task.tickets, task.priority) = (0, 100, 0));
+            }
             scenario.costs.wakeup_cross_core = 0.5.into();
             scenario.costs.context_switch = 0.25.into();
             scenario.runtime.gil2.ns_per_tick = 20_000.0;

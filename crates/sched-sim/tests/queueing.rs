@@ -139,3 +139,19 @@ fn full_size() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+#[test]
+fn who_computes_more_than_its_service_time_does_not_wait_meanwhile() {
+    for policy in ["fifo", "ps"] {
+        let scenario = format!(
+            "schema = 'sched-scenario/0'
+            machine = {{ cores = 1 }}
+            policy = {{ kind = '{policy}' }}
+            generator = {{ arrivals = {{ kind = 'periodic', rate = 0.1 }}, service = {{ kind = 'det', value = 2 }}, count = 20,
+              program = [{{ cpu = 3 }}, {{ io = 1 }}, {{ cpu = 'service' }}] }}"
+        );
+        let outcome = run(&text(&scenario, Format::Toml).unwrap());
+        let figures = ["mean_response", "mean_wait", "p_wait"].map(|name| outcome.aggregate(name).unwrap());
+        assert_eq!(figures, [6.0, 0.0, 0.0], "{policy}");
+    }
+}

@@ -60,6 +60,12 @@ fn traces() {
 }
 
 #[test]
+fn a_table_says_how_many_cores_it_leaves_out() {
+    let table = table(&run("cores-64"));
+    assert!(table.contains("core  15 ") && table.contains("\n     ... and 48 more\n"), "{table}");
+}
+
+#[test]
 fn pictures() {
     insta::assert_snapshot!("picture_of_three_tasks", picture("three-tasks"));
     insta::assert_snapshot!("picture_of_a_deadlock", picture("deadlock"));

@@ -1,6 +1,7 @@
 //! What is wrong with where tasks come from: generators, closed systems, distributions.
 
 use super::Checker;
+use crate::engine::Tasks;
 use crate::scenario::{Distribution, RuntimeKind};
 
 impl Checker<'_> {
@@ -44,6 +45,11 @@ impl Checker<'_> {
                     "give at least 1, at most limits.tasks",
                 );
             }
+            let each = Tasks::BYTES + crate::policy::bytes_per_task(scenario);
+            if u64::from(closed.population).saturating_mul(each) > scenario.limits.memory {
+                let what = format!("{} tasks take more than limits.memory", closed.population);
+                self.problem("closed.population", what, "raise limits.memory, or give fewer tasks");
+            }
             if scenario.runtime.kind != RuntimeKind::Native {
                 self.problem("runtime.kind", "a closed system has no runtime", "use \"native\"");
             }
@@ -58,6 +64,12 @@ impl Checker<'_> {
         }
         if !scenario.classes.is_empty() && scenario.generator.is_none() {
             self.problem("classes", "only generated tasks belong to classes", "give a generator, or leave them out");
+        }
+        let mut urgent = scenario.classes.iter().enumerate().filter(|(_, class)| class.priority != 0);
+        if scenario.runtime.kind.has_workers()
+            && let Some((number, _)) = urgent.next()
+        {
+            self.unseen(format!("classes[{number}].priority"));
         }
         if scenario.classes.len() > 256 {
             self.problem("classes", "more than 256 classes", "give fewer");

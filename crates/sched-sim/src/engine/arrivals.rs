@@ -69,7 +69,6 @@ impl World {
                 *taken += 1;
                 if in_system >= self.most_in_system {
                     self.stats.arrivals += 1;
-                    self.stats.drops += 1;
                     self.drop_task(task);
                 } else if self.tasks.hot[task as usize].flags & KILLED != 0 {
                     self.end(task);
@@ -87,7 +86,6 @@ impl World {
         match self.runtime {
             RuntimeKind::ThreadPool | RuntimeKind::ProcessPool | RuntimeKind::EventLoop | RuntimeKind::MN => {
                 if self.pools.is_full(self.work_queue(task)) {
-                    self.stats.drops += 1;
                     self.drop_task(task);
                     return;
                 }
@@ -105,11 +103,18 @@ impl World {
 
     /// A task that found no room.
     fn drop_task(&mut self, task: TaskId) {
+        self.stats.drops += 1;
+        self.leave_system(task, false);
+    }
+
+    /// A task is gone, served or not: its place is free, and who waited for its end goes on.
+    pub(super) fn leave_system(&mut self, task: TaskId, served: bool) {
         self.live -= 1;
         self.events += 1;
         self.tasks.hot[task as usize].state = State::Done;
+        self.stats.served += u64::from(served);
         if self.source.is_generated() {
-            self.stats.window.change(self.now, false);
+            self.stats.window.left(self.now, served);
         }
         if self.source.gives_places_back() {
             self.tasks.recycle(task);
@@ -155,7 +160,13 @@ impl World {
             return;
         }
         let loops = generated.loops;
+        let room = self.tasks.room();
         let task = self.tasks.add(traits, now);
+        // The policy's columns will grow as well, with a queue per core by many times as much: too much for waiting until the next look.
+        if self.tasks.room() > room && !self.watch.allows(self.bytes()) {
+            self.stop = Some(crate::outcome::StopReason::MemoryLimit);
+            return;
+        }
         let counters = (task as usize + 1) * loops as usize;
         if self.loops.len() < counters {
             // A program may have thousands of loops: too much for waiting until the next look.
@@ -171,7 +182,7 @@ impl World {
         }
         self.tasks.life[task as usize].service = service;
         self.live += 1;
-        self.stats.window.change(now, true);
+        self.stats.window.came(now);
         self.start(task);
     }
 }

@@ -96,6 +96,7 @@ pub(crate) fn world(scenario: &Scenario, options: &RunOptions) -> World {
         next_look: watch.first_look(),
         watch,
         task_limit: scenario.limits.tasks,
+        policy_bytes: crate::policy::bytes_per_task(scenario),
         stop: None,
         here: super::tasks::NO_CORE,
         marks: super::steps::Marks::default(),
@@ -178,7 +179,7 @@ pub(crate) fn for_cores<P: Policy>(scenario: &Scenario, options: &RunOptions) ->
     let cores = machine.cores as usize;
     let policy = &scenario.policy;
     let stealing = policy.kind == PolicyKind::WorkStealing;
-    let queues = policy.queues.unwrap_or(if stealing { Queues::PerCore } else { Queues::Shared });
+    let queues = policy.queues();
     let mut llc = vec![0; cores];
     for (number, group) in machine.llc_groups.iter().flatten().enumerate() {
         for core in group {

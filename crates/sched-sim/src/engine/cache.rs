@@ -67,7 +67,7 @@ impl Caches {
         self.working_sets.get(task as usize).copied().unwrap_or(0.0)
     }
 
-    /// A task begins to run on a core.
+    /// A task begins to run on a core, perhaps only after a switch that may yet be broken off: nothing is pushed out before it has run.
     pub(crate) fn enter(&mut self, core: usize, task: TaskId) {
         let warmup = self.warmup;
         let cache = &mut self.cores[core];
@@ -77,9 +77,6 @@ impl Caches {
         }
         let left = *cache.warming.entry(task).or_insert(warmup);
         cache.phase = Phase::Warming(left);
-        if left == 0 {
-            self.fill(core, task);
-        }
     }
 
     /// The task's working set is in, and pushes out older ones.
@@ -143,4 +140,22 @@ fn work(time: u64, rate: u64) -> u64 {
 
 fn time(work: u64, rate: u64) -> u64 {
     u64::try_from((u128::from(work) << RATE).div_ceil(u128::from(rate))).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::TimeUnit;
+
+    #[test]
+    fn who_never_ran_pushes_nobody_out() {
+        let cache =
+            Cache { capacity: 10.0, warmup: 0.0, cold_rate: 1.0, warm_rate: 2.0, progress: Progress::Continuous };
+        let mut caches = Caches::new(&cache, 1, vec![8.0, 8.0], TimeScale::new(TimeUnit::Tick, [], false));
+        caches.enter(0, 0);
+        assert_eq!(caches.progress(0, 0, 10), 20);
+        caches.enter(0, 1); // and its switch is broken off
+        caches.enter(0, 0);
+        assert_eq!(caches.progress(0, 0, 10), 20, "there was no need to fetch anything");
+    }
 }

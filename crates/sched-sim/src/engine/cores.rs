@@ -3,6 +3,8 @@
 //! At one instant events come in the order boost < finished I/O and arrivals < ends of quanta and bursts (ends first, if the policy says so)
 //! < stealing < dispatching; within a class in order of insertion, and ends in order of core numbers.
 
+use std::collections::VecDeque;
+
 use super::cache::Caches;
 use super::placement::{Placer, Thieves};
 use super::smt::Siblings;
@@ -35,14 +37,6 @@ pub(crate) struct Core {
     pub(crate) switching: u64,
 }
 
-impl Core {
-    /// A switch that is not over by now takes no more time: it was counted when it began.
-    #[inline]
-    fn switched_until(&mut self, now: u64) {
-        self.switching = self.switching.saturating_sub(self.since.saturating_sub(now));
-    }
-}
-
 /// The cores of a run, with their queues.
 #[derive(Debug)]
 #[allow(clippy::struct_field_names)] // cores have cores
@@ -57,8 +51,8 @@ pub(crate) struct Cores<P, S> {
     /// Idle cores that found no task in their queue that may run there; looked at again when one comes.
     pub(super) barren: Vec<bool>,
     pub(super) ready_count: usize,
-    /// Tasks that became ready in this instant, if that can cost somebody a core.
-    pub(super) fresh: Vec<TaskId>,
+    /// Tasks that became ready in this instant or lost a core in it, if that can cost somebody a core.
+    pub(super) fresh: VecDeque<TaskId>,
     pub(crate) setup: Setup,
     pub(crate) switches: u64,
     pub(crate) migrations: u64,
@@ -120,7 +114,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             idle_count: cores,
             barren: vec![false; cores],
             ready_count: 0,
-            fresh: Vec::new(),
+            fresh: VecDeque::new(),
             setup,
             switches: 0,
             migrations: 0,
@@ -189,7 +183,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             if self.cores[core].thread != NONE {
                 self.account(core);
                 self.show(core);
-                self.cores[core].switched_until(now);
+                self.break_off_switch(core);
             }
         }
     }
@@ -259,7 +253,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         state.busy += ran;
         let mut work = ran;
         if let Some(caches) = &mut self.setup.caches {
-            work = caches.progress(core, thread, ran);
+            work = caches.progress(core, state.shown, ran);
         }
         if let Some(siblings) = &self.setup.siblings {
             work = siblings.work(core, work);
@@ -284,7 +278,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         if state.shown != NONE && state.shown_since <= self.world.now && !state.starting {
             let run = Run {
                 core: core as u32,
-                task: state.shown,
+                task: self.world.tasks.traits[state.shown as usize].id,
                 level: state.level,
                 from: state.shown_since,
                 to: self.world.now,
@@ -314,6 +308,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             if shown != self.cores[core].shown {
                 self.show(core);
                 self.cores[core].shown = shown;
+                self.mounted(core);
             }
             self.flush();
             if self.cores[core].slice_ends <= self.world.now {
@@ -379,7 +374,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             time = siblings.time_for(core, time);
         }
         if let Some(caches) = &self.setup.caches {
-            time = caches.time_for(core, thread, time);
+            time = caches.time_for(core, state.shown, time);
         }
         let done = state.since.saturating_add(time);
         let ends = state.slice_ends;
@@ -401,10 +396,10 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     #[inline]
     pub(super) fn leave_core(&mut self, core: usize) {
         self.show(core);
+        self.break_off_switch(core);
         let now = self.world.now;
         let state = &mut self.cores[core];
         let shown = state.shown;
-        state.switched_until(now);
         state.last = state.thread;
         state.thread = NONE;
         state.idle_since = now;
@@ -412,5 +407,15 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         self.sink.left(core);
         self.sink.event(Event::Leave, self.world.now, core, self.world.tasks.traits[shown as usize].id);
         self.world.events += 1;
+    }
+    /// A switch that is not over by now takes no more time, and its thread did not run: both were noted when it began.
+    #[inline]
+    fn break_off_switch(&mut self, core: usize) {
+        let now = self.world.now;
+        let state = &mut self.cores[core];
+        if state.since > now {
+            state.switching = state.switching.saturating_sub(state.since - now);
+            self.world.take_back_first_run(state.thread, state.since);
+        }
     }
 }

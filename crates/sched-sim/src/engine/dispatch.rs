@@ -10,21 +10,28 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     /// Gives free cores to ready threads, and then cores of others to those who are more entitled.
     pub(super) fn dispatch(&mut self) {
         self.fill_cores();
-        if P::PREEMPTIVE {
-            let mut fresh = std::mem::take(&mut self.fresh);
-            for thread in fresh.drain(..) {
-                if self.world.tasks.hot[thread as usize].state != State::Ready {
-                    continue;
-                }
-                if let Some(core) = self.victim_of(thread) {
-                    let victim = self.cores[core].thread;
-                    self.vacate(core);
-                    self.put_back(core, victim, Why::Preempted);
-                    self.fill_cores();
-                }
-            }
-            if self.fresh.is_empty() {
-                self.fresh = fresh;
+        // Who gets a core may make others ready at once, and who loses one may have a right to another: they join the line.
+        while P::PREEMPTIVE
+            && self.world.stop.is_none()
+            && let Some(thread) = self.fresh.pop_front()
+        {
+            self.preempt_for(thread);
+        }
+    }
+
+    /// Takes cores of others until the thread has one, or no right to any.
+    fn preempt_for(&mut self, thread: TaskId) {
+        while self.world.tasks.hot[thread as usize].state == State::Ready
+            && self.world.stop.is_none()
+            && let Some(core) = self.victim_of(thread)
+        {
+            let victim = self.cores[core].thread;
+            self.vacate(core);
+            self.put_back(core, victim, Why::Preempted);
+            // A third may be the first in the queue: then it is the thread's turn again.
+            self.fill_cores();
+            if self.cores[core].thread == victim {
+                return; // It is picked before the thread, whoever may take a core from whom.
             }
         }
     }
@@ -160,10 +167,10 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     #[inline]
     pub(super) fn enter(&mut self, core: usize) {
         let state = &self.cores[core];
-        let (thread, since) = (state.thread, state.since);
+        let (thread, since, shown) = (state.thread, state.since, state.shown);
         self.world.note_first_run(thread, since);
         if let Some(caches) = &mut self.setup.caches {
-            caches.enter(core, thread);
+            caches.enter(core, shown);
         }
     }
 

@@ -133,7 +133,7 @@ impl World {
     pub(crate) fn hold(&mut self, what: Held, task: TaskId) {
         let now = self.now;
         if let Some(holders) = &mut self.holders {
-            holders.begin(what, task, now);
+            holders.begin(what, self.tasks.traits[task as usize].id, now);
         }
     }
 
@@ -157,6 +157,14 @@ impl World {
         if hot.flags & STARTED == 0 {
             hot.flags |= STARTED;
             self.tasks.life[task as usize].first_run = at;
+        }
+    }
+    /// The run that was to begin then does not come to be.
+    pub(crate) fn take_back_first_run(&mut self, task: TaskId, at: u64) {
+        let life = &mut self.tasks.life[task as usize];
+        if life.first_run == at {
+            life.first_run = NEVER;
+            self.tasks.hot[task as usize].flags &= !STARTED;
         }
     }
 }

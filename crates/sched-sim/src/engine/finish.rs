@@ -71,12 +71,11 @@ pub(crate) fn timeline(outcome: &mut Outcome, recorder: &mut Recorder, scenario:
     recorder.close();
     let keep = kept(scenario);
     let scale = super::scale::scale(scenario);
-    let ids = Ids::new(scenario);
     let segment = |run: &Run| Segment {
         cpu: run.core,
         start: scale.units(run.from),
         len: scale.units(run.to - run.from),
-        task: ids.id(run.task),
+        task: run.task,
         level: run.level,
     };
     outcome.truncated |= recorder.truncated;
@@ -86,20 +85,6 @@ pub(crate) fn timeline(outcome: &mut Outcome, recorder: &mut Recorder, scenario:
     }
     outcome.queue_depth = keep.queue_depth.then(|| depths(&recorder.depths, scale));
     outcome.digest = digest.then(|| format!("{:016x}", recorder.digest));
-}
-
-/// The scenario's ids by place.
-struct Ids(Vec<u32>);
-
-impl Ids {
-    fn new(scenario: &Scenario) -> Self {
-        Self(scenario.tasks.iter().flat_map(|task| task.id..task.id + task.count).collect())
-    }
-
-    /// Workers have no id of the scenario: they count on from the tasks.
-    fn id(&self, task: TaskId) -> u32 {
-        self.0.get(task as usize).copied().unwrap_or(task)
-    }
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
@@ -174,7 +159,7 @@ fn outcome(
         open_aggregates(world, &mut set);
     } else {
         set("utilization", utilization);
-        set("throughput", ended(world) as f64 / world.units(end));
+        set("throughput", world.stats.served as f64 / world.units(end));
         set("makespan_no_final_or_first_switch", world.units(end));
         set("useful_fraction", utilization);
     }
@@ -199,12 +184,6 @@ fn window_aggregates(scenario: &Scenario, world: &mut World, busy: u128, set: &m
     if scenario.closed.is_none() {
         set("mean_in_system", window.mean_present());
     }
-}
-
-/// Tasks that have ended; those that were not let in have not.
-fn ended(world: &World) -> u64 {
-    let lives = world.tasks.hot.iter().zip(&world.tasks.life);
-    lives.filter(|(hot, life)| hot.state == State::Done && life.finish != NEVER).count() as u64
 }
 
 fn closed_aggregates(scenario: &Scenario, world: &World, set: &mut impl FnMut(&str, f64)) {
@@ -271,11 +250,10 @@ fn times_of(world: &mut World, place: usize, task: Option<&Task>) -> Times {
 }
 
 fn task_outcomes(scenario: &Scenario, world: &mut World) -> Vec<TaskOutcome> {
-    let ids = Ids::new(scenario);
     let listed = scenario.tasks.iter().flat_map(|task| (0..task.count).map(move |_| Some(task)));
-    let generated = (ids.0.len()..world.tasks.len()).map(|_| None);
+    let tasks = listed.chain(std::iter::repeat(None)).take(world.tasks.len());
     let mut outcomes = Vec::new();
-    for (place, task) in listed.chain(generated).enumerate() {
+    for (place, task) in tasks.enumerate() {
         let hot = world.tasks.hot[place];
         if hot.flags & WORKER != 0 || scenario.closed.is_some() {
             continue;
@@ -406,7 +384,7 @@ fn holders(world: &World) -> Option<Vec<Holder>> {
             Held::Lock(lock) => format!("lock {}", world.programs.locks.list[lock as usize]),
             Held::Gil(gil) => format!("gil {gil}"),
         },
-        task: world.tasks.traits[holding.task as usize].id,
+        task: holding.task,
         start: world.units(holding.from),
         len: world.units(holding.to.min(world.now) - holding.from),
     });

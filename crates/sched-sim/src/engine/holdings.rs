@@ -1,13 +1,14 @@
 //! Who held which lock or GIL, and when: for the timeline's lanes.
 
-use super::tasks::{NONE, TaskId};
+use super::tasks::NONE;
 use crate::time::NEVER;
 
 /// A task that held something.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Holding {
     pub(crate) what: Held,
-    pub(crate) task: TaskId,
+    /// Its id: its place can be another's before it is asked.
+    pub(crate) task: u32,
     pub(crate) from: u64,
     /// [`NEVER`] while it does.
     pub(crate) to: u64,
@@ -48,8 +49,8 @@ impl Holdings {
         &mut list[number]
     }
 
-    /// A task has it from now on.
-    pub(crate) fn begin(&mut self, what: Held, task: TaskId, now: u64) {
+    /// The task with this id has it from now on.
+    pub(crate) fn begin(&mut self, what: Held, task: u32, now: u64) {
         if self.list.len() >= self.most {
             self.truncated = true;
             return;

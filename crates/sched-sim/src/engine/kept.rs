@@ -13,13 +13,20 @@ fn listed(scenario: &Scenario) -> u64 {
 }
 
 impl Scenario {
-    /// Of what is not the timeline: what is recorded if `record` does not say.
+    /// What is recorded if `record` does not say.
     pub fn recorded_by_default(&self) -> Vec<Record> {
         let tasks = listed(self);
-        let per_task = (tasks > 0).then_some(Record::PerTask);
-        let quantiles = [Record::ResponseHistogram, Record::WaitHistogram];
-        let quantiles = quantiles.into_iter().filter(|_| tasks == 0 || tasks > READABLE);
-        per_task.into_iter().chain(quantiles).collect()
+        let mut record = Vec::new();
+        if tasks > 0 {
+            record.push(Record::PerTask);
+        }
+        if tasks > 0 && tasks <= RECORDED_BY_DEFAULT {
+            record.extend([Record::Dispatches, Record::RunSegments, Record::QueueDepth, Record::Holders]);
+        }
+        if tasks == 0 || tasks > READABLE {
+            record.extend([Record::ResponseHistogram, Record::WaitHistogram]);
+        }
+        record
     }
 }
 
@@ -38,28 +45,15 @@ pub(crate) struct Kept {
 
 /// What a scenario's `record` asks for, or what it means if it is not there.
 pub(crate) fn kept(scenario: &Scenario) -> Kept {
-    if let Some(record) = &scenario.record {
-        let asks = |what: Record| record.contains(&what);
-        return Kept {
-            per_task: asks(Record::PerTask),
-            dispatches: asks(Record::Dispatches),
-            run_segments: asks(Record::RunSegments),
-            queue_depth: asks(Record::QueueDepth),
-            holders: asks(Record::Holders),
-            response: asks(Record::ResponseHistogram),
-            wait: asks(Record::WaitHistogram),
-        };
-    }
-    let tasks = listed(scenario);
-    let few = tasks > 0 && tasks <= RECORDED_BY_DEFAULT;
-    let readable = tasks > 0 && tasks <= READABLE;
+    let record = scenario.record.clone().unwrap_or_else(|| scenario.recorded_by_default());
+    let asks = |what: Record| record.contains(&what);
     Kept {
-        per_task: tasks > 0,
-        dispatches: few,
-        run_segments: few,
-        queue_depth: few,
-        holders: few,
-        response: !readable,
-        wait: !readable,
+        per_task: asks(Record::PerTask),
+        dispatches: asks(Record::Dispatches),
+        run_segments: asks(Record::RunSegments),
+        queue_depth: asks(Record::QueueDepth),
+        holders: asks(Record::Holders),
+        response: asks(Record::ResponseHistogram),
+        wait: asks(Record::WaitHistogram),
     }
 }

@@ -13,6 +13,10 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         self.ready_count += 1;
         self.is_for_idle_cores(thread, queue);
         self.queues[queue].enqueue(thread, why, context!(self));
+        // It may have to leave its core to one who may run only there, and be more entitled to another core than who has that.
+        if P::PREEMPTIVE && self.setup.any_affinity {
+            self.fresh.push_back(thread);
+        }
     }
 
     /// Puts what became ready into queues, and deals with interruptions.
@@ -50,7 +54,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         self.is_for_idle_cores(thread, queue);
         self.queues[queue].enqueue(thread, why, context!(self));
         if P::PREEMPTIVE {
-            self.fresh.push(thread);
+            self.fresh.push_back(thread);
         }
     }
 

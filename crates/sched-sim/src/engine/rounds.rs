@@ -1,8 +1,8 @@
 //! What happens at fixed times or beside the usual: boosts, siblings that change speed, stealing.
 
-use super::cores::{Cores, Setup, context};
+use super::cores::{Core, Cores, Setup, context};
 use super::placement::Thieves;
-use super::tasks::{NONE, TaskId};
+use super::tasks::NONE;
 use crate::policy::{Context, Policy, Why};
 use crate::record::Sink;
 use crate::time::NEVER;
@@ -26,6 +26,16 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         self.next_boost = self.setup.boost_every.map_or(NEVER, |every| self.next_boost.saturating_add(every));
     }
 
+    /// A worker goes on with another task, which has another working set, and may be of another kind.
+    pub(super) fn mounted(&mut self, core: usize) {
+        if let Some(caches) = &mut self.setup.caches {
+            caches.enter(core, self.cores[core].shown);
+        }
+        if self.setup.siblings.is_some() {
+            self.siblings_changed(core);
+        }
+    }
+
     pub(super) fn siblings_changed(&mut self, core: usize) {
         let Some(siblings) = &self.setup.siblings else { return };
         for other in siblings.group(core) {
@@ -34,8 +44,8 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             }
         }
         let Some(siblings) = &mut self.setup.siblings else { return };
-        let kind = |thread: TaskId| (thread != NONE).then(|| self.world.tasks.traits[thread as usize].kind);
-        siblings.update(core, |core| kind(self.cores[core].thread));
+        let kind = |core: &Core| (core.thread != NONE).then(|| self.world.tasks.traits[core.shown as usize].kind);
+        siblings.update(core, |core| kind(&self.cores[core]));
         for other in siblings.group(core) {
             if other != core && self.cores[other].thread != NONE && !self.cores[other].starting {
                 self.set_timer(other);
@@ -89,6 +99,9 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             let taken = queues[victim].steal(context, |task| thieves.may_take(task, core, context.tasks));
             let Some(task) = taken else { break };
             queues[victim].leave(task, true, context);
+            if let Ok([from, to]) = queues.get_disjoint_mut([victim, core]) {
+                to.take_over(task, from);
+            }
             queues[core].enqueue(task, Why::Moved, context);
             placer.moved(task, core);
             stolen = true;

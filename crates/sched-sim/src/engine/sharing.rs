@@ -111,13 +111,10 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
         self.policy.enter(task, work, attained);
     }
 
+    /// Lets all go on that became ready, and takes off who was killed: whoever waited for its end becomes ready in turn.
     fn flush(&mut self) {
         loop {
             let mut ready = std::mem::take(&mut self.world.ready);
-            if ready.is_empty() {
-                self.world.ready = ready;
-                break;
-            }
             for (task, _) in ready.drain(..) {
                 self.world.watch();
                 if self.world.stop.is_some() {
@@ -127,10 +124,18 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
                 if self.world.tasks.hot[task as usize].flags & GO == 0 { self.move_on(task) } else { self.enter(task) }
             }
             if self.world.ready.is_empty() {
+                // Nothing was added meanwhile: the buffer keeps its room.
                 self.world.ready = ready;
-                break;
+                self.interrupt();
+            }
+            if self.world.ready.is_empty() && self.world.pokes.is_empty() && self.world.removed.is_empty() {
+                return;
             }
         }
+    }
+
+    /// Takes off who was killed.
+    fn interrupt(&mut self) {
         let pokes = std::mem::take(&mut self.world.pokes).into_iter().chain(std::mem::take(&mut self.world.removed));
         for task in pokes.collect::<Vec<_>>() {
             let left = self.policy.left().find(|(other, _)| *other == task);

@@ -9,7 +9,9 @@ use super::tasks::{NONE, TaskId, Tasks};
 pub(crate) struct Stats {
     pub(crate) arrivals: u64,
     pub(crate) drops: u64,
-    /// Ended tasks (closed systems: bursts).
+    /// Tasks that have ended; those that found no room have not.
+    pub(crate) served: u64,
+    /// Those of them that came after the warm-up (closed systems: bursts).
     pub(crate) ended: u64,
     pub(crate) response: u128,
     pub(crate) wait: u128,
@@ -59,16 +61,19 @@ impl Window {
         Self { state: if open { WindowState::Open } else { WindowState::Before }, ..Self::default() }
     }
 
-    /// A task has come, or left.
+    /// A task has come.
     #[inline]
-    pub(crate) fn change(&mut self, now: u64, came: bool) {
+    pub(crate) fn came(&mut self, now: u64) {
         self.sum(now);
-        if came {
-            self.present += 1;
-        } else {
-            self.present -= 1;
-            self.ended += u64::from(self.state == WindowState::Open);
-        }
+        self.present += 1;
+    }
+
+    /// A task has left: it has ended, or found no room.
+    #[inline]
+    pub(crate) fn left(&mut self, now: u64, served: bool) {
+        self.sum(now);
+        self.present -= 1;
+        self.ended += u64::from(served && self.state == WindowState::Open);
     }
 
     #[inline]
@@ -119,11 +124,11 @@ impl Stats {
     pub(crate) fn end(&mut self, task: TaskId, tasks: &Tasks, now: u64) {
         let (life, traits) = (&tasks.life[task as usize], &tasks.traits[task as usize]);
         let response = now - life.arrival;
-        self.window.change(now, false);
         if traits.id < self.warmup {
             return;
         }
-        let wait = response.saturating_sub(life.service).saturating_sub(life.io);
+        // A program may compute more than its service time.
+        let wait = response.saturating_sub(tasks.hot[task as usize].cpu).saturating_sub(life.io);
         self.ended += 1;
         self.response += u128::from(response);
         self.wait += u128::from(wait);

@@ -142,6 +142,11 @@ impl Tasks {
         self.hot.len()
     }
 
+    /// How many places there can be until the columns grow: of this length are columns that others keep for all tasks.
+    pub fn room(&self) -> usize {
+        self.hot.capacity()
+    }
+
     /// Are there none?
     pub fn is_empty(&self) -> bool {
         self.hot.is_empty()

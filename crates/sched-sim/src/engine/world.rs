@@ -82,6 +82,8 @@ pub(crate) struct World {
     pub(crate) next_look: u64,
     pub(crate) watch: Watch,
     pub(crate) task_limit: u64,
+    /// What the policy keeps of each task, in all queues.
+    pub(crate) policy_bytes: u64,
     /// Why the run has to end.
     pub(crate) stop: Option<StopReason>,
     /// The core on which what happens now happens.
@@ -218,23 +220,16 @@ impl World {
             periodic.pending = 0;
             has_finished = periodic.first.is_some();
         }
-        self.tasks.hot[place].state = State::Done;
         if !has_finished {
             self.tasks.life[place].finish = now;
         }
-        self.live -= 1;
-        self.events += 1;
         if self.gils.has_any() {
             self.free_forced(task);
         }
         if self.source.is_generated() {
             self.stats.end(task, &self.tasks, now);
-            if self.source.gives_places_back() {
-                self.tasks.recycle(task);
-            }
-            return;
         }
-        self.wake_joiners(task);
+        self.leave_system(task, true);
     }
 
     /// A task is over: who waited for that goes on.
@@ -248,12 +243,16 @@ impl World {
         }
     }
 
-    /// The memory of what grows with tasks and time: the policy's queues come to less than the columns, and the timeline has its own limit.
+    /// The memory of what grows with tasks and time, with what the policy keeps of each task: its columns grow as those of the tasks do.
+    /// Who is in which queue comes to less than that, and the timeline has its own limit.
     pub(crate) fn bytes(&self) -> u64 {
         let lists = self.loops.capacity() * size_of::<u32>() + self.waits_for.capacity() * size_of::<WaitsFor>();
         let holders = self.holders.as_ref().map_or(0, Holdings::bytes);
         let marks = self.marks.running.capacity() * size_of::<((u32, TaskId), u64)>();
-        (self.tasks.bytes() + self.wheel.bytes() + self.pools.bytes() + lists + holders + marks) as u64
+        let policy = self.policy_bytes.saturating_mul(self.tasks.room() as u64);
+        policy.saturating_add(
+            (self.tasks.bytes() + self.wheel.bytes() + self.pools.bytes() + lists + holders + marks) as u64,
+        )
     }
 
     /// The time to name in results.

@@ -57,6 +57,7 @@ impl Cfs {
 impl Policy for Cfs {
     const PREEMPTIVE: bool = true;
     const CHARGES: bool = true;
+    const BYTES_PER_TASK: usize = size_of::<u128>() + size_of::<u64>();
 
     fn new(options: &Options<'_>) -> Self {
         let policy = &options.scenario.policy;
@@ -74,8 +75,8 @@ impl Policy for Cfs {
 
     fn enqueue(&mut self, task: TaskId, why: Why, context: &Context<'_>) {
         if self.runtimes.len() <= task as usize {
-            self.runtimes.resize(context.tasks.len(), 0);
-            self.turn_ends.resize(context.tasks.len(), 0);
+            self.runtimes.resize(context.tasks.room(), 0);
+            self.turn_ends.resize(context.tasks.room(), 0);
         }
         let credit = virtual_time(4 * self.slice, 1024);
         let runtime = &mut self.runtimes[task as usize];

@@ -226,6 +226,7 @@ fn weight_of(task: TaskId, context: &Context<'_>) -> i128 {
 impl Policy for Eevdf {
     const PREEMPTIVE: bool = true;
     const CHARGES: bool = true;
+    const BYTES_PER_TASK: usize = size_of::<Account>();
 
     fn new(options: &Options<'_>) -> Self {
         let policy = &options.scenario.policy;
@@ -251,7 +252,7 @@ impl Policy for Eevdf {
 
     fn enqueue(&mut self, task: TaskId, why: Why, context: &Context<'_>) {
         if self.tasks.len() <= task as usize {
-            self.tasks.resize(context.tasks.len(), Account::default());
+            self.tasks.resize(context.tasks.room(), Account::default());
         }
         let weight = weight_of(task, context);
         let account = self.tasks[task as usize];

@@ -24,6 +24,8 @@ pub struct Lottery {
 }
 
 impl Policy for Lottery {
+    const BYTES_PER_TASK: usize = size_of::<u64>() + size_of::<Option<u64>>();
+
     fn new(options: &Options<'_>) -> Self {
         let scenario = options.scenario;
         let given = match &scenario.randomness {
@@ -47,7 +49,7 @@ impl Policy for Lottery {
     }
 
     fn enqueue(&mut self, task: TaskId, _: Why, context: &Context<'_>) {
-        self.tickets.resize(context.tasks.len());
+        self.tickets.resize(context.tasks.room());
         self.tickets.add(task, context.tasks.tickets(task).into());
         self.ready += 1;
     }

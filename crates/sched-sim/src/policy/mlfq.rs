@@ -6,6 +6,7 @@
 //! - A task that loses the core to a higher level stays at the front of its level, with what is left of its quantum.
 //! - Every `boost_every` all tasks, also those in I/O, go to the highest level with fresh quantum and allotment. Those of the lowest level
 //!   come first, then those of the next.
+//! - With a queue per core a task that is stolen keeps its level, and what is left of quantum and allotment.
 //! - I/O that begins as a quantum ends costs a unit of the allotment, even if `io_resets_allotment` has just refilled it.
 
 use std::collections::VecDeque;
@@ -40,14 +41,16 @@ struct Standing {
     level: u32,
     /// Quanta left at this level.
     allotment: u32,
-    /// `fronts` of its level when it was picked.
+    /// `fronts` of its level when it was picked, or put at the front.
     fronts: u32,
+    /// It was put at the front when it became ready.
+    in_front: bool,
 }
 
 impl Mlfq {
     fn fresh(&self, level: usize) -> Standing {
         let queue = &self.levels[level];
-        Standing { left: queue.quantum, level: level as u32, allotment: queue.allotment, fronts: 0 }
+        Standing { left: queue.quantum, level: level as u32, allotment: queue.allotment, fronts: 0, in_front: false }
     }
 
     /// A quantum is used up: one unit of allotment, and perhaps a level.
@@ -70,6 +73,7 @@ impl Mlfq {
 impl Policy for Mlfq {
     const PREEMPTIVE: bool = true;
     const CHARGES: bool = true;
+    const BYTES_PER_TASK: usize = size_of::<Standing>();
 
     fn new(options: &Options<'_>) -> Self {
         let policy = &options.scenario.policy;
@@ -91,18 +95,20 @@ impl Policy for Mlfq {
     fn enqueue(&mut self, task: TaskId, why: Why, context: &Context<'_>) {
         if self.tasks.len() <= task as usize {
             let fresh = self.fresh(0);
-            self.tasks.resize(context.tasks.len(), fresh);
+            self.tasks.resize(context.tasks.room(), fresh);
         }
-        if matches!(why, Why::Arrived | Why::Moved) {
+        if why == Why::Arrived {
             self.tasks[task as usize] = self.fresh(0);
         }
         self.ready += 1;
-        let standing = self.tasks[task as usize];
+        let standing = &mut self.tasks[task as usize];
         let level = &mut self.levels[standing.level as usize];
+        standing.in_front = self.io_to_front && matches!(why, Why::IoDone | Why::Woken);
         match why {
-            Why::IoDone | Why::Woken if self.io_to_front => {
+            _ if standing.in_front => {
                 level.queue.push_front(task);
                 level.fronts += 1;
+                standing.fronts = level.fronts;
             }
             // While it ran it counted as the first of its level; whoever was put before it since is before it.
             Why::Preempted => {
@@ -122,6 +128,14 @@ impl Policy for Mlfq {
             }
         }
         None
+    }
+
+    fn take_over(&mut self, task: TaskId, from: &Self) {
+        if self.tasks.len() < from.tasks.len() {
+            let fresh = self.fresh(0);
+            self.tasks.resize(from.tasks.len(), fresh);
+        }
+        self.tasks[task as usize] = from.tasks[task as usize];
     }
 
     fn len(&self) -> usize {
@@ -161,9 +175,10 @@ impl Policy for Mlfq {
 
     fn preempts(&self, ready: TaskId, running: TaskId, _: &Context<'_>) -> bool {
         let (above, below) = (self.level_of(ready), self.level_of(running));
-        let level = &self.levels[above];
-        let put_before = level.fronts != self.tasks[running as usize].fronts && level.queue.front() == Some(&ready);
-        above < below || (above == below && put_before)
+        let (one, other) = (&self.tasks[ready as usize], &self.tasks[running as usize]);
+        // Only who was put at the front goes before who runs already, and only before who was picked earlier.
+        let is_before = one.in_front && one.fronts > other.fronts;
+        above < below || (above == below && is_before)
     }
 
     fn remove(&mut self, task: TaskId) -> bool {

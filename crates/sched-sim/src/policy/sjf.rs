@@ -22,6 +22,7 @@ impl Sjf {
 
 impl Policy for Sjf {
     const PREEMPTIVE: bool = true;
+    const BYTES_PER_TASK: usize = size_of::<u64>();
 
     fn new(options: &Options<'_>) -> Self {
         let preemptive = options.scenario.policy.preemptive.unwrap_or(false);
@@ -31,7 +32,7 @@ impl Policy for Sjf {
     #[inline]
     fn enqueue(&mut self, task: TaskId, why: Why, context: &Context<'_>) {
         if self.bursts.len() <= task as usize {
-            self.bursts.resize(context.tasks.len(), 0);
+            self.bursts.resize(context.tasks.room(), 0);
         }
         // A task that was interrupted keeps the length its burst began with.
         if !matches!(why, Why::Preempted | Why::SliceEnded | Why::Moved) || self.bursts[task as usize] == 0 {

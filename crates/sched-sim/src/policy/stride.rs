@@ -24,6 +24,7 @@ pub struct Stride {
 
 impl Policy for Stride {
     const CHARGES: bool = true;
+    const BYTES_PER_TASK: usize = size_of::<u128>();
 
     fn new(options: &Options<'_>) -> Self {
         Self {
@@ -37,7 +38,7 @@ impl Policy for Stride {
 
     fn enqueue(&mut self, task: TaskId, why: Why, context: &Context<'_>) {
         if self.passes.len() <= task as usize {
-            self.passes.resize(context.tasks.len(), 0);
+            self.passes.resize(context.tasks.room(), 0);
         }
         let pass = &mut self.passes[task as usize];
         match why {

@@ -5,8 +5,9 @@ use std::fmt::Write;
 use super::number::number;
 use crate::outcome::{Aggregate, Outcome};
 
-/// Tasks that are listed at most.
+/// Tasks and cores that are listed at most.
 const TASKS: usize = 40;
+const CORES: usize = 16;
 
 /// What happened, as a table: tasks, cores, counters, aggregates, and why the run ended.
 pub fn table(outcome: &Outcome) -> String {
@@ -71,7 +72,7 @@ fn write_table(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
 
 fn write_rest(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
     writeln!(text)?;
-    for core in outcome.cores.iter().take(16) {
+    for core in outcome.cores.iter().take(CORES) {
         let bar = "#".repeat((core.utilization_pct / 4.0).round().clamp(0.0, 25.0) as usize);
         writeln!(
             text,
@@ -80,6 +81,9 @@ fn write_rest(text: &mut String, outcome: &Outcome) -> std::fmt::Result {
             core.utilization_pct,
             number(core.switch_time)
         )?;
+    }
+    if outcome.cores.len() > CORES {
+        writeln!(text, "     ... and {} more", outcome.cores.len() - CORES)?;
     }
     for (name, quantiles) in &outcome.histograms {
         writeln!(

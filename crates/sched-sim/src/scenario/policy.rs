@@ -91,6 +91,12 @@ fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<f6
 }
 
 impl Policy {
+    /// One queue for all cores, or one each: what `queues` says, or what the policy has by itself.
+    pub fn queues(&self) -> Queues {
+        let own = if self.kind == PolicyKind::WorkStealing { Queues::PerCore } else { Queues::Shared };
+        self.queues.unwrap_or(own)
+    }
+
     /// A policy with nothing but its kind.
     pub fn of(kind: PolicyKind) -> Self {
         Self {

@@ -169,8 +169,12 @@ impl<'a> Build<'a> {
             _ => return (Pools::default(), 0),
         };
         let count: u32 = workers.iter().sum();
-        for id in 0..count {
-            let worker = self.tasks.add(Traits { id: first + id, ..Traits::default() }, 0);
+        // Their ids follow those of all tasks, also of those that are yet to come.
+        let listed = self.scenario.tasks.iter().map(|task| u64::from(task.id) + u64::from(task.count)).max();
+        let generated = self.scenario.generator.as_ref().map(|generator| generator.count);
+        let first_id = listed.max(generated).unwrap_or(0).min((u32::MAX - count).into()) as u32;
+        for id in first_id..first_id + count {
+            let worker = self.tasks.add(Traits { id, ..Traits::default() }, 0);
             self.tasks.hot[worker as usize].flags |= WORKER;
         }
         let keep = crate::engine::kept::kept(self.scenario);

@@ -1,29 +1,8 @@
 //! alloc-trace's allocator around mimalloc: the properties are the same.
 
-use alloc_trace::{Budget, Tracked, measure};
-use proptest::prelude::*;
+use alloc_trace::Tracked;
 
-#[path = "../../../crates/alloc-trace/tests/model/mod.rs"]
-mod model;
+mod around;
 
 #[global_allocator]
 static ALLOCATOR: Tracked<mimalloc::MiMalloc> = Tracked::new(mimalloc::MiMalloc);
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
-
-    #[test]
-    fn any_calls_come_to_what_the_model_says(rounds in prop::collection::vec(model::calls(), 1..4)) {
-        let mut blocks = model::Blocks::default();
-        for calls in &rounds {
-            blocks.check(calls);
-        }
-    }
-}
-
-#[test]
-fn it_is_the_one_that_is_asked() {
-    let stats = measure(|| drop(std::hint::black_box(vec![0_u8; 100])));
-    assert_eq!((stats.allocations, stats.bytes, stats.frees), (1, 100, 1));
-    Budget::new().max_allocs(0).check(|| ());
-}

@@ -13,7 +13,7 @@ use crate::format::{
 };
 use crate::modules::Modules;
 use crate::python::{Codes, PythonFrame};
-use crate::real::{self, Lock};
+use crate::real::{self, Guarded, Lock};
 use crate::system::{self, File};
 use crate::thread::Thread;
 use crate::{live, python};
@@ -53,12 +53,10 @@ pub(crate) struct Process {
     /// Held while a thread that has ended for us still allocates or frees.
     pub(crate) late_lock: Lock,
     pub(crate) late: std::cell::UnsafeCell<*mut Thread>,
-    modules_lock: Lock,
-    modules: std::cell::UnsafeCell<Modules>,
+    modules: Guarded<Modules>,
     /// How often libraries have gone.
     generation: AtomicU64,
-    codes_lock: Lock,
-    codes: std::cell::UnsafeCell<Codes>,
+    codes: Guarded<Codes>,
     path: std::cell::UnsafeCell<[u8; MOST_PATH + 32]>,
 }
 
@@ -185,31 +183,19 @@ impl Process {
         (first + NUMBERS_AT_ONCE <= live::MOST_BLOCKS).then_some(first)
     }
 
-    fn with_modules<T>(&self, work: impl FnOnce(&mut Modules) -> T) -> T {
-        self.modules_lock.take();
-        // SAFETY: under the lock, which nobody takes while they have it.
-        let result = work(unsafe { &mut *self.modules.get() });
-        self.modules_lock.release();
-        result
-    }
-
     /// Whether code is mapped at an address.
     pub(crate) fn code_at(&self, address: usize) -> bool {
-        self.with_modules(|modules| modules.code_at(self, address))
+        self.modules.with(|modules| modules.code_at(self, address))
     }
 
     /// Calls `look` with where the file is mapped from whose code is at an address, if that is known; one thread at a time.
     pub(crate) fn with_header_of(&self, address: usize, look: impl FnOnce(Option<usize>)) {
-        self.with_modules(|modules| look(modules.header_of(self, address)));
+        self.modules.with(|modules| look(modules.header_of(self, address)));
     }
 
-    /// A frame of Python's as the trace has it, 0 if it can't be told.
+    /// A frame of Python's as the trace has it.
     pub(crate) fn python_frame(&self, frame: PythonFrame) -> u64 {
-        self.codes_lock.take();
-        // SAFETY: under the lock, which nobody takes while they have it.
-        let frame = unsafe { &mut *self.codes.get() }.frame(self, frame);
-        self.codes_lock.release();
-        frame
+        self.codes.with(|codes| codes.frame(self, frame))
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -218,7 +204,7 @@ impl Process {
 
     /// After `dlclose`.
     pub(crate) fn unloaded(&self) {
-        if let Some(generation) = self.with_modules(Modules::unloaded) {
+        if let Some(generation) = self.modules.with(Modules::unloaded) {
             self.generation.store(generation, Release);
             EPOCH.fetch_add(1, Release);
         }

@@ -195,3 +195,21 @@ impl Lock {
         self.0.store(0, Release);
     }
 }
+
+/// Something that one thread at a time uses. All zeros is one that holds what zeros are.
+#[repr(C)]
+pub(crate) struct Guarded<T> {
+    lock: Lock,
+    value: std::cell::UnsafeCell<T>,
+}
+
+impl<T> Guarded<T> {
+    /// Waits for its turn, and works with it. `work` must not come back here.
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        self.lock.take();
+        // SAFETY: under the lock, which nobody takes while they have it.
+        let result = work(unsafe { &mut *self.value.get() });
+        self.lock.release();
+        result
+    }
+}

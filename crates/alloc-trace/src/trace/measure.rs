@@ -55,8 +55,7 @@ impl Measure {
 
 /// Weights by stack, the outermost function first and the call last, equal ones added up.
 pub fn stacks(analysis: &Analysis, measure: Measure, symbols: &mut Symbols) -> BTreeMap<Vec<String>, u64> {
-    let mut found = all_stacks(analysis, [measure], symbols);
-    found.retain(|_, [weight]| *weight > 0);
+    let found = all_stacks(analysis, [measure], symbols);
     found.into_iter().map(|(stack, [weight])| (stack, weight)).collect()
 }
 

@@ -12,11 +12,12 @@
 use std::collections::VecDeque;
 use std::panic::Location;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crate::deterministic::Simulation;
+use crate::primitives::unpoisoned;
 use crate::strangers::reported;
 use crate::task::{Runnable, Task, spawn_at};
 use crate::thread::has_several_cpus;
@@ -88,10 +89,8 @@ struct State {
     asleep: usize,
     /// Calls to sleepers that none of them has answered yet.
     called: usize,
-    /// Calls that have begun, each with the number of its thread.
-    running: Vec<(usize, Running)>,
-    /// Threads that there have been.
-    numbers: usize,
+    /// Calls that have begun.
+    running: Vec<Running>,
     /// No more calls are begun.
     is_closed: bool,
 }
@@ -106,7 +105,7 @@ pub(crate) struct Running {
 
 impl Pool {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.state.lock())
     }
 
     /// Has a thread run a call, now or when one is free: a task that is polled once.
@@ -146,11 +145,10 @@ impl Pool {
         } else if state.threads < MOST_THREADS {
             state.threads += 1;
             state.coming += 1;
-            state.numbers += 1;
-            let (is_first, number) = (state.threads == 1, state.numbers);
+            let is_first = state.threads == 1;
             drop(state);
             let pool = self.clone();
-            let spawned = std::thread::Builder::new().name("blocking".to_owned()).spawn(move || pool.work(number));
+            let spawned = std::thread::Builder::new().name("blocking".to_owned()).spawn(move || pool.work());
             if let Err(error) = spawned {
                 let mut state = self.state();
                 state.threads -= 1;
@@ -163,7 +161,7 @@ impl Pool {
     }
 
     /// A thread's life.
-    fn work(&self, number: usize) {
+    fn work(&self) {
         watchdog::register();
         let thread = std::thread::current().id();
         let mut state = self.state();
@@ -173,13 +171,13 @@ impl Pool {
                 state.coming -= 1;
                 // For the report at the runtime's end: a call that goes on cannot be stopped, but it can be named.
                 let spawned = call.spawned();
-                state.running.push((number, Running { spawned, since: Instant::now(), thread }));
+                state.running.push(Running { spawned, since: Instant::now(), thread });
                 drop(state);
                 // Its panic is its outcome; but who awaits it may be a stranger.
                 reported(spawned, || _ = call.run());
                 OUTSTANDING.fetch_sub(1, Ordering::Relaxed);
                 state = self.state();
-                state.running.retain(|(thread, _)| *thread != number);
+                state.running.retain(|running| running.thread != thread);
                 state.coming += 1;
             }
             if !state.is_closed {
@@ -196,10 +194,8 @@ impl Pool {
                 return;
             }
             state.asleep += 1;
-            let (woken, waited) = self
-                .called
-                .wait_timeout_while(state, IDLE, |state| state.called == 0 && !state.is_closed)
-                .unwrap_or_else(PoisonError::into_inner);
+            let is_left_alone = |state: &mut State| state.called == 0 && !state.is_closed;
+            let (woken, waited) = unpoisoned(self.called.wait_timeout_while(state, IDLE, is_left_alone));
             state = woken;
             if state.called > 0 {
                 state.called -= 1;
@@ -214,16 +210,18 @@ impl Pool {
         }
     }
 
-    /// Ends: calls that have not begun are dropped, threads leave when they have nothing to do.
-    pub(crate) fn close(&self) {
+    /// Ends: calls that have not begun are dropped, threads leave when they have nothing to do. How many were dropped.
+    pub(crate) fn close(&self) -> usize {
         let mut state = self.state();
         state.is_closed = true;
         let dropped = std::mem::take(&mut state.queue);
         self.queued.store(0, Ordering::Relaxed);
         drop(state);
-        OUTSTANDING.fetch_sub(dropped.len(), Ordering::Relaxed);
+        let count = dropped.len();
+        OUTSTANDING.fetch_sub(count, Ordering::Relaxed);
         self.called.notify_all();
         drop(dropped);
+        count
     }
 
     /// Whether there are calls that have not ended, be it that they have not begun.
@@ -234,7 +232,7 @@ impl Pool {
 
     /// Calls that have begun and not ended.
     pub(crate) fn running(&self) -> Vec<Running> {
-        self.state().running.iter().map(|(_, running)| *running).collect()
+        self.state().running.clone()
     }
 
     /// Waits for the next call without giving the CPU away.

@@ -176,7 +176,7 @@ pub(crate) fn look(driver: &Driver, is_woken: impl Fn() -> bool) -> Finding {
     if tasks.tasks.is_empty() {
         return Finding::NoTasks;
     }
-    if let Some(hub) = driver.hub() {
+    if let Some(hub) = hub {
         hub.tell();
     }
     let entered = watchdog::block_on_entered().location().filter(|place| awaits::is_telling(place));

@@ -6,12 +6,13 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::task::Waker;
 use std::time::Duration;
 
 use crate::clock;
 use crate::hub::Hub;
+use crate::primitives::unpoisoned;
 use crate::reactor::{Reactor, Turn, Until};
 use crate::sleeper::Sleeper;
 use crate::steward::Steward;
@@ -138,11 +139,11 @@ impl Driver {
     }
 
     fn timers(&self) -> MutexGuard<'_, Timers> {
-        self.timers.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.timers.lock())
     }
 
     fn room(&self) -> MutexGuard<'_, Vec<Waker>> {
-        self.room.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.room.lock())
     }
 
     fn note(&self, timers: &Timers) {
@@ -216,7 +217,7 @@ impl Driver {
     }
 
     fn known_hub(&self) -> MutexGuard<'_, Option<&'static Hub>> {
-        self.hub.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.hub.lock())
     }
 
     /// This thread is a worker of `hub` from now on, or not any more. The first counts: one that runs inside a task of another is nobody's

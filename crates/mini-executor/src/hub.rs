@@ -149,6 +149,11 @@ impl Hub {
         self.families.iter().map(|family| lock(&family.0).len()).sum()
     }
 
+    /// How many have ended since there is the hub.
+    pub(crate) fn ended(&self) -> u64 {
+        self.families.iter().map(|family| lock(&family.0).ended()).sum()
+    }
+
     /// Whether any worker is awake: it will sleep once more, or end.
     pub(crate) fn is_anyone_awake(&self) -> bool {
         self.idle.0.sleepers() < self.running.load(Relaxed)

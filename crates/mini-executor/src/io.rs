@@ -17,12 +17,14 @@ use rustix::net::{Shutdown, SocketType, ipproto, shutdown, sockopt};
 use crate::awaits;
 use crate::driver::Driver;
 use crate::primitives::{Mutex, lock};
-use crate::reactor::{Interest, Report, Source};
+use crate::reactor::{Interest, POLLED, Report, Source, Wait};
 
 /// Anything with a descriptor that epoll can wait for: sockets, pipes, not files. It reads and writes without holding the thread.
 ///
 /// It may be awaited on any thread in [`block_on`](crate::block_on), whose driver serves it from then on; by several tasks at once
-/// if they are on one thread. Where `T` reads and writes, it has to be the descriptor that does: not a buffer in between.
+/// if they are on one thread, or a [`Runtime`](crate::Runtime)'s, whose threads share their driver. (Two tasks of an
+/// [`Executor`](crate::Executor) on threads of your own would take it from one another without end.) Where `T` reads and writes, it has to
+/// be the descriptor that does: not a buffer in between.
 ///
 /// ```
 /// use mini_executor::{Async, block_on};
@@ -147,13 +149,15 @@ impl<T: AsFd> Async<T> {
         place: &'static Location<'static>,
         mut operation: impl FnMut(&'a T) -> io::Result<R>,
     ) -> io::Result<R> {
-        poll_fn(|context| self.attempt(interest, place, context, |io, _| operation(io))).await
+        let mut waits = Waits { source: &self.source, interest, wait: None };
+        poll_fn(|context| self.attempt(interest, &mut waits.wait, place, context, |io, _| operation(io))).await
     }
 
     /// Calls `operation` with the report as of which it is worth an attempt.
     fn attempt<'a, R>(
         &'a self,
         interest: Interest,
+        wait: &mut Option<Wait>,
         place: &'static Location<'static>,
         context: &mut Context<'_>,
         mut operation: impl FnMut(&'a T, Report) -> io::Result<R>,
@@ -174,7 +178,7 @@ impl<T: AsFd> Async<T> {
             if driver == 0 || !self.source.is_watched_by(driver) {
                 self.register()?;
             }
-            if !self.source.wait(interest, context.waker()) {
+            if !self.source.wait(interest, wait, context.waker()) {
                 awaits::record(place);
                 return Poll::Pending;
             }
@@ -192,7 +196,7 @@ impl<T: AsFd> Async<T> {
         room: usize,
         mut operation: impl FnMut(&'a T) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        self.attempt(interest, place, context, |io, seen| {
+        self.attempt(interest, &mut Some(POLLED), place, context, |io, seen| {
             let count = operation(io)?;
             if 0 < count && count < room && self.is_tcp && !seen.is_of_more() {
                 self.source.is_not_ready(interest, seen);
@@ -232,6 +236,22 @@ impl<T: AsFd> Async<T> {
             wakers.into_iter().for_each(std::task::Waker::wake);
         }
         outcome
+    }
+}
+
+/// A future's wait, which ends with it.
+struct Waits<'a> {
+    source: &'a Source,
+    interest: Interest,
+    /// Not before it has to wait for the first time.
+    wait: Option<Wait>,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        if let Some(wait) = self.wait {
+            self.source.forget(self.interest, wait);
+        }
     }
 }
 

@@ -11,7 +11,9 @@
 use std::panic::Location;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
+
+use crate::primitives::unpoisoned;
 
 /// A place's number. 0 is none: the place is not known, or came when there was no room any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,7 +65,7 @@ impl<const SLOTS: usize> Places<SLOTS> {
     }
 
     fn list(&self) -> MutexGuard<'_, Vec<&'static Location<'static>>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.list.lock())
     }
 
     #[inline]

@@ -53,6 +53,7 @@ mod real {
 }
 
 pub(crate) use real::*;
+use std::sync::{LockResult, PoisonError};
 
 /// A value with a cache line to itself: two threads that write to neighbours would take the line from one another. Two lines, for
 /// processors fetch them in pairs.
@@ -60,8 +61,14 @@ pub(crate) use real::*;
 #[derive(Default)]
 pub(crate) struct Line<T>(pub(crate) T);
 
-/// Locks. What a panic left half done is not an issue: no code of users runs under our locks.
+/// Locks.
 #[inline]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    unpoisoned(mutex.lock())
+}
+
+/// The guard of any kind of lock. What a panic left half done is not an issue: no code of users runs under our locks.
+#[inline]
+pub(crate) fn unpoisoned<G>(guard: LockResult<G>) -> G {
+    guard.unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,10 +9,11 @@ use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::primitives::unpoisoned;
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::io::Errno;
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create, timerfd_settime};
@@ -111,7 +112,7 @@ impl Reactor {
     }
 
     fn sources(&self) -> MutexGuard<'_, Sources> {
-        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.sources.lock())
     }
 
     /// Registers a descriptor; its events go to `source` from now on. The key to deregister it by.
@@ -218,7 +219,7 @@ pub(crate) struct Source {
     reported: [AtomicU64; 2],
     /// As of which report it was found not ready. If that is the latest, an attempt is not worth it.
     exhausted: [AtomicU64; 2],
-    waiting: Mutex<[Waiting; 2]>,
+    waiting: Mutex<Waiting>,
     /// Which driver watches the descriptor: its address, 0 for none yet.
     watcher: AtomicUsize,
 }
@@ -229,12 +230,20 @@ const MORE: u64 = 1;
 /// One report. As many as there can be: a number that came back would be taken for one that nothing came after.
 const REPORT: u64 = 2;
 
-/// Who waits for an interest: mostly one task.
+/// Who waits for each interest, by the number of the wait.
 #[derive(Debug, Default)]
 struct Waiting {
-    first: Option<Waker>,
-    others: Vec<Waker>,
+    lists: [Vec<(Wait, Waker)>; 2],
+    /// The last number.
+    last: Wait,
 }
+
+/// The number of a wait, by which it is [given up](Source::forget): while a descriptor stays silent, those that came and went would else
+/// pile up there.
+pub(crate) type Wait = u64;
+/// The wait of those who poll and keep no number, for they may never come back. There is one: the last who polled has it, as the contract of
+/// `Future::poll` has it; who had it before is woken, and may poll again.
+pub(crate) const POLLED: Wait = 0;
 
 impl Source {
     pub(crate) fn new() -> Self {
@@ -267,25 +276,42 @@ impl Source {
         self.exhausted[interest as usize].store(seen.0, Relaxed);
     }
 
-    /// Has `waker` woken when the interest is reported. Tells whether it was meanwhile, and then nobody is woken.
-    pub(crate) fn wait(&self, interest: Interest, waker: &Waker) -> bool {
-        // Cloned and dropped without the lock: a waker may do anything.
+    /// Has `waker` woken when the interest is reported. Tells whether it was meanwhile, and then nobody is woken. A wait that has no number
+    /// yet gets one.
+    pub(crate) fn wait(&self, interest: Interest, wait: &mut Option<Wait>, waker: &Waker) -> bool {
+        // Cloned, woken and dropped without the lock: a waker may do anything.
         let waker = waker.clone();
-        let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = unpoisoned(self.waiting.lock());
         // Looked at under the lock under which reports take wakers: it is either here already, or comes later and finds the waker.
         if self.ready(interest).is_some() {
-            drop(all);
+            drop(waiting);
             return true;
         }
-        let waiting = &mut all[interest as usize];
-        if waiting.first.is_none() {
-            waiting.first = Some(waker);
-        } else if waiting.first.iter().chain(&waiting.others).any(|known| known.will_wake(&waker)) {
-            drop(all);
-        } else {
-            waiting.others.push(waker);
+        let number = *wait.get_or_insert_with(|| {
+            waiting.last += 1;
+            waiting.last
+        });
+        let list = &mut waiting.lists[interest as usize];
+        let Some((_, known)) = list.iter_mut().find(|(known, _)| *known == number) else {
+            list.push((number, waker));
+            return false;
+        };
+        let is_another = !known.will_wake(&waker);
+        let former = std::mem::replace(known, waker);
+        drop(waiting);
+        if is_another && number == POLLED {
+            former.wake();
         }
         false
+    }
+
+    /// A wait ends, be it that nothing was reported.
+    pub(crate) fn forget(&self, interest: Interest, wait: Wait) {
+        let mut waiting = unpoisoned(self.waiting.lock());
+        let list = &mut waiting.lists[interest as usize];
+        let forgotten = list.iter().position(|(known, _)| *known == wait).map(|index| list.swap_remove(index));
+        drop(waiting);
+        drop(forgotten);
     }
 
     /// Events came.
@@ -294,18 +320,14 @@ impl Source {
         let both = flags.intersects(Flags::HUP | Flags::ERR);
         let more = [both || flags.intersects(Flags::RDHUP | Flags::PRI), both];
         let ready = [more[0] || flags.contains(Flags::IN), more[1] || flags.contains(Flags::OUT)];
-        let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        for (which, waiting) in all.iter_mut().enumerate() {
+        let mut waiting = unpoisoned(self.waiting.lock());
+        for (which, list) in waiting.lists.iter_mut().enumerate() {
             if ready[which] {
                 let before = self.reported[which].load(Relaxed);
                 let report = before.wrapping_add(REPORT) | if more[which] { MORE } else { 0 };
                 // What the reporter saw happen is seen by who attempts for its report.
                 self.reported[which].store(report, Release);
-                // Without a first there are no others.
-                if let Some(first) = waiting.first.take() {
-                    wakers.push(first);
-                    wakers.append(&mut waiting.others);
-                }
+                wakers.extend(list.drain(..).map(|(_, waker)| waker));
             }
         }
     }
@@ -346,7 +368,7 @@ mod tests {
         reactor.wait(&mut turn, Until::Now, &mut wakers).unwrap();
         let seen = source.ready(Interest::Read).unwrap();
         source.is_not_ready(Interest::Read, seen);
-        assert!(!source.wait(Interest::Read, Waker::noop()));
+        assert!(!source.wait(Interest::Read, &mut None, Waker::noop()));
         there.write_all(b"x").unwrap();
         reactor.wait(&mut turn, Until::Ever, &mut wakers).unwrap();
         assert_eq!(wakers.len(), 1);

@@ -212,7 +212,7 @@ impl Interval {
     }
 }
 
-/// Waits for `future`, but no longer than `duration`.
+/// Waits for `future`, but no longer than `duration` from this call on.
 ///
 /// # Errors
 /// [`TimedOut`] when the time has passed; the future is dropped then. It is polled once more first: a result that is there counts.
@@ -228,9 +228,10 @@ impl Interval {
 #[track_caller]
 pub fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> impl Future<Output = Result<T, TimedOut>> {
     let place = Location::caller();
+    let sleep = sleep(duration);
     async move {
         let mut future = pin!(future);
-        let mut sleep = pin!(sleep(duration));
+        let mut sleep = pin!(sleep);
         std::future::poll_fn(|context| {
             awaits::or(place, || {
                 if let Poll::Ready(output) = future.as_mut().poll(context) {

@@ -9,13 +9,14 @@
 //! for timers and sockets while nobody else does, and that wakes nobody for tasks.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::Wake;
 use std::thread::Thread;
 use std::time::Duration;
 
 use crate::driver::Driver;
 use crate::hub::Hub;
+use crate::primitives::unpoisoned;
 use crate::sleeper::Sleeper;
 
 /// How often the steward looks. A timer is late by one to two rounds where its sibling has to be woken for it: a 5 ms ticker beside a task
@@ -168,7 +169,7 @@ impl Steward {
     }
 
     fn resting(&self) -> MutexGuard<'_, Vec<Arc<Sleeper>>> {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner)
+        unpoisoned(self.resting.lock())
     }
 }
 

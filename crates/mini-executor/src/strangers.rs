@@ -13,10 +13,10 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::task::Waker;
 
-use crate::primitives::{Mutex, lock};
+use crate::primitives::{Mutex, lock, unpoisoned};
 use crate::unhandled;
 
 /// Drops what was thrown, and what that throws when it is dropped. Never panics.
@@ -109,7 +109,7 @@ impl<F: ?Sized> Hook<F> {
 
     /// Replaces it.
     pub(crate) fn set(&self, hook: Arc<F>) {
-        let former = self.0.write().unwrap_or_else(PoisonError::into_inner).replace(hook);
+        let former = unpoisoned(self.0.write()).replace(hook);
         // Only here, where the lock is not held: its destructors may do anything.
         drop(former);
     }
@@ -118,7 +118,7 @@ impl<F: ?Sized> Hook<F> {
     pub(crate) fn call(&self, call: impl FnOnce(Option<&F>)) {
         let called = catch_unwind(AssertUnwindSafe(|| {
             // Called outside the lock: a hook may replace itself.
-            let hook = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+            let hook = unpoisoned(self.0.read()).clone();
             call(hook.as_deref());
         }));
         if let Err(panic) = called {

@@ -131,6 +131,22 @@ fn a_runtime_whose_tasks_all_wait_is_reported_once_whichever_thread_finds_it() {
     assert!(report.thread.as_deref().unwrap().starts_with("mini-"));
 }
 
+#[test]
+fn a_report_of_a_threads_own_tasks_does_not_keep_the_runtimes_from_being_told() {
+    let _alone = alone(Some(SOON));
+    let runtime = Runtime::new(1).unwrap();
+    let executor = LocalExecutor::new();
+    executor.spawn_named("own", pending::<()>()).detach();
+    runtime.block_on(executor.run(async { REPORTED.notified().await }));
+    runtime.spawn_named("runtime's", pending::<()>()).detach();
+    while REPORTS.lock().unwrap().len() < 2 {
+        std::thread::yield_now();
+    }
+    drop(runtime);
+    let names: Vec<_> = reports().into_iter().map(|report| report.tasks.tasks[0].name.clone().unwrap()).collect();
+    assert_eq!(names, ["own", "runtime's"]);
+}
+
 /// Runs a future beside a task that waits for ever.
 fn run_beside_a_task<T>(future: impl Future<Output = T>) -> T {
     let executor = LocalExecutor::new();

@@ -5,11 +5,13 @@ use std::future::poll_fn;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::pin::Pin;
-use std::task::Poll;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use mini_executor::{Async, LocalExecutor, block_on, sleep, yield_now};
 use rustix::net::{AddressFamily, SendFlags, SocketType};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -374,5 +376,52 @@ fn sockets_of_the_file_system() -> io::Result<()> {
         server.await
     }))?;
     assert_eq!(sum, 99 * 100 / 2);
+    Ok(())
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Count(AtomicU32);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn waits_that_are_given_up_leave_nothing_at_a_silent_descriptor() -> io::Result<()> {
+    let (_here, there) = UnixStream::pair()?;
+    let there = Async::new(there)?;
+    let counts: Vec<Arc<Count>> = (0..100).map(|_| Arc::default()).collect();
+    block_on(async {
+        for count in &counts {
+            let mut byte = [0];
+            let mut reading = pin!(there.read_with(|mut stream| stream.read(&mut byte)));
+            // Twice: the second is the same wait.
+            for _ in 0..2 {
+                assert!(reading.as_mut().poll(&mut Context::from_waker(&Waker::from(count.clone()))).is_pending());
+            }
+            assert_eq!(Arc::strong_count(count), 2);
+        }
+    });
+    assert!(counts.iter().all(|count| Arc::strong_count(count) == 1 && count.0.load(Ordering::Relaxed) == 0));
+    Ok(())
+}
+
+#[test]
+fn of_those_who_poll_a_stream_the_last_waits_and_the_one_before_is_woken() -> io::Result<()> {
+    let (_here, there) = UnixStream::pair()?;
+    let there = Async::new(there)?;
+    let counts: Vec<Arc<Count>> = (0..100).map(|_| Arc::default()).collect();
+    block_on(async {
+        for count in &counts {
+            let waker = Waker::from(count.clone());
+            assert!(Pin::new(&mut &there).poll_read(&mut Context::from_waker(&waker), &mut [0]).is_pending());
+        }
+    });
+    let (last, others) = counts.split_last().unwrap();
+    assert!(others.iter().all(|count| Arc::strong_count(count) == 1 && count.0.load(Ordering::Relaxed) == 1));
+    assert_eq!((Arc::strong_count(last), last.0.load(Ordering::Relaxed)), (2, 0));
     Ok(())
 }

@@ -43,7 +43,8 @@ impl Runtime {
     /// are read.
     pub fn shutdown(mut self, deadline: Duration) -> Report {
         let end = Instant::now().checked_add(deadline);
-        let begun = self.shared.executor.len();
+        let ended = || self.shared.executor.workers().ended();
+        let ended_before = ended();
         if let Some(simulation) = &self.shared.simulation {
             let is_over = || self.shared.executor.is_empty() && !simulation.has_calls();
             // In virtual time a task that yields for ever would never let the deadline come.
@@ -54,17 +55,18 @@ impl Runtime {
         while has_work() && end.is_none_or(|end| Instant::now() < end) && self.shared.simulation.is_none() {
             std::thread::sleep(Duration::from_millis(1).min(deadline));
         }
-        let cancelled = self.shared.executor.len();
-        let stuck = self.end(true);
-        Report { finished: begun.saturating_sub(cancelled), cancelled, stuck }
+        let (finished, left) = ((ended() - ended_before) as usize, self.shared.executor.len());
+        let (dropped, stuck) = self.end(true);
+        Report { finished, cancelled: left + dropped, stuck }
     }
 
-    /// Stops the workers, and drops what tasks are left if all of them have stopped. `asks`: those that are stuck are asked where.
-    pub(super) fn end(&mut self, asks: bool) -> Vec<Stuck> {
+    /// Stops the workers, and drops what tasks are left if all of them have stopped. `asks`: those that are stuck are asked where. How many
+    /// calls were dropped that had not begun, and what is stuck.
+    pub(super) fn end(&mut self, asks: bool) -> (usize, Vec<Stuck>) {
         self.shared.is_over.store(true, Ordering::Release);
         self.shared.over.notify_waiters();
         self.shared.driver.steward().into_iter().for_each(Steward::wake);
-        self.shared.pool.close();
+        let dropped = self.shared.pool.close();
         let last = Instant::now() + LAST_POLLS;
         // A call is awaited a moment before its thread is through with it.
         while asks && self.shared.pool.has_calls() && Instant::now() < last {
@@ -103,7 +105,7 @@ impl Runtime {
             self.shared.driver.steward().into_iter().for_each(Steward::wake);
             let _ = steward.join();
         }
-        stuck
+        (dropped, stuck)
     }
 }
 
@@ -114,7 +116,8 @@ impl Runtime {
 pub struct Report {
     /// Tasks that came to their end while it was waited for them.
     pub finished: usize,
-    /// Tasks that did not: their futures were dropped instead, or are left alone if a worker is [stuck](Stuck), for it may be using them.
+    /// Tasks that did not: their futures were dropped instead, or are left alone if a worker is [stuck](Stuck), for it may be using them. And
+    /// calls that had not begun.
     pub cancelled: usize,
     /// What could not be ended.
     pub stuck: Vec<Stuck>,

@@ -106,6 +106,8 @@ impl Row {
 pub(crate) struct Family {
     first: Option<TaskRef>,
     len: usize,
+    /// How many have left it.
+    ended: u64,
     births: Births<TaskRef>,
 }
 
@@ -134,6 +136,11 @@ impl Family {
         self.len
     }
 
+    /// How many have ended.
+    pub(crate) fn ended(&self) -> u64 {
+        self.ended
+    }
+
     /// Takes a new task in.
     #[inline]
     pub(crate) fn add(&mut self, task: TaskRef) {
@@ -150,6 +157,7 @@ impl Family {
     #[inline]
     pub(crate) fn remove(&mut self, task: TaskRef) {
         self.len -= 1;
+        self.ended += 1;
         let (before, after) = (task.before.take(), task.after.take());
         self.births.remove(task, after);
         match before {

@@ -11,13 +11,14 @@ use std::mem::MaybeUninit;
 use std::ops::Deref;
 use std::panic::Location;
 use std::ptr::{NonNull, null, null_mut, without_provenance_mut};
+use std::sync::Mutex;
 use std::sync::atomic::AtomicI32;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::watch::{Current, Word, block_on_entered, word};
 use crate::places::Place;
+use crate::primitives::unpoisoned;
 use crate::task::TaskRef;
 
 /// How much of a stack is copied, and of a name.
@@ -118,7 +119,7 @@ pub(super) fn thread_id() -> i32 {
 pub(super) fn capture(thread: i32) -> Option<Captured> {
     /// Of all who are not handlers: the buffer is for one question at a time.
     static ASKING: Mutex<()> = Mutex::new(());
-    let _asking = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _asking = unpoisoned(ASKING.lock());
     let signal = free_signal()?;
     if STATE.load(Acquire) == BUSY {
         // A handler that came too late for the last question, and is still at it.

@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 use std::panic::Location;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU16, AtomicU64};
-use std::sync::{Arc, PoisonError};
 // Not the models' own: no model looks at the watchdog.
 #[cfg(not(tsan))]
 use std::sync::{Mutex, MutexGuard};
@@ -14,6 +14,7 @@ use super::sampler::{self, Seen};
 use super::signal::{self, Foreign};
 use crate::births;
 use crate::places::Place;
+use crate::primitives::unpoisoned;
 #[cfg(tsan)]
 use crate::spin::{Mutex, MutexGuard};
 
@@ -112,27 +113,23 @@ pub(super) struct Watch {
 
 static WATCHES: Mutex<Vec<Arc<Watch>>> = Mutex::new(Vec::new());
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// All threads that are watched.
 pub(super) fn watches() -> Vec<Arc<Watch>> {
-    lock(&WATCHES).clone()
+    unpoisoned(WATCHES.lock()).clone()
 }
 
 impl Watch {
     /// Calls `look` with what the thread polls, and keeps it from ending meanwhile. `None` if it has ended. Where it is not in `block_on` it
     /// polls nothing: a call may block as long as it likes in the pool that is for that.
     pub(super) fn look<T>(&self, look: impl FnOnce(&dyn Fn() -> Word) -> T) -> Option<T> {
-        let held = lock(&self.word);
+        let held = unpoisoned(self.word.lock());
         let (word, entered) = held.as_ref()?;
         let is_in = || entered.load(Relaxed) != Place::UNKNOWN.0;
         Some(look(&|| if is_in() { Word(word.load(Relaxed)) } else { Word::default() }))
     }
 
     pub(super) fn seen(&self) -> MutexGuard<'_, Seen> {
-        lock(&self.seen)
+        unpoisoned(self.seen.lock())
     }
 }
 
@@ -151,7 +148,7 @@ impl Mine {
             word: Mutex::new(Some((WORD.with(Foreign::new), ENTERED.with(Foreign::new)))),
             seen: Mutex::default(),
         });
-        lock(&WATCHES).push(watch.clone());
+        unpoisoned(WATCHES.lock()).push(watch.clone());
         sampler::start_if_on();
         Self(watch)
     }
@@ -159,8 +156,8 @@ impl Mine {
 
 impl Drop for Mine {
     fn drop(&mut self) {
-        lock(&WATCHES).retain(|watch| !Arc::ptr_eq(watch, &self.0));
-        *lock(&self.0.word) = None;
+        unpoisoned(WATCHES.lock()).retain(|watch| !Arc::ptr_eq(watch, &self.0));
+        *unpoisoned(self.0.word.lock()) = None;
     }
 }
 

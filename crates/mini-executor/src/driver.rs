@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::clock;
 use crate::hub::Hub;
 use crate::primitives::unpoisoned;
-use crate::reactor::{Reactor, Turn, Until};
+use crate::reactor::{Reactor, Until};
 use crate::sleeper::Sleeper;
 use crate::steward::Steward;
 use crate::strangers::ToTheLast;
@@ -28,7 +28,7 @@ pub(crate) struct Driver {
     /// Made when it is first needed: a thread that waits for tasks alone needs none.
     reactor: OnceLock<Reactor>,
     /// Held by the thread that serves.
-    turn: Mutex<Turn>,
+    turn: Mutex<()>,
     /// Whether a thread holds it. To ask the lock would be to hold it for a moment, and a thread that then wants to serve would find it
     /// taken, and go to sleep.
     is_being_served: AtomicBool,
@@ -67,7 +67,7 @@ impl Driver {
             timers: Mutex::new(Timers::new()),
             next_due: AtomicU64::new(NEVER),
             reactor: OnceLock::new(),
-            turn: Mutex::new(Turn::new()),
+            turn: Mutex::new(()),
             is_being_served: AtomicBool::new(false),
             room: Mutex::new(Vec::new()),
             steward: None,
@@ -257,13 +257,13 @@ impl Driver {
             return;
         }
         // Another thread is at it.
-        let Some(mut held) = self.take_turn() else { return };
+        let Some(held) = self.take_turn() else { return };
         let mut wakers = std::mem::take(&mut *self.room());
         if let Some(reactor) = self.reactor.get()
             && reactor.is_watching()
         {
             // An error of epoll itself (a closed descriptor) would be a bug of this crate; sleeping reports it.
-            let _ = reactor.wait(&mut held.turn, Until::Now, &mut wakers);
+            let _ = reactor.wait(Until::Now, &mut wakers);
         }
         self.finish(held, wakers);
     }
@@ -277,7 +277,7 @@ impl Driver {
             Err(TryLockError::WouldBlock) => return None,
         };
         self.is_being_served.store(true, Ordering::Relaxed);
-        Some(Held { turn, driver: self })
+        Some(Held { _turn: turn, driver: self })
     }
 
     /// Fires what is due, and wakes.
@@ -288,10 +288,11 @@ impl Driver {
             timers.fire(now, &mut wakers);
             self.note(&timers);
         }
-        drop(held);
+        // Before the turn is free: the steward sees it held, or that it was a moment ago.
         if let Some(steward) = &self.steward {
             steward.has_served();
         }
+        drop(held);
         // Without a lock, and to the last: a waker may be a stranger's, and panic.
         let mut strangers = ToTheLast::default();
         let outer = IS_SERVING.replace(true);
@@ -325,7 +326,7 @@ impl Driver {
             return sleeper.park(None);
         }
         // Another thread serves, and will wake what this one waits for. Or it has the turn and is about to find out that there is nothing.
-        let Some(mut held) = self.take_turn() else { return sleeper.park(None) };
+        let Some(held) = self.take_turn() else { return sleeper.park(None) };
         // Only now: who arms a timer that is due earlier, and finds the turn held, notifies. Had it come between the two, nobody would.
         let (next, has_precise) = {
             let timers = self.timers();
@@ -358,7 +359,7 @@ impl Driver {
             Some((due, now)) => Until::About(due - now),
         };
         if sleeper.fall_asleep_in_reactor() {
-            let waited = reactor.wait(&mut held.turn, until, &mut wakers);
+            let waited = reactor.wait(until, &mut wakers);
             sleeper.is_awake();
             waited.unwrap_or_else(|error| panic!("epoll failed: {error}; was a descriptor closed that is not yours?"));
         }
@@ -368,7 +369,7 @@ impl Driver {
 
 /// The right to serve.
 struct Held<'a> {
-    turn: MutexGuard<'a, Turn>,
+    _turn: MutexGuard<'a, ()>,
     driver: &'a Driver,
 }
 

@@ -103,7 +103,7 @@ impl Dump {
     /// Of a local executor, on its thread.
     pub(crate) fn of_home(home: &Home) -> Self {
         let mut tasks = Vec::new();
-        home.each(|task, age| tasks.push(TaskReport::new(task, age, local_phase(task))));
+        home.tasks.each(|task, age| tasks.push(TaskReport::new(task, age, local_phase(task))));
         Self { tasks }
     }
 

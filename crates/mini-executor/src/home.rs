@@ -8,13 +8,11 @@
 
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::task::Waker;
-use std::time::Duration;
 
-use crate::births::Births;
 use crate::deadlock;
 use crate::primitives::{AtomicBool, AtomicU32, Cell, Mutex, MutexGuard, lock, yield_now};
 use crate::strangers::ToTheLast;
-use crate::task::{Links, TaskRef, arrive, close};
+use crate::task::{Family, Links, TaskRef, arrive, close};
 use crate::thread::token;
 
 /// See the module. The owner comes first, for the tasks' `Place` may be either.
@@ -32,9 +30,8 @@ pub(crate) struct Home {
     yielded: Links,
     /// Whether there are such, or those who wake themselves go into the queue.
     is_awaited: Cell<bool>,
-    /// All tasks that are not done, linked the same way.
-    tasks: Cell<Option<TaskRef>>,
-    births: Births<TaskRef>,
+    /// All tasks that are not done.
+    pub(crate) tasks: Family,
     /// Done tasks that have yet to come out of the mailbox.
     pub(crate) owed: Cell<u32>,
     /// Nobody is running tasks, so whoever queues one has to wake the executor.
@@ -87,7 +84,7 @@ impl Home {
         // Destructors may wake and cancel: until nothing is left.
         loop {
             while self.pop().is_some() {}
-            let Some(task) = self.tasks.get() else { break };
+            let Some(task) = self.tasks.first() else { break };
             // Whoever waits for it is woken.
             strangers.call(|| close(task));
         }
@@ -102,39 +99,6 @@ impl Home {
         strangers.end();
     }
 
-    /// Takes a new task in. On the owner's thread.
-    #[inline]
-    pub(crate) fn add(&self, task: TaskRef) {
-        self.births.add(self.tasks.get());
-        let first = self.tasks.replace(Some(task));
-        task.after.set(first);
-        if let Some(first) = first {
-            first.before.set(Some(task));
-        }
-    }
-
-    /// Lets a task that is done go. On the owner's thread.
-    #[inline]
-    pub(crate) fn remove(&self, task: TaskRef) {
-        let (before, after) = (task.before.take(), task.after.take());
-        self.births.remove(task, after);
-        match before {
-            Some(before) => before.after.set(after),
-            None => self.tasks.set(after),
-        }
-        if let Some(after) = after {
-            after.before.set(before);
-        }
-    }
-
-    /// Calls `tell` for each task, from the youngest on, with its age. On the owner's thread.
-    pub(crate) fn each(&self, mut tell: impl FnMut(TaskRef, Duration)) {
-        let mut ages = self.births.ages();
-        for task in std::iter::successors(self.tasks.get(), |task| task.after.get()) {
-            tell(task, ages(task));
-        }
-    }
-
     /// Whether this thread is the owner.
     pub(crate) fn is_mine(&self) -> bool {
         self.owner.load(Relaxed) == token()
@@ -142,7 +106,7 @@ impl Home {
 
     /// Whether there are no tasks. On the owner's thread.
     pub(crate) fn is_empty(&self) -> bool {
-        self.tasks.get().is_none()
+        self.tasks.first().is_none()
     }
 
     /// Puts a task at the end of the run queue. On the owner's thread.

@@ -20,7 +20,7 @@ use crate::primitives::{AtomicBool, AtomicU32, AtomicUsize, Line, Mutex, lock, y
 use crate::queue::{HALF, Owner};
 use crate::strangers::ToTheLast;
 use crate::task::{Family, Row, Scheduled, TaskRef};
-use crate::worker::{Link, Worker, current};
+use crate::worker::{Link, Worker, chain, current};
 
 /// Lists that an executor's tasks are spread over, so that a worker that spawns and one that ends tasks rarely want the same lock. A
 /// power of two.
@@ -141,7 +141,7 @@ impl Hub {
 
     /// Whether there are no tasks.
     pub(crate) fn is_empty(&self) -> bool {
-        self.families.iter().all(|family| lock(&family.0).is_empty())
+        self.families.iter().all(|family| lock(&family.0).first().is_none())
     }
 
     /// How many tasks there are.
@@ -289,6 +289,6 @@ impl Hub {
 
     /// All workers there ever were at once.
     pub(crate) fn workers(&self) -> impl Iterator<Item = &'static Worker> {
-        self.workers.chain()
+        chain(&self.workers)
     }
 }

@@ -17,7 +17,7 @@ use crate::dump::Dump;
 use crate::heritage::heir;
 use crate::home::{Home, Runner};
 use crate::task::{Name, Named, Task, make, run};
-use crate::turn::{Pace, Turn};
+use crate::turn::Turn;
 
 /// Runs tasks on the thread that made it. Tasks need not be `Send`, and may borrow what outlives the executor.
 ///
@@ -171,7 +171,7 @@ impl<'a> LocalExecutor<'a> {
         let task = unsafe { make(home, spawned, heir(future), name) };
         // SAFETY: a task that was just made, whose output is a `T`; the second of its two references.
         let handle = unsafe { Task::new(task) };
-        home.add(task);
+        home.tasks.add(task);
         // Last: it may wake whoever runs the executor, which is strangers' code.
         home.push(task);
         handle
@@ -222,8 +222,7 @@ impl<'a> LocalExecutor<'a> {
     }
 
     /// Runs tasks until `future` has its result. Between them `future` itself is polled, and timers and
-    /// sockets are served: after every 61st task, or after 100 us, which are looked at after every 8th (the 16th where nobody waited when the turn
-    /// began), and more often where tasks are slow.
+    /// sockets are served: after every 61st task, or after 100 us, for which the clock is looked at after every 8th.
     ///
     /// Tasks go on only as long as somebody polls this: those that are not done when `future` is wait for the next `run`, and lose nothing.
     ///
@@ -251,13 +250,12 @@ impl<'a> LocalExecutor<'a> {
         let home = self.home();
         let runner = Runner::new(home);
         let mut future = pin!(future);
-        let mut pace = Pace::new();
         poll_fn(|context| {
             let _awake = runner.wake_up(context.waker());
             if let Poll::Ready(result) = awaits::or(place, || future.as_mut().poll(context)) {
                 return Poll::Ready(result);
             }
-            let mut turn = Turn::begin(&mut pace);
+            let mut turn = Turn::begin();
             home.begin_turn(turn.is_awaited());
             if turn.is_drawn() {
                 return take_drawn_turn(home, context);
@@ -268,7 +266,7 @@ impl<'a> LocalExecutor<'a> {
                     None if home.collect() => continue,
                     None => return Poll::Pending,
                 }
-                if turn.is_over(&mut pace) {
+                if turn.is_over() {
                     break;
                 }
             }

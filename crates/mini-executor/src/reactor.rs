@@ -39,6 +39,8 @@ pub(crate) struct Reactor {
     notify: OwnedFd,
     /// A timerfd: the time-out of epoll itself is late by up to 50 us, the default slack of the kernel's timers.
     timer: OwnedFd,
+    /// When it goes off, 0 if it does not. Used by the one thread that waits.
+    timer_due: AtomicU64,
     sources: Mutex<Sources>,
     /// How many there are.
     watched: AtomicUsize,
@@ -74,19 +76,6 @@ impl Sources {
     }
 }
 
-/// What is needed while waiting, kept from wait to wait.
-#[derive(Debug)]
-pub(crate) struct Turn {
-    /// When the timerfd goes off, 0 if it does not.
-    timer_due: u64,
-}
-
-impl Turn {
-    pub(crate) const fn new() -> Self {
-        Self { timer_due: 0 }
-    }
-}
-
 /// Until when to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Until {
@@ -108,7 +97,8 @@ impl Reactor {
         let edge = epoll::EventFlags::IN | epoll::EventFlags::ET;
         epoll::add(&epoll, &notify, epoll::EventData::new_u64(NOTIFY), edge)?;
         epoll::add(&epoll, &timer, epoll::EventData::new_u64(TIMER), edge)?;
-        Ok(Self { epoll, notify, timer, sources: Mutex::default(), watched: AtomicUsize::new(0) })
+        let timer_due = AtomicU64::new(0);
+        Ok(Self { epoll, notify, timer, timer_due, sources: Mutex::default(), watched: AtomicUsize::new(0) })
     }
 
     fn sources(&self) -> MutexGuard<'_, Sources> {
@@ -161,21 +151,21 @@ impl Reactor {
         let _ = rustix::io::write(&self.notify, &1_u64.to_ne_bytes());
     }
 
-    /// Waits for events, and remembers them; who waits for them is added to `wakers`.
-    pub(crate) fn wait(&self, turn: &mut Turn, until: Until, wakers: &mut Vec<Waker>) -> io::Result<()> {
+    /// Waits for events, and remembers them; who waits for them is added to `wakers`. One thread at a time.
+    pub(crate) fn wait(&self, until: Until, wakers: &mut Vec<Waker>) -> io::Result<()> {
         let timeout = match until {
             Until::Now => Some(Timespec { tv_sec: 0, tv_nsec: 0 }),
             // Two weeks, of which the wait may well be the first: old kernels take milliseconds in 31 bits.
             Until::About(nanos) => Some(timespec(nanos.min(1 << 50))),
             Until::Ever => None,
             Until::Exactly { now, due } => {
-                if turn.timer_due != due {
+                if self.timer_due.load(Relaxed) != due {
                     let interval = Timespec { tv_sec: 0, tv_nsec: 0 };
                     // 0 would disarm it.
                     let value = timespec(due.saturating_sub(now).max(1));
                     let times = Itimerspec { it_interval: interval, it_value: value };
                     timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &times)?;
-                    turn.timer_due = due;
+                    self.timer_due.store(due, Relaxed);
                 }
                 None
             }
@@ -194,7 +184,7 @@ impl Reactor {
         for event in events {
             let name = event.data.u64();
             if name == TIMER {
-                turn.timer_due = 0;
+                self.timer_due.store(0, Relaxed);
             } else if let Some(source) = sources.get(name) {
                 source.is_reported(event.flags, wakers);
             }
@@ -363,14 +353,13 @@ mod tests {
         here.set_nonblocking(true).unwrap();
         let source = Arc::new(Source::new());
         let key = reactor.register(here.as_fd(), &source).unwrap();
-        let mut turn = Turn::new();
         let mut wakers = Vec::new();
-        reactor.wait(&mut turn, Until::Now, &mut wakers).unwrap();
+        reactor.wait(Until::Now, &mut wakers).unwrap();
         let seen = source.ready(Interest::Read).unwrap();
         source.is_not_ready(Interest::Read, seen);
         assert!(!source.wait(Interest::Read, &mut None, Waker::noop()));
         there.write_all(b"x").unwrap();
-        reactor.wait(&mut turn, Until::Ever, &mut wakers).unwrap();
+        reactor.wait(Until::Ever, &mut wakers).unwrap();
         assert_eq!(wakers.len(), 1);
         let seen_later = source.ready(Interest::Read).unwrap();
         assert_ne!(seen, seen_later);
@@ -379,7 +368,7 @@ mod tests {
         assert_eq!(here.read(&mut [0; 8]).unwrap(), 1);
         source.is_not_ready(Interest::Read, seen_later);
         drop(there);
-        reactor.wait(&mut turn, Until::Ever, &mut wakers).unwrap();
+        reactor.wait(Until::Ever, &mut wakers).unwrap();
         assert!(source.ready(Interest::Read).unwrap().is_of_more());
         reactor.deregister(here.as_fd(), key);
         assert!(!reactor.is_watching());
@@ -405,14 +394,13 @@ mod tests {
     #[test]
     fn a_wait_ends_by_its_timer_and_by_a_notification() {
         let reactor = Reactor::new().unwrap();
-        let mut turn = Turn::new();
         let mut wakers = Vec::new();
         for _ in 0..3 {
             let begin = std::time::Instant::now();
-            reactor.wait(&mut turn, Until::Exactly { now: 0, due: 2_000_000 }, &mut wakers).unwrap();
+            reactor.wait(Until::Exactly { now: 0, due: 2_000_000 }, &mut wakers).unwrap();
             assert!(begin.elapsed() >= Duration::from_millis(2));
             reactor.notify();
-            reactor.wait(&mut turn, Until::Ever, &mut wakers).unwrap();
+            reactor.wait(Until::Ever, &mut wakers).unwrap();
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Whoever of the workers has nothing else to do serves timers and sockets. Should that one get a task that computes for long, nobody
 //! serves, be there a sibling asleep: timers and sockets would wait for the task's end. And so would tasks that the worker has put into
-//! its slot, or on a single CPU into its queue, for which no sibling is woken. A thread of the runtime, the steward, looks once a millisecond
-//! whether that is so, and then wakes the sibling. It looks less often while all polls are short, and sleeps itself while all workers do.
+//! its slot, or on a single CPU into its queue, for which no sibling is woken. A thread of the runtime, the steward, looks every few milliseconds
+//! whether that is so, and then wakes the sibling. It sleeps itself while all workers do.
 //!
 //! Go's runtime has such a thread (*sysmon*). tokio has none, and there one computing task holds everybody's timers; smol's has one that waits
 //! for timers and sockets while nobody else does, and that wakes nobody for tasks.
@@ -14,35 +14,27 @@ use std::task::Wake;
 use std::thread::Thread;
 use std::time::Duration;
 
+use crate::clock;
 use crate::driver::Driver;
 use crate::hub::Hub;
 use crate::primitives::unpoisoned;
 use crate::sleeper::Sleeper;
 
-/// How often the steward looks. A timer is late by one to two rounds where its sibling has to be woken for it: a 5 ms ticker beside a task
-/// that computes was late by 3.7 ms at most, in all (2026-11-21). Half of it would cost twice the wake-ups for as long as
-/// anybody is awake.
-const ROUND: Duration = Duration::from_millis(1);
-/// Where the driver was served so often in each round since the last look, tasks mostly take turns, and the next look may be later.
-const BRISK: u64 = 8;
-/// After so many rounds, at most. A look costs 13 to 16 us of CPU, which is what it takes the kernel to have a thread sleep and wake: an echo
-/// server on one core spent 1.7 % of its time there (2026-11-21). A task that begins to compute just after a look is found out by the second
-/// one from then, for before the first there may have been turns enough: after 4 ms at most where it would be 2. Four rounds would be 8 ms,
-/// and a timer late by more than this runtime promises.
-const MOST_ROUNDS: u32 = 2;
-/// After so many rounds in which all were asleep, it sleeps, too. Not at once: who gets up with it asleep has to wake it, a system call, and in
+/// A driver that is left alone for so long is left alone by a task that computes.
+const LONG: Duration = Duration::from_millis(1);
+/// How often the steward looks while the driver is served. A look costs 13 to 25 us of CPU, which is what it takes the kernel to have a thread
+/// sleep and wake: with one every 1 to 2 ms an echo server on one core spent 2.7 % of its time there (2026-11-22). A task that begins to
+/// compute is found out by the first look that comes [`LONG`] afterwards: after 4 ms at most. A timer that has to wait for that is late by
+/// no more, and by what it takes to wake a sibling.
+const ROUND: Duration = Duration::from_millis(3);
+/// After so many looks, each [`LONG`] after the last, at which all were asleep, it sleeps, too. Not at once: who gets up with it asleep has to wake it, a system call, and in
 /// a busy server that would be at each event.
 const QUIET: u32 = 10;
-
-/// How many rounds to sleep after `rounds` in which the driver was served so often.
-fn next_rounds(rounds: u32, served: u64) -> u32 {
-    if served >= BRISK * u64::from(rounds) { (2 * rounds).min(MOST_ROUNDS) } else { 1 }
-}
 
 /// What a driver and its steward share.
 #[derive(Debug, Default)]
 pub(crate) struct Steward {
-    /// How often the driver was served.
+    /// When the driver was last served, in nanoseconds of the process's clock.
     served: AtomicU64,
     /// Threads in `block_on` that do not sleep.
     awake: AtomicUsize,
@@ -61,24 +53,22 @@ impl Steward {
     /// The steward's life: until `is_over` says so. It has to be [woken](Self::wake) for that.
     pub(crate) fn attend(&self, driver: &Driver, workers: &Hub, is_over: impl Fn() -> bool) {
         let _ = self.thread.set(std::thread::current());
-        let (mut served, mut polled) = (0, Vec::new());
-        let (mut quiet, mut rounds) = (0, 1);
+        let (mut polled, mut quiet) = (Vec::new(), 0);
         while !is_over() {
             workers.rescue(&mut polled);
-            let served_before = std::mem::replace(&mut served, self.served.load(Ordering::Relaxed));
-            rounds = next_rounds(rounds, served.wrapping_sub(served_before));
-            // Nobody sits in epoll, and something is waited for. Somebody may have served since the last look all the same: threads that are
+            // Nobody sits in epoll, and something is waited for. Somebody may have served a moment ago all the same: threads that are
             // busy do so between two turns, and that is soon enough.
             let is_alone = Self::is_left_alone(driver);
-            if is_alone && served == served_before {
-                // Nobody for a whole round: the one who slept first is likely to be wanted last.
+            let is_long_ago = self.is_long_ago(clock::real());
+            if is_alone && is_long_ago {
+                // The one who slept first is likely to be wanted last.
                 let sleeper = self.resting().first().cloned();
                 self.call_guests();
                 sleeper.iter().for_each(Wake::wake_by_ref);
             }
             quiet = if is_alone || self.is_anyone_awake() { 0 } else { quiet + 1 };
             if quiet < QUIET {
-                std::thread::sleep(ROUND * rounds);
+                std::thread::sleep(if is_long_ago { LONG } else { ROUND });
             } else {
                 self.asleep.store(true, Ordering::Relaxed);
                 // With the one in `looks_up`: who has got up sees the flag, or is seen here. Who did neither has got up and lain down since
@@ -125,7 +115,12 @@ impl Steward {
 
     /// A thread has served the driver.
     pub(crate) fn has_served(&self) {
-        self.served.fetch_add(1, Ordering::Relaxed);
+        self.served.store(clock::real(), Ordering::Relaxed);
+    }
+
+    /// Whether nobody has served the driver for [`LONG`].
+    fn is_long_ago(&self, now: u64) -> bool {
+        now.saturating_sub(self.served.load(Ordering::Relaxed)) >= clock::nanos(LONG)
     }
 
     fn is_anyone_awake(&self) -> bool {
@@ -170,18 +165,5 @@ impl Steward {
 
     fn resting(&self) -> MutexGuard<'_, Vec<Arc<Sleeper>>> {
         unpoisoned(self.resting.lock())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_looks_less_often_only_while_the_driver_is_served_all_the_time() {
-        assert_eq!(next_rounds(1, BRISK - 1), 1);
-        assert_eq!(next_rounds(1, BRISK), 2);
-        assert_eq!(next_rounds(2, 100 * BRISK), MOST_ROUNDS);
-        assert_eq!(next_rounds(2, 2 * BRISK - 1), 1);
     }
 }

@@ -10,6 +10,7 @@
 //! | `shared_state`, `shared` | the same two for tasks that move between threads |
 //! | `lists` | tasks in a row: those that wait for a worker, and all that there are |
 //! | `runnable` | tasks without an executor of this crate |
+//! | `waker` | what wakes a task |
 //! | `packed` | a waker in one word |
 //! | `record` | where it was spawned, where it awaits, how often it was polled |
 #![allow(unsafe_code)]
@@ -27,6 +28,7 @@ mod runnable;
 mod shared;
 mod shared_state;
 mod state;
+mod waker;
 
 use std::fmt;
 use std::future::Future;

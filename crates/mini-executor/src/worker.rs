@@ -24,7 +24,7 @@
 //! **What is left of the danger**: where all siblings sleep, and it was the only task that the poll woke, nobody searches. (A second
 //! wake, or a spawn, puts a task into the ring, for which a sibling is woken, who then finds the slot, too.) To close that gap somebody who
 //! is awake has to look at the clock. In a [`Runtime`](crate::Runtime) that is the [steward](crate::steward), who wakes a sibling after
-//! one to four milliseconds; workers of an [`Executor`](crate::Executor) on threads of your own have none, and the task waits.
+//! one to six milliseconds; workers of an [`Executor`](crate::Executor) on threads of your own have none, and the task waits.
 //!
 //! A task that is woken while it is polled, by yielding for instance, never goes into the slot, but behind all others.
 //!
@@ -39,17 +39,17 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::ptr::null_mut;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::task::{Context, Poll};
 
 use crate::driver::Driver;
 use crate::hub::Hub;
 use crate::idle::Sleeper;
-use crate::primitives::{AtomicBool, AtomicPtr, AtomicU32, spin_loop};
+use crate::primitives::{AtomicBool, AtomicU32, spin_loop};
 use crate::queue::{Owner, Ring, Slot};
 use crate::task::Scheduled;
-use crate::turn::{Pace, Turn};
+use crate::turn::Turn;
 
 /// Tasks that are polled out of the slot in a row. With one, a request and its answer would each wait behind the whole ring; without a
 /// bound, two that wake each other would have the worker for themselves.
@@ -71,43 +71,15 @@ pub(crate) struct Worker {
     next: Link,
 }
 
-/// To the next worker in a hub's list, to which workers are only ever added, at its end.
+/// A hub's list of workers, or the rest of it behind one. Workers are only ever added, at its end.
 ///
 /// So a thief walks along it with one load a step, without a lock, and never comes to something that was freed. A list that could
 /// shrink would have to know who is walking. It is as long as there were workers at once: a few dozen, not thousands.
-pub(crate) struct Link(AtomicPtr<Worker>);
+pub(crate) type Link = OnceLock<&'static Worker>;
 
-impl Link {
-    pub(crate) fn new() -> Self {
-        Self(AtomicPtr::new(null_mut()))
-    }
-
-    fn get(&self) -> Option<&'static Worker> {
-        // SAFETY: no address or that of a worker, which was leaked; acquire: as it was made.
-        unsafe { self.0.load(Acquire).as_ref() }
-    }
-
-    fn get_or_add(&self, hub: &'static Hub) -> &'static Worker {
-        if let Some(worker) = self.get() {
-            return worker;
-        }
-        let new = Box::into_raw(Box::new(Worker::new(hub)));
-        match self.0.compare_exchange(null_mut(), new, AcqRel, Acquire) {
-            // SAFETY: it is leaked, from here on.
-            Ok(_) => unsafe { &*new },
-            Err(other) => {
-                // SAFETY: out of a box just above, and seen by nobody else.
-                drop(unsafe { Box::from_raw(new) });
-                // SAFETY: as in `get`.
-                unsafe { &*other }
-            }
-        }
-    }
-
-    /// All workers from here on.
-    pub(crate) fn chain(&self) -> impl Iterator<Item = &'static Worker> + Clone {
-        std::iter::successors(self.get(), |worker| worker.next.get())
-    }
+/// All workers from there on.
+pub(crate) fn chain(link: &Link) -> impl Iterator<Item = &'static Worker> + Clone + use<> {
+    std::iter::successors(link.get().copied(), |worker| worker.next.get().copied())
 }
 
 /// The worker on this thread, while it is polled.
@@ -149,7 +121,7 @@ impl Worker {
     fn claim(hub: &'static Hub) -> &'static Self {
         let mut link = &hub.workers;
         loop {
-            let worker = link.get_or_add(hub);
+            let worker = *link.get_or_init(|| Box::leak(Box::new(Self::new(hub))));
             if worker.is_taken.compare_exchange(false, true, Acquire, Relaxed).is_ok() {
                 return worker;
             }
@@ -227,14 +199,13 @@ pub(crate) struct Lease {
     sleeper: Sleeper,
     /// Tasks polled out of the slot, one after the other.
     streak: u32,
-    pace: Pace,
 }
 
 impl Lease {
     pub(crate) fn new(hub: &'static Hub) -> Self {
         hub.running.fetch_add(1, Relaxed);
         Driver::set_worker_of(hub, true);
-        Self { worker: Worker::claim(hub), sleeper: Sleeper::new(&hub.idle.0), streak: 0, pace: Pace::new() }
+        Self { worker: Worker::claim(hub), sleeper: Sleeper::new(&hub.idle.0), streak: 0 }
     }
 
     /// Makes this thread the worker's, until the result is dropped.
@@ -259,13 +230,13 @@ impl Lease {
         // Those from outside come before the ring once a turn, or they would wait for as long as the ring is never empty.
         // They are polled below, in the one place where tasks are, so that `poll` is part of this function: an echo on one core took 1 % less.
         let mut first = self.worker.hub.take_share(current.ring);
-        let mut turn = Turn::begin(&mut self.pace);
+        let mut turn = Turn::begin();
         loop {
             match first.take().or_else(|| self.next(current, context)) {
                 Some(task) => self.poll(task),
                 None => return Poll::Pending,
             }
-            if turn.is_over(&mut self.pace) {
+            if turn.is_over() {
                 break;
             }
         }
@@ -317,7 +288,7 @@ impl Lease {
             return None;
         }
         // Each begins with its own right neighbour, so that two don't go the same way.
-        let behind = self.worker.next.chain();
+        let behind = chain(&self.worker.next);
         let siblings = || behind.clone().chain(hub.workers().take_while(|worker| !std::ptr::eq(*worker, self.worker)));
         // All rings before any slot: what lies in a ring has waited longer, and what lies in a slot is mostly polled on its own core
         // before this one had fetched it.

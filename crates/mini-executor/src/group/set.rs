@@ -27,7 +27,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use crate::deterministic::Simulation;
 use crate::primitives::{AtomicBool, Mutex, lock};
 use crate::strangers::WakerSlot;
-use crate::turn::{Pace, Turn};
+use crate::turn::Turn;
 
 type Boxed<'env> = Pin<Box<dyn Future<Output = ()> + Send + 'env>>;
 
@@ -88,18 +88,17 @@ impl<'env> Set<'env> {
 
     /// Polls `wait`, and in between who was woken, until `wait` is ready.
     pub(super) async fn run(&self, mut wait: impl FnMut(&mut Context<'_>) -> Poll<()> + Send) {
-        let mut pace = Pace::new();
         poll_fn(|context| {
             self.ready.waiter.set(context.waker());
             if wait(context).is_ready() {
                 return Poll::Ready(());
             }
             // The same turns as a local executor's.
-            let mut turn = Turn::begin(&mut pace);
+            let mut turn = Turn::begin();
             loop {
                 let Some(ticket) = self.ready.next(&turn) else { return Poll::Pending };
                 self.poll(ticket);
-                if turn.is_over(&mut pace) {
+                if turn.is_over() {
                     break;
                 }
             }

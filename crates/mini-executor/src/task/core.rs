@@ -9,7 +9,6 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use super::header::{Afar, Header, Outcome, Place, Queues, TaskRef, VTable};
 use super::packed::{Packed, Slot};
@@ -39,14 +38,9 @@ union Stage<F: Future> {
     outcome: ManuallyDrop<Outcome<F::Output>>,
 }
 
-/// Where a task's name is kept, if it has one.
+/// What a task has behind its future: a name, if it was given one.
 pub(crate) trait Name: 'static {
-    fn name(&self) -> Option<&str> {
-        None
-    }
-
-    /// For how long it was polled.
-    fn busy(&self) -> Option<&Busy> {
+    fn named(&self) -> Option<&Named> {
         None
     }
 }
@@ -55,8 +49,8 @@ impl Name for () {}
 
 /// A name, and beside it room for what tasks without one have none for.
 pub(crate) struct Named {
-    name: Cow<'static, str>,
-    busy: Busy,
+    pub(super) name: Cow<'static, str>,
+    pub(super) busy: Busy,
 }
 
 impl Named {
@@ -66,12 +60,8 @@ impl Named {
 }
 
 impl Name for Named {
-    fn name(&self) -> Option<&str> {
-        Some(&self.name)
-    }
-
-    fn busy(&self) -> Option<&Busy> {
-        Some(&self.busy)
+    fn named(&self) -> Option<&Named> {
+        Some(self)
     }
 }
 
@@ -162,8 +152,7 @@ impl<F: Future, N: Name> Core<F, N> {
             outcome: Self::outcome,
             drop_output: Self::drop_output,
             free: Self::free,
-            name: Self::name,
-            busy: Self::busy,
+            named: Self::named,
         }
     }
 
@@ -211,7 +200,7 @@ impl<F: Future, N: Name> Core<F, N> {
 
     unsafe fn poll(task: TaskRef, context: &mut Context<'_>) -> bool {
         // SAFETY: a header with this table stands in front of such a core, and the name is never written to.
-        let _busy = unsafe { &(*task.cast::<Self>().as_ptr()).name }.busy().and_then(Busy::begin);
+        let _busy = unsafe { &(*task.cast::<Self>().as_ptr()).name }.named().and_then(|named| named.busy.begin());
         // SAFETY: as the table asks: there is a future, and who polls it has the stage. It is never moved.
         let future = unsafe { Pin::new_unchecked(&mut *Self::stage(task).future) };
         let polled = match catch_unwind(AssertUnwindSafe(|| future.poll(context))) {
@@ -288,14 +277,9 @@ impl<F: Future, N: Name> Core<F, N> {
         drop(core);
     }
 
-    unsafe fn name(task: TaskRef) -> Option<NonNull<str>> {
+    unsafe fn named(task: TaskRef) -> Option<NonNull<Named>> {
         // SAFETY: a header with this table stands in front of such a core, and the name is never written to.
         let name = unsafe { &(*task.cast::<Self>().as_ptr()).name };
-        name.name().map(NonNull::from)
-    }
-
-    unsafe fn busy(task: TaskRef) -> Option<Duration> {
-        // SAFETY: as above.
-        unsafe { &(*task.cast::<Self>().as_ptr()).name }.busy().and_then(Busy::total)
+        name.named().map(NonNull::from)
     }
 }

@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::core::Named;
 use super::record::Record;
 use super::shared::Scheduled;
 use crate::home::Home;
@@ -64,9 +65,13 @@ pub(crate) union Place {
     pub(super) owner: &'static AtomicU32,
 }
 
-/// What a handle does on a thread that does not own the task. For a task without owner that is every thread, and so it is here that
-/// the handles of both kinds part: on an owner's thread nothing more has to be looked up.
+/// What wakers and handles do on a thread that does not own the task. For a task without owner that is every thread, and so it is here that
+/// those of both kinds part: on an owner's thread nothing more has to be looked up.
 pub(super) struct Afar {
+    /// Has the task polled again, and gives a reference up.
+    pub(super) wake: unsafe fn(TaskRef),
+    /// Has the task polled again.
+    pub(super) wake_by_ref: fn(TaskRef),
     /// What is there for a handle that is awaited: `true` an outcome to take, `false` none, for the task was cancelled.
     pub(super) poll_join: fn(TaskRef, &mut Context<'_>) -> Poll<bool>,
     /// Whether the task came to its end, or was stopped.
@@ -102,9 +107,7 @@ pub(super) struct VTable {
     /// Frees the allocation. Neither future nor outcome may be in it.
     pub(super) free: unsafe fn(TaskRef),
     /// The task's name, if it was given one.
-    pub(super) name: unsafe fn(TaskRef) -> Option<NonNull<str>>,
-    /// For how long it was polled, if that is known.
-    pub(super) busy: unsafe fn(TaskRef) -> Option<Duration>,
+    pub(super) named: unsafe fn(TaskRef) -> Option<NonNull<Named>>,
 }
 
 /// Bytes from the front of the allocation. Not a function: a handle that calls one to have its result pays 2 ns for the call (2026-11-21,
@@ -178,15 +181,18 @@ impl TaskRef {
         }
     }
 
+    fn named(&self) -> Option<&Named> {
+        // SAFETY: the table is this task's own; the name lies in the task, which is not changed after it was made.
+        unsafe { (self.vtable.named)(*self).map(|named| named.as_ref()) }
+    }
+
     /// The task's name, if it was given one. The caller keeps the task alive as long as it uses the name.
     pub(crate) fn name(&self) -> Option<&str> {
-        // SAFETY: the table is this task's own; the name lies in the task, which is not changed after it was made.
-        unsafe { (self.vtable.name)(*self).map(|name| name.as_ref()) }
+        self.named().map(|named| &*named.name)
     }
 
     /// For how long it was polled, if that is known.
-    pub(crate) fn busy(self) -> Option<Duration> {
-        // SAFETY: the table is this task's own.
-        unsafe { (self.vtable.busy)(self) }
+    pub(crate) fn busy(&self) -> Option<Duration> {
+        self.named().and_then(|named| named.busy.total())
     }
 }

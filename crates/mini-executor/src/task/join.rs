@@ -27,9 +27,15 @@ use super::state::{local, shared};
 
 /// What handles do where they are not on the owner's thread.
 pub(super) const AFAR: Afar = Afar {
+    wake: |task| {
+        wake_from_afar(task, 0);
+        // SAFETY: the waker's reference; its last use.
+        unsafe { drop_reference(task) }
+    },
+    wake_by_ref: |task| wake_from_afar(task, 0),
     poll_join: join_from_afar,
     is_done: is_done_from_afar,
-    cancel: cancel_from_afar,
+    cancel: |task| wake_from_afar(task, shared::CLOSED),
     abandon: abandon_from_afar,
 };
 
@@ -109,10 +115,6 @@ pub(super) fn cancel(task: TaskRef) {
     } else {
         (task.vtable.afar.cancel)(task);
     }
-}
-
-fn cancel_from_afar(task: TaskRef) {
-    wake_from_afar(task, shared::CLOSED);
 }
 
 /// The handle goes, without having taken the outcome, and the task goes on.

@@ -100,15 +100,14 @@ impl Row {
     }
 }
 
-/// All tasks without owner that are not done, to be found when their executor is dropped. They are linked by `before` and
-/// `after`, which go with the lock that the list is behind.
+/// All tasks of an executor that are not done. They are linked by `before` and `after`, which belong to who has the list: the owner's thread or,
+/// for tasks without owner, who holds the list's lock.
 #[derive(Default)]
 pub(crate) struct Family {
-    first: Option<TaskRef>,
-    len: usize,
-    /// How many have left it.
-    ended: u64,
+    first: Cell<Option<TaskRef>>,
     births: Births<TaskRef>,
+    /// How many have left it.
+    ended: Cell<u64>,
 }
 
 impl Member for TaskRef {
@@ -127,26 +126,30 @@ impl Member for TaskRef {
 unsafe impl Send for Family {}
 
 impl Family {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_none()
+    /// The youngest.
+    pub(crate) fn first(&self) -> Option<TaskRef> {
+        self.first.get()
+    }
+
+    fn all(&self) -> impl Iterator<Item = TaskRef> {
+        std::iter::successors(self.first.get(), |task| task.after.get())
     }
 
     /// How many they are.
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.all().count()
     }
 
     /// How many have ended.
     pub(crate) fn ended(&self) -> u64 {
-        self.ended
+        self.ended.get()
     }
 
     /// Takes a new task in.
     #[inline]
-    pub(crate) fn add(&mut self, task: TaskRef) {
-        self.len += 1;
-        self.births.add(self.first);
-        let first = self.first.replace(task);
+    pub(crate) fn add(&self, task: TaskRef) {
+        self.births.add(self.first.get());
+        let first = self.first.replace(Some(task));
         task.after.set(first);
         if let Some(first) = first {
             first.before.set(Some(task));
@@ -155,14 +158,13 @@ impl Family {
 
     /// Lets a task go that is in this list.
     #[inline]
-    pub(crate) fn remove(&mut self, task: TaskRef) {
-        self.len -= 1;
-        self.ended += 1;
+    pub(crate) fn remove(&self, task: TaskRef) {
+        self.ended.set(self.ended.get() + 1);
         let (before, after) = (task.before.take(), task.after.take());
         self.births.remove(task, after);
         match before {
             Some(before) => before.after.set(after),
-            None => self.first = after,
+            None => self.first.set(after),
         }
         if let Some(after) = after {
             after.before.set(before);
@@ -172,17 +174,15 @@ impl Family {
     /// Calls `tell` for each task, from the youngest on, with its age.
     pub(crate) fn each(&self, mut tell: impl FnMut(TaskRef, Duration)) {
         let mut ages = self.births.ages();
-        for task in std::iter::successors(self.first, |task| task.after.get()) {
-            tell(task, ages(task));
-        }
+        self.all().for_each(|task| tell(task, ages(task)));
     }
 
-    /// Takes the right to poll a task, in order to close it; the task stays in the list until it is done. Those that are
+    /// Takes the right to poll a task without owner, in order to close it; the task stays in the list until it is done. Those that are
     /// polled or closed right now are passed over: they are in hands. `Pending` where one is in a queue, or on its way into one. `None` where
     /// there are no others.
     pub(crate) fn claim(&self) -> Poll<Option<Scheduled>> {
         let mut is_any_on_its_way = false;
-        for task in std::iter::successors(self.first, |task| task.after.get()) {
+        for task in self.all() {
             match Scheduled::claim(task) {
                 Some(task) => return Poll::Ready(Some(task)),
                 None => is_any_on_its_way |= !Scheduled::is_in_hand(task),
@@ -193,7 +193,6 @@ impl Family {
 
     /// The same for the task that lies at `address`. `None` where there is none, or somebody else has the right to it.
     pub(crate) fn claim_at(&self, address: usize) -> Option<Scheduled> {
-        let mut tasks = std::iter::successors(self.first, |task| task.after.get());
-        tasks.find(|task| task.address() == address).and_then(Scheduled::claim)
+        self.all().find(|task| task.address() == address).and_then(Scheduled::claim)
     }
 }

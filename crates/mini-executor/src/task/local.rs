@@ -4,53 +4,17 @@
 //! [`state`](super::state) for why, and for what each flag means.
 #![allow(unsafe_code)]
 
-use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::task::{Context, RawWaker, RawWakerVTable, Waker};
+use std::task::Context;
 
 use super::header::TaskRef;
 use super::packed::Packed;
 use super::state::{MOST_HERE, assert_countable, local, shared};
+use super::waker;
 use crate::dump::Phase;
 use crate::home::Home;
 use crate::thread::token;
 use crate::watchdog;
-
-/// The table of a waker whose data is a task's header.
-pub(super) static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake_waker, wake_by_ref, drop_waker);
-
-/// A task as the pointer of its waker.
-///
-/// # Safety
-/// `data` is the data of a waker with [`WAKER`], which holds a reference as long as the result is used.
-unsafe fn task_of(data: *const ()) -> TaskRef {
-    // SAFETY: the data of such a waker is the address of a header, which its reference keeps alive.
-    unsafe { TaskRef::new(std::ptr::NonNull::new_unchecked(data.cast_mut().cast())) }
-}
-
-unsafe fn clone_waker(data: *const ()) -> RawWaker {
-    // SAFETY: by the contract of wakers, `data` is of one that is alive.
-    add_reference(unsafe { task_of(data) });
-    RawWaker::new(data, &WAKER)
-}
-
-unsafe fn wake_by_ref(data: *const ()) {
-    // SAFETY: as above.
-    wake(unsafe { task_of(data) });
-}
-
-unsafe fn wake_waker(data: *const ()) {
-    // SAFETY: as above; the reference is this function's now, and is given up at the end.
-    unsafe {
-        wake(task_of(data));
-        drop_reference(task_of(data));
-    }
-}
-
-unsafe fn drop_waker(data: *const ()) {
-    // SAFETY: as above.
-    unsafe { drop_reference(task_of(data)) }
-}
 
 /// What the task does. On the owner's thread.
 pub(crate) fn phase(task: TaskRef) -> Phase {
@@ -80,17 +44,7 @@ fn home(task: TaskRef) -> &'static Home {
     unsafe { task.place.home }
 }
 
-/// Has the task polled again.
-#[inline]
-fn wake(task: TaskRef) {
-    if is_mine(task) {
-        wake_here(task);
-    } else {
-        wake_from_afar(task, 0);
-    }
-}
-
-/// On the owner's thread.
+/// Has the task polled again. On the owner's thread.
 #[inline]
 pub(super) fn wake_here(task: TaskRef) {
     let word = task.local.get();
@@ -103,7 +57,7 @@ pub(super) fn wake_here(task: TaskRef) {
     }
 }
 
-/// On any other: puts the task into the owner's mailbox, with `flags` beside it.
+/// The same on any other: puts the task into the owner's mailbox, with `flags` beside it.
 #[cold]
 pub(super) fn wake_from_afar(task: TaskRef, flags: u32) {
     let update = |word: u32| (word & shared::DONE == 0).then_some(word | shared::QUEUED | flags);
@@ -135,7 +89,7 @@ pub(crate) fn arrive(task: TaskRef) {
 }
 
 #[inline]
-fn add_reference(task: TaskRef) {
+pub(super) fn add_reference(task: TaskRef) {
     if is_mine(task) && task.local.get() & local::DONE == 0 {
         let word = task.local.get().wrapping_add(local::ONE);
         task.local.set(word);
@@ -210,9 +164,8 @@ pub(crate) fn run(task: TaskRef) {
         return close(task);
     }
     task.local.set((word & !local::QUEUED) | local::RUNNING);
-    // The executor's reference lasts as long as the poll: the waker that is lent to it needs none of its own.
-    // SAFETY: the data is a header, as the table asks; it is never dropped, so no reference is given up.
-    let waker = ManuallyDrop::new(unsafe { Waker::new(task.as_ptr(), &WAKER) });
+    // The executor's reference lasts as long as the poll.
+    let waker = waker::lend(task);
     task.record.begin_poll();
     let poll = watchdog::begin(task.as_ptr());
     // SAFETY: the table is the task's own; there is a future, for the task is not done, and nobody else is polling it.
@@ -254,7 +207,7 @@ fn finish(task: TaskRef) {
     // Once the task is done for all to see, another thread may free it: everything that is needed is read before.
     let home = home(task);
     // Off the list before it is done: who has joined all tasks finds the executor empty.
-    home.remove(task);
+    home.tasks.remove(task);
     if task.local.get() & local::ABANDONED != 0 {
         drop_output(task);
     }

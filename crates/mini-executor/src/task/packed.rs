@@ -1,7 +1,7 @@
 //! A waker in one word.
 //!
-//! Nearly always a task is awaited by another task of this crate. Such a waker is its task's address and nothing else, with a bit that
-//! tells the kind of task; any other is put into a box, and the lowest bit says so. Half the size of a `Waker`, which brings a waiting
+//! Nearly always a task is awaited by another task of this crate. Such a waker is its task's address and nothing
+//! else; any other is put into a box, and the lowest bit says so. Half the size of a `Waker`, which brings a waiting
 //! task from 96 bytes to 80.
 #![allow(unsafe_code)]
 
@@ -9,48 +9,42 @@ use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 
-use super::{local, shared};
+use super::waker;
 use crate::primitives::AtomicPtr;
 
 /// Nobody, one of our tasks, or any other waker in a box.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Packed(*const ());
 
-/// A box, with any waker.
+/// The bit of a box.
 const BOXED: usize = 1;
-/// A task of an [`Executor`](crate::Executor). Without any bit: one of a [`LocalExecutor`](crate::LocalExecutor).
-const SHARED: usize = 2;
-const TAGS: usize = BOXED | SHARED;
 
 impl Packed {
     pub(super) const NOBODY: Self = Self(std::ptr::null());
 
-    pub(super) fn is_nobody(self) -> bool {
-        self == Self::NOBODY
-    }
-
     /// Packs a copy of the waker. Nothing drops it by itself: it has to be unpacked again.
     #[inline]
     pub(super) fn new(waker: &Waker) -> Self {
-        if std::ptr::eq(waker.vtable(), &raw const local::WAKER) {
+        if waker::is_of_task(waker) {
             Self(ManuallyDrop::new(waker.clone()).data())
-        } else if std::ptr::eq(waker.vtable(), &raw const shared::WAKER) {
-            Self(ManuallyDrop::new(waker.clone()).data().map_addr(|address| address | SHARED))
         } else {
             Self(Box::into_raw(Box::new(waker.clone())).cast_const().cast::<()>().map_addr(|address| address | BOXED))
         }
     }
 
+    /// The box, if it is one.
+    #[inline]
+    fn boxed(self) -> Option<*mut Waker> {
+        (self.0.addr() & BOXED != 0).then(|| self.0.map_addr(|address| address & !BOXED).cast_mut().cast())
+    }
+
     /// Whether it would wake the same task.
     #[inline]
     pub(super) fn wakes_the_same_as(self, waker: &Waker) -> bool {
-        match self.tag() {
-            0 => std::ptr::eq(self.0, waker.data()) && std::ptr::eq(waker.vtable(), &raw const local::WAKER),
-            SHARED => {
-                std::ptr::eq(self.pointer(), waker.data()) && std::ptr::eq(waker.vtable(), &raw const shared::WAKER)
-            }
+        match self.boxed() {
+            None => std::ptr::eq(self.0, waker.data()) && waker::is_of_task(waker),
             // SAFETY: a box that was packed and not yet unpacked, for whoever unpacks one puts `NOBODY` in its place.
-            _ => unsafe { (*self.pointer().cast::<Waker>()).will_wake(waker) },
+            Some(boxed) => unsafe { (*boxed).will_wake(waker) },
         }
     }
 
@@ -60,29 +54,12 @@ impl Packed {
     /// Once for each that was packed.
     #[inline]
     pub(super) unsafe fn unpack(self) -> Option<Waker> {
-        if self.is_nobody() {
+        if self == Self::NOBODY {
             return None;
         }
-        // SAFETY: the two parts of a waker that was packed, whose reference goes with it, once; or what came out of `Box::into_raw`,
+        // SAFETY: the data of a task's waker that was packed, whose reference goes with it, once; or what came out of `Box::into_raw`,
         // and the caller unpacks it once.
-        unsafe {
-            match self.tag() {
-                0 => Some(Waker::new(self.0, &local::WAKER)),
-                SHARED => Some(Waker::new(self.pointer(), &shared::WAKER)),
-                _ => Some(*Box::from_raw(self.pointer().cast_mut().cast::<Waker>())),
-            }
-        }
-    }
-
-    #[inline]
-    fn tag(self) -> usize {
-        self.0.addr() & TAGS
-    }
-
-    /// What was packed, without its tag.
-    #[inline]
-    fn pointer(self) -> *const () {
-        self.0.map_addr(|address| address & !TAGS)
+        Some(unsafe { self.boxed().map_or_else(|| waker::with_reference(self.0), |boxed| *Box::from_raw(boxed)) })
     }
 }
 

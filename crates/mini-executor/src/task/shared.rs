@@ -3,17 +3,17 @@
 //! See [`shared_state`](super::shared_state) for what each flag means.
 #![allow(unsafe_code)]
 
-use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::ptr::NonNull;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll, Waker};
 
 use super::header::{Afar, Queues, TaskRef};
 use super::local::{drop_shared_reference, free};
 use super::packed::Packed;
 use super::shared_state::{ABANDONED, AWAITED, BEGIN, CLOSED, DONE, ONE, OUTPUT, RUNNING, SCHEDULED, is_idle};
 use super::state::{assert_countable, shared};
+use super::waker;
 use crate::dump::Phase;
 use crate::hub::Hub;
 use crate::watchdog;
@@ -108,9 +108,8 @@ impl Scheduled {
             close(task);
             return Turn::Cancelled;
         }
-        // The executor's reference lasts as long as the poll: the waker that is lent to it needs none of its own.
-        // SAFETY: the data is a header, as the table asks; it is never dropped, so no reference is given up.
-        let waker = ManuallyDrop::new(unsafe { Waker::new(task.as_ptr(), &WAKER) });
+        // The executor's reference lasts as long as the poll.
+        let waker = waker::lend(task);
         task.record.begin_poll();
         let poll = watchdog::begin(task.as_ptr());
         // SAFETY: the table is the task's own; there is a future, for the task is not done, and the right to poll it is ours.
@@ -231,47 +230,6 @@ fn finish(task: TaskRef, mut output: u32) {
     }
 }
 
-/// The table of a waker whose data is the header of a task without owner.
-pub(super) static WAKER: RawWakerVTable = RawWakerVTable::new(clone_waker, wake_waker, wake_by_ref, drop_waker);
-
-/// A task as the pointer of its waker.
-///
-/// # Safety
-/// `data` is the data of a waker with [`WAKER`], which holds a reference as long as the result is used.
-#[inline]
-unsafe fn task_of(data: *const ()) -> TaskRef {
-    // SAFETY: the data of such a waker is the address of a header, which its reference keeps alive.
-    unsafe { TaskRef::new(NonNull::new_unchecked(data.cast_mut().cast())) }
-}
-
-unsafe fn clone_waker(data: *const ()) -> RawWaker {
-    // SAFETY: by the contract of wakers, `data` is of one that is alive.
-    let task = unsafe { task_of(data) };
-    // Relaxed: a reference is made from one that is held, as in `Arc`.
-    assert_countable(shared::count(task.shared.fetch_add(ONE, Relaxed)));
-    RawWaker::new(data, &WAKER)
-}
-
-unsafe fn wake_by_ref(data: *const ()) {
-    // SAFETY: as above.
-    wake(unsafe { task_of(data) }, SCHEDULED, 0);
-}
-
-unsafe fn wake_waker(data: *const ()) {
-    // SAFETY: as above; the reference is this function's now.
-    let task = unsafe { task_of(data) };
-    // It is given up by the same step. Until the task is done it is never the last: there is the executor's.
-    if !wake(task, SCHEDULED, ONE) {
-        // SAFETY: the waker's reference; the last use of it.
-        unsafe { drop_shared_reference(task) }
-    }
-}
-
-unsafe fn drop_waker(data: *const ()) {
-    // SAFETY: as above; the reference is this function's now, and this is its last use.
-    unsafe { drop_shared_reference(task_of(data)) }
-}
-
 /// Sets `flags`, of which [`SCHEDULED`] is one, and gives `references` up; puts the task into a queue if it was idle. `false` and
 /// nothing at all where the task is done.
 #[inline]
@@ -296,7 +254,20 @@ fn wake(task: TaskRef, flags: u32, references: u32) -> bool {
 }
 
 /// What handles do, wherever they are.
-pub(super) const AFAR: Afar = Afar { poll_join, is_done, cancel, abandon };
+pub(super) const AFAR: Afar = Afar {
+    wake: |task| {
+        // The reference is given up by the same step. Until the task is done it is never the last: there is the executor's.
+        if !wake(task, SCHEDULED, ONE) {
+            // SAFETY: the waker's reference; the last use of it.
+            unsafe { drop_shared_reference(task) }
+        }
+    },
+    wake_by_ref: |task| _ = wake(task, SCHEDULED, 0),
+    poll_join,
+    is_done,
+    cancel: |task| _ = wake(task, SCHEDULED | CLOSED, 0),
+    abandon,
+};
 
 /// Puts a waker into the task's awaiter, which is the handle's while [`AWAITED`] is not set.
 fn await_with(task: TaskRef, waker: &Waker) {
@@ -331,10 +302,6 @@ fn poll_join(task: TaskRef, context: &mut Context<'_>) -> Poll<bool> {
 
 fn is_done(task: TaskRef) -> bool {
     task.shared.load(Acquire) & DONE != 0
-}
-
-fn cancel(task: TaskRef) {
-    wake(task, SCHEDULED | CLOSED, 0);
 }
 
 /// # Safety

@@ -73,6 +73,7 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         Driver::enter(None);
+        self.0.leave();
         if let Some(steward) = self.0.steward() {
             steward.rests();
         }

@@ -197,7 +197,10 @@ impl Driver {
             return Ok(reactor);
         }
         // Should two threads come here at once, one of the two is dropped.
-        let made = Reactor::new()?;
+        let made = Reactor::new().map_err(|error| {
+            let remedy = "timers and sockets take three descriptors a thread or runtime; `ulimit -n` raises how many there may be";
+            io::Error::new(error.kind(), format!("no epoll instance could be made: {error}; {remedy}"))
+        })?;
         Ok(self.reactor.get_or_init(|| made))
     }
 
@@ -234,6 +237,13 @@ impl Driver {
                 let _ = known.take_if(|known| std::ptr::eq(*known, hub));
             }
         });
+    }
+
+    /// Its thread leaves `block_on`. A run that is dropped only afterwards can't tell it any more.
+    pub(crate) fn leave(&self) {
+        if !self.is_shared() {
+            *self.known_hub() = None;
+        }
     }
 
     /// A runtime's.

@@ -117,6 +117,12 @@ impl Sleep {
     }
 }
 
+impl From<Duration> for Sleep {
+    fn from(duration: Duration) -> Self {
+        sleep(duration)
+    }
+}
+
 impl Future for Sleep {
     type Output = ();
 
@@ -178,7 +184,7 @@ impl fmt::Debug for Sleep {
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
     assert!(!period.is_zero(), "an interval of no time would tick for ever without waiting");
-    Interval { next: clock::now(), period: clock::nanos(period) }
+    Interval { next: clock::now(), period: clock::nanos(period), slack: Duration::ZERO }
 }
 
 /// What [`interval`] gives.
@@ -186,9 +192,24 @@ pub fn interval(period: Duration) -> Interval {
 pub struct Interval {
     next: u64,
     period: u64,
+    slack: Duration,
 }
 
 impl Interval {
+    /// Lets each tick be late, as [`Sleep::slack`] does. The ticks stay on schedule.
+    ///
+    /// ```
+    /// use mini_executor::{block_on, interval};
+    /// use std::time::Duration;
+    ///
+    /// let mut ticks = interval(Duration::from_millis(2)).slack(Duration::from_millis(1));
+    /// block_on(ticks.tick());
+    /// ```
+    #[must_use]
+    pub fn slack(self, slack: Duration) -> Self {
+        Self { slack, ..self }
+    }
+
     /// Waits for the next tick. If this future is dropped, the tick is not lost: the next call waits for it.
     ///
     /// ```
@@ -206,13 +227,13 @@ impl Interval {
         let place = Location::caller();
         async move {
             let due = self.next.saturating_add(self.period);
-            awaits::from(place, Sleep::at(due)).await;
+            awaits::from(place, Sleep::at(due).slack(self.slack)).await;
             self.next = due;
         }
     }
 }
 
-/// Waits for `future`, but no longer than `duration` from this call on.
+/// Waits for `future`, but no longer than `time`: a duration from this call on, or a [`Sleep`], which may have a slack.
 ///
 /// # Errors
 /// [`TimedOut`] when the time has passed; the future is dropped then. It is polled once more first: a result that is there counts.
@@ -225,10 +246,23 @@ impl Interval {
 /// assert_eq!(block_on(timeout(Duration::from_millis(1), pending::<()>())), Err(TimedOut));
 /// assert_eq!(block_on(timeout(Duration::ZERO, ready(1))), Ok(1));
 /// ```
+///
+/// Time-outs of connections may be late, and are cheap then:
+///
+/// ```
+/// use mini_executor::{block_on, sleep, timeout};
+/// use std::time::Duration;
+///
+/// let in_30_s = sleep(Duration::from_secs(30)).slack(Duration::from_millis(1));
+/// assert_eq!(block_on(timeout(in_30_s, async { "an answer" })), Ok("an answer"));
+/// ```
 #[track_caller]
-pub fn timeout<T>(duration: Duration, future: impl Future<Output = T>) -> impl Future<Output = Result<T, TimedOut>> {
+pub fn timeout<T>(
+    time: impl Into<Sleep>,
+    future: impl Future<Output = T>,
+) -> impl Future<Output = Result<T, TimedOut>> {
     let place = Location::caller();
-    let sleep = sleep(duration);
+    let sleep = time.into();
     async move {
         let mut future = pin!(future);
         let mut sleep = pin!(sleep);

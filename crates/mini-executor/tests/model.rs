@@ -1,15 +1,15 @@
-//! Random sequences of everything that one thread can do, beside a model that says what has to come of it.
+//! Random sequences of everything that one thread can do with either executor, beside a model that says what has to come of it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::pin::Pin;
-use std::rc::Rc;
-use std::sync::Once;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, Once};
 use std::task::{Context, Poll, Waker};
 
-use mini_executor::{FallibleTask, LocalExecutor, Task, set_unhandled_hook};
+use mini_executor::{Executor, FallibleTask, LocalExecutor, Task, set_unhandled_hook};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -81,32 +81,32 @@ struct Modelled {
 /// What the real task leaves behind.
 #[derive(Default)]
 struct Observed {
-    polls: Cell<u32>,
-    futures_dropped: Cell<u32>,
-    outputs_dropped: Cell<u32>,
-    wakers: RefCell<Vec<Waker>>,
-    handle: RefCell<Option<Handle>>,
+    polls: AtomicU32,
+    futures_dropped: AtomicU32,
+    outputs_dropped: AtomicU32,
+    wakers: Mutex<Vec<Waker>>,
+    handle: Mutex<Option<Handle>>,
 }
 
 enum Handle {
     Task(Task<Output>),
-    Cancelled(Pin<Box<dyn Future<Output = Option<Output>>>>),
+    Cancelled(Pin<Box<dyn Future<Output = Option<Output>> + Send>>),
     Fallible(FallibleTask<Output>),
 }
 
-struct Output(Rc<Observed>);
+struct Output(Arc<Observed>);
 
 impl Drop for Output {
     fn drop(&mut self) {
-        self.0.outputs_dropped.set(self.0.outputs_dropped.get() + 1);
+        self.0.outputs_dropped.fetch_add(1, Relaxed);
     }
 }
 
-struct FutureGuard(Rc<Observed>);
+struct FutureGuard(Arc<Observed>);
 
 impl Drop for FutureGuard {
     fn drop(&mut self) {
-        self.0.futures_dropped.set(self.0.futures_dropped.get() + 1);
+        self.0.futures_dropped.fetch_add(1, Relaxed);
     }
 }
 
@@ -116,19 +116,19 @@ thread_local! {
     static UNHANDLED: Cell<u32> = const { Cell::new(0) };
 }
 
-fn future(steps: Vec<Step>, observed: Rc<Observed>) -> impl Future<Output = Output> {
+fn future(steps: Vec<Step>, observed: Arc<Observed>) -> impl Future<Output = Output> + Send {
     let guard = FutureGuard(observed);
     let mut steps = VecDeque::from(steps);
     poll_fn(move |context| {
         let observed = &guard.0;
-        observed.polls.set(observed.polls.get() + 1);
+        observed.polls.fetch_add(1, Relaxed);
         match steps.pop_front() {
             None => return Poll::Ready(Output(observed.clone())),
             Some(Step::Panic) => panic_any(OnPurpose),
             Some(Step::Yield) => context.waker().wake_by_ref(),
-            Some(Step::Wait) => observed.wakers.borrow_mut().push(context.waker().clone()),
+            Some(Step::Wait) => observed.wakers.lock().unwrap().push(context.waker().clone()),
             Some(Step::DropOwnHandle) => {
-                let handle = observed.handle.borrow_mut().take();
+                let handle = observed.handle.lock().unwrap().take();
                 drop(handle);
             }
         }
@@ -206,9 +206,42 @@ impl Model {
     }
 }
 
+/// What both executors have.
+trait Kind {
+    fn new() -> Self;
+    fn spawn(&self, future: impl Future<Output = Output> + Send + 'static) -> Task<Output>;
+    fn try_tick(&self) -> bool;
+    fn is_empty(&self) -> bool;
+}
+
+macro_rules! kind {
+    ($executor:ty) => {
+        impl Kind for $executor {
+            fn new() -> Self {
+                Self::new()
+            }
+
+            fn spawn(&self, future: impl Future<Output = Output> + Send + 'static) -> Task<Output> {
+                self.spawn(future)
+            }
+
+            fn try_tick(&self) -> bool {
+                self.try_tick()
+            }
+
+            fn is_empty(&self) -> bool {
+                self.is_empty()
+            }
+        }
+    };
+}
+
+kind!(LocalExecutor<'static>);
+kind!(Executor<'static>);
+
 // One act after the other: in pieces it would not be easier to follow.
 #[expect(clippy::too_many_lines)]
-fn check(acts: Vec<Act>) {
+fn check<K: Kind>(acts: Vec<Act>) {
     static QUIET: Once = Once::new();
     QUIET.call_once(|| {
         set_unhandled_hook(|_| UNHANDLED.set(UNHANDLED.get() + 1));
@@ -223,15 +256,15 @@ fn check(acts: Vec<Act>) {
     });
     UNHANDLED.set(0);
     let mut model = Model::default();
-    let mut seen: Vec<Rc<Observed>> = Vec::new();
-    let mut executor = LocalExecutor::new();
+    let mut seen: Vec<Arc<Observed>> = Vec::new();
+    let mut executor = K::new();
     for act in acts {
         let about = |which: usize, model: &Model| (!model.tasks.is_empty()).then(|| which % model.tasks.len());
         match act {
             Act::Spawn(steps) => {
-                let observed = Rc::<Observed>::default();
+                let observed = Arc::<Observed>::default();
                 let task = executor.spawn(future(steps.clone(), observed.clone()));
-                *observed.handle.borrow_mut() = Some(Handle::Task(task));
+                *observed.handle.lock().unwrap() = Some(Handle::Task(task));
                 seen.push(observed);
                 model.tasks.push(Modelled {
                     steps: steps.into(),
@@ -248,7 +281,7 @@ fn check(acts: Vec<Act>) {
             Act::Tick => assert_eq!(executor.try_tick(), model.tick()),
             Act::Wake(which) => {
                 if let Some(at) = about(which, &model)
-                    && let Some(waker) = seen[at].wakers.borrow().first()
+                    && let Some(waker) = seen[at].wakers.lock().unwrap().first()
                 {
                     waker.wake_by_ref();
                     model.wake(at);
@@ -256,18 +289,18 @@ fn check(acts: Vec<Act>) {
             }
             Act::CloneWaker(which) => {
                 if let Some(at) = about(which, &model) {
-                    let copy = seen[at].wakers.borrow().first().cloned();
-                    seen[at].wakers.borrow_mut().extend(copy);
+                    let copy = seen[at].wakers.lock().unwrap().first().cloned();
+                    seen[at].wakers.lock().unwrap().extend(copy);
                 }
             }
             Act::DropWaker(which) => {
                 if let Some(at) = about(which, &model) {
-                    drop(seen[at].wakers.borrow_mut().pop());
+                    drop(seen[at].wakers.lock().unwrap().pop());
                 }
             }
             Act::Poll(which) => {
                 let Some(at) = about(which, &model) else { continue };
-                let Some(mut handle) = seen[at].handle.borrow_mut().take() else { continue };
+                let Some(mut handle) = seen[at].handle.lock().unwrap().take() else { continue };
                 let mut context = Context::from_waker(Waker::noop());
                 let polled = catch_unwind(AssertUnwindSafe(|| match &mut handle {
                     Handle::Task(task) => Pin::new(task).poll(&mut context).map(Some),
@@ -284,7 +317,7 @@ fn check(acts: Vec<Act>) {
                 };
                 assert_eq!(end, model.tasks[at].end);
                 match end {
-                    None => *seen[at].handle.borrow_mut() = Some(handle),
+                    None => *seen[at].handle.lock().unwrap() = Some(handle),
                     Some(end) => {
                         model.tasks[at].has_handle = false;
                         model.tasks[at].outputs_dropped += u32::from(end == End::Output);
@@ -293,10 +326,11 @@ fn check(acts: Vec<Act>) {
             }
             Act::Cancel(which) => {
                 let Some(at) = about(which, &model) else { continue };
-                let Some(handle) = seen[at].handle.borrow_mut().take() else { continue };
+                let Some(handle) = seen[at].handle.lock().unwrap().take() else { continue };
                 let handle = match handle {
                     Handle::Task(task) if which % 2 == 0 => {
-                        let mut cancelled: Pin<Box<dyn Future<Output = Option<Output>>>> = Box::pin(task.cancel());
+                        let mut cancelled: Pin<Box<dyn Future<Output = Option<Output>> + Send>> =
+                            Box::pin(task.cancel());
                         if model.tasks[at].end.is_none() {
                             assert!(cancelled.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
                             model.close(at);
@@ -306,18 +340,18 @@ fn check(acts: Vec<Act>) {
                     Handle::Task(task) => Handle::Fallible(task.fallible()),
                     other => other,
                 };
-                *seen[at].handle.borrow_mut() = Some(handle);
+                *seen[at].handle.lock().unwrap() = Some(handle);
             }
             Act::DropHandle(which) => {
                 let Some(at) = about(which, &model) else { continue };
-                let Some(handle) = seen[at].handle.borrow_mut().take() else { continue };
+                let Some(handle) = seen[at].handle.lock().unwrap().take() else { continue };
                 drop(handle);
                 model.close(at);
                 model.leave(at);
             }
             Act::Detach(which) => {
                 let Some(at) = about(which, &model) else { continue };
-                let Some(handle) = seen[at].handle.borrow_mut().take() else { continue };
+                let Some(handle) = seen[at].handle.lock().unwrap().take() else { continue };
                 match handle {
                     Handle::Task(task) => task.detach(),
                     Handle::Fallible(task) => task.detach(),
@@ -329,7 +363,7 @@ fn check(acts: Vec<Act>) {
                 model.leave(at);
             }
             Act::DropExecutor => {
-                executor = LocalExecutor::new();
+                executor = K::new();
                 for task in model.tasks.iter_mut().filter(|task| task.executor == model.executor) {
                     task.end = task.end.or(Some(End::Stopped));
                 }
@@ -341,10 +375,10 @@ fn check(acts: Vec<Act>) {
         assert_eq!(executor.is_empty(), is_empty);
         assert_eq!(UNHANDLED.get(), model.unhandled);
         for (task, observed) in model.tasks.iter().zip(&seen) {
-            assert_eq!(observed.polls.get(), task.polls);
-            assert_eq!(observed.futures_dropped.get(), u32::from(task.end.is_some()));
-            assert_eq!(observed.outputs_dropped.get(), task.outputs_dropped);
-            let handle = observed.handle.borrow();
+            assert_eq!(observed.polls.load(Relaxed), task.polls);
+            assert_eq!(observed.futures_dropped.load(Relaxed), u32::from(task.end.is_some()));
+            assert_eq!(observed.outputs_dropped.load(Relaxed), task.outputs_dropped);
+            let handle = observed.handle.lock().unwrap();
             assert_eq!(handle.is_some(), task.has_handle);
             if let Some(Handle::Task(task_handle)) = &*handle {
                 assert_eq!(task_handle.is_finished(), task.end.is_some());
@@ -353,12 +387,12 @@ fn check(acts: Vec<Act>) {
     }
     drop(executor);
     for (task, observed) in model.tasks.iter().zip(&seen) {
-        assert_eq!(observed.futures_dropped.get(), 1);
-        drop(observed.handle.take());
-        drop(observed.wakers.take());
+        assert_eq!(observed.futures_dropped.load(Relaxed), 1);
+        drop(observed.handle.lock().unwrap().take());
+        drop(std::mem::take(&mut *observed.wakers.lock().unwrap()));
         let ended = u32::from(task.end == Some(End::Output));
-        assert_eq!(observed.outputs_dropped.get(), ended);
-        assert_eq!(Rc::strong_count(observed), 1);
+        assert_eq!(observed.outputs_dropped.load(Relaxed), ended);
+        assert_eq!(Arc::strong_count(observed), 1);
     }
 }
 
@@ -367,6 +401,11 @@ proptest! {
 
     #[test]
     fn a_local_executor_does_what_its_model_does(acts in acts()) {
-        check(acts);
+        check::<LocalExecutor<'static>>(acts);
+    }
+
+    #[test]
+    fn an_executor_does_what_its_model_does(acts in acts()) {
+        check::<Executor<'static>>(acts);
     }
 }

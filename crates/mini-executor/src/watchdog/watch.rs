@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU16, AtomicU64};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicU16, AtomicU64, compiler_fence};
 // Not the models' own: no model looks at the watchdog.
 #[cfg(not(tsan))]
 use std::sync::{Mutex, MutexGuard};
@@ -181,6 +181,8 @@ impl Poll {
         WORD.with(|word| {
             let outer = word.load(Relaxed);
             word.store(address | outer & !(ONE - 1), Relaxed);
+            // For the handler of a signal, which runs on this thread: what it finds in the word is there.
+            compiler_fence(SeqCst);
             Self { outer }
         })
     }
@@ -190,6 +192,7 @@ impl Poll {
     #[inline]
     pub(crate) fn end(self) {
         WORD.with(|word| word.store(self.outer.wrapping_add(ONE), Relaxed));
+        compiler_fence(SeqCst);
     }
 }
 

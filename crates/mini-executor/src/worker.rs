@@ -7,8 +7,8 @@
 //! The order within a ring is first come, first served: a task that yields goes behind all others in it. A ring takes 256 tasks. Where more
 //! are ready, the rest waits in the injection queue: as long as the ring stays full, one of them comes in at each 61st poll, and a task that
 //! finds the ring full goes to the end of theirs. So all get their turn, but those in the rings get more. (Half a ring at once is
-//! moved only where new tasks fill it. When tasks that yielded did so too, 1,000 of them took 30 to 150 ns a yield on two workers, for
-//! the halves went to and fro; 10 ns since, on 2026-11-21.)
+//! moved only where new tasks fill it. Were it moved for tasks that yield, the halves would go to and fro: 1,000 of them took 30 to 150 ns a
+//! yield on two workers, and 10 ns without, on 2026-11-21.)
 //!
 //! # The slot
 //! A task that wakes another mostly has something for it, and waits for the answer next. So the woken task is not put behind all

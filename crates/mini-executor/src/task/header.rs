@@ -192,7 +192,7 @@ impl TaskRef {
     }
 
     /// For how long it was polled, if that is known.
-    pub(crate) fn busy(&self) -> Option<Duration> {
+    pub(crate) fn busy(self) -> Option<Duration> {
         self.named().and_then(|named| named.busy.total())
     }
 }

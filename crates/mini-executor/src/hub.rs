@@ -20,7 +20,7 @@ use crate::primitives::{AtomicBool, AtomicU32, AtomicUsize, Line, Mutex, lock, y
 use crate::queue::{HALF, Owner};
 use crate::strangers::ToTheLast;
 use crate::task::{Family, Row, Scheduled, TaskRef};
-use crate::worker::{Link, Worker, chain, current};
+use crate::worker::{Link, Worker, current};
 
 /// Lists that an executor's tasks are spread over, so that a worker that spawns and one that ends tasks rarely want the same lock. A
 /// power of two.
@@ -289,6 +289,6 @@ impl Hub {
 
     /// All workers there ever were at once.
     pub(crate) fn workers(&self) -> impl Iterator<Item = &'static Worker> {
-        chain(&self.workers)
+        self.workers.chain()
     }
 }

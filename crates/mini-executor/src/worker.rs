@@ -39,14 +39,14 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::OnceLock;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::ptr::null_mut;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::task::{Context, Poll};
 
 use crate::driver::Driver;
 use crate::hub::Hub;
 use crate::idle::Sleeper;
-use crate::primitives::{AtomicBool, AtomicU32, spin_loop};
+use crate::primitives::{AtomicBool, AtomicPtr, AtomicU32, spin_loop};
 use crate::queue::{Owner, Ring, Slot};
 use crate::task::Scheduled;
 use crate::turn::Turn;
@@ -71,15 +71,44 @@ pub(crate) struct Worker {
     next: Link,
 }
 
-/// A hub's list of workers, or the rest of it behind one. Workers are only ever added, at its end.
+/// To the next worker in a hub's list, to which workers are only ever added, at its end.
 ///
 /// So a thief walks along it with one load a step, without a lock, and never comes to something that was freed. A list that could
 /// shrink would have to know who is walking. It is as long as there were workers at once: a few dozen, not thousands.
-pub(crate) type Link = OnceLock<&'static Worker>;
+/// (A `OnceLock` would do, but no model sees into one.)
+pub(crate) struct Link(AtomicPtr<Worker>);
 
-/// All workers from there on.
-pub(crate) fn chain(link: &Link) -> impl Iterator<Item = &'static Worker> + Clone + use<> {
-    std::iter::successors(link.get().copied(), |worker| worker.next.get().copied())
+impl Link {
+    pub(crate) fn new() -> Self {
+        Self(AtomicPtr::new(null_mut()))
+    }
+
+    fn get(&self) -> Option<&'static Worker> {
+        // SAFETY: no address or that of a worker, which was leaked; acquire: as it was made.
+        unsafe { self.0.load(Acquire).as_ref() }
+    }
+
+    fn get_or_add(&self, hub: &'static Hub) -> &'static Worker {
+        if let Some(worker) = self.get() {
+            return worker;
+        }
+        let new = Box::into_raw(Box::new(Worker::new(hub)));
+        match self.0.compare_exchange(null_mut(), new, AcqRel, Acquire) {
+            // SAFETY: it is leaked, from here on.
+            Ok(_) => unsafe { &*new },
+            Err(other) => {
+                // SAFETY: out of a box just above, and seen by nobody else.
+                drop(unsafe { Box::from_raw(new) });
+                // SAFETY: as in `get`.
+                unsafe { &*other }
+            }
+        }
+    }
+
+    /// All workers from here on.
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &'static Worker> + Clone {
+        std::iter::successors(self.get(), |worker| worker.next.get())
+    }
 }
 
 /// The worker on this thread, while it is polled.
@@ -121,7 +150,7 @@ impl Worker {
     fn claim(hub: &'static Hub) -> &'static Self {
         let mut link = &hub.workers;
         loop {
-            let worker = *link.get_or_init(|| Box::leak(Box::new(Self::new(hub))));
+            let worker = link.get_or_add(hub);
             if worker.is_taken.compare_exchange(false, true, Acquire, Relaxed).is_ok() {
                 return worker;
             }
@@ -288,7 +317,7 @@ impl Lease {
             return None;
         }
         // Each begins with its own right neighbour, so that two don't go the same way.
-        let behind = chain(&self.worker.next);
+        let behind = self.worker.next.chain();
         let siblings = || behind.clone().chain(hub.workers().take_while(|worker| !std::ptr::eq(*worker, self.worker)));
         // All rings before any slot: what lies in a ring has waited longer, and what lies in a slot is mostly polled on its own core
         // before this one had fetched it.

@@ -11,8 +11,8 @@
 use std::panic::Location;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Mutex, MutexGuard};
 
+use crate::primitives::plain::{Mutex, MutexGuard};
 use crate::primitives::unpoisoned;
 
 /// A place's number. 0 is none: the place is not known, or came when there was no room any more.

@@ -55,6 +55,15 @@ mod real {
 pub(crate) use real::*;
 use std::sync::{LockResult, PoisonError};
 
+/// Locks that no model looks at: the standard library's, or the thread sanitizer's.
+pub(crate) mod plain {
+    #[cfg(not(tsan))]
+    pub(crate) use std::sync::{Mutex, MutexGuard};
+
+    #[cfg(tsan)]
+    pub(crate) use crate::spin::{Mutex, MutexGuard};
+}
+
 /// A value with a cache line to itself: two threads that write to neighbours would take the line from one another. Two lines, for
 /// processors fetch them in pairs.
 #[repr(align(128))]

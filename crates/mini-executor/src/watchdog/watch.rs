@@ -5,18 +5,14 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU16, AtomicU64, compiler_fence};
-// Not the models' own: no model looks at the watchdog.
-#[cfg(not(tsan))]
-use std::sync::{Mutex, MutexGuard};
 use std::thread::Thread;
 
 use super::sampler::{self, Seen};
 use super::signal::{self, Foreign};
 use crate::births;
 use crate::places::Place;
+use crate::primitives::plain::{Mutex, MutexGuard};
 use crate::primitives::unpoisoned;
-#[cfg(tsan)]
-use crate::spin::{Mutex, MutexGuard};
 
 /// Bits of an address. Linux gives programs none that are longer, unless they ask for it. The other 16 count. Fewer would not do: with
 /// three, which are free at the lower end, a task that is polled all the time would be found with the same word in one look of

@@ -421,11 +421,8 @@ fn reading() -> Vec<Claim> {
         claim(
             "small-reads",
             "for small pieces of a file in memory a call to the kernel is many times as dear as a load from a mapping",
-            "8 bytes here and there of 256 MiB; many means five; and advice (MADV_RANDOM) changes nothing, by less than a quarter",
-            vec![
-                at_least(5.0, cost("pread over a load", "random", "random-pread", "random-map")),
-                within(0.8, 1.25, cost("advised over not", "random", "random-map-advised", "random-map")),
-            ],
+            "8 bytes here and there of 256 MiB; many means five",
+            vec![at_least(5.0, cost("pread over a load", "random", "random-pread", "random-map"))],
         ),
         claim(
             "cold-map",

@@ -10,8 +10,8 @@ use mmap_demo::{FileView, Method, ViewError, ViewOptions};
 const CUTS: u64 = 100_000;
 /// So many of the cuts have to fall into the middle of a copy. The reader does nothing but copy, so that nearly all do.
 const IN_THE_MIDDLE: u64 = CUTS / 2;
-/// What is copied in one go: 16 pages, so that there are many to be lost, and a cut costs few faults.
-const LENGTH: usize = 64 << 10;
+/// What is copied in one go: 32 pages, so that there are many to be lost, and a cut costs few faults.
+const LENGTH: usize = 128 << 10;
 const PAGE: usize = 4096;
 
 fn lines(file: &str) -> usize {

@@ -52,7 +52,8 @@ pub(super) fn walk() -> Result<Outcome, Failure> {
                 what: format!("{allocator}: {moment}"),
                 mapped: bytes("mapped"),
                 resident: bytes("resident"),
-                note: String::new(),
+                // What an allocator reserves before its first request is in neither.
+                note: "beyond what the program began with".to_owned(),
             });
         }
     }

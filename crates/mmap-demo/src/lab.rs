@@ -4,7 +4,7 @@
 //! figures. A *walk* does something step by step and looks at the process's memory after each.
 
 mod advise;
-mod allocator;
+pub(crate) mod allocator;
 mod chart;
 mod cold;
 pub(crate) mod contender;
@@ -15,11 +15,14 @@ mod fault;
 mod faults;
 mod file;
 mod fork;
+mod free;
 mod gpu;
+mod huge;
 #[allow(unsafe_code, reason = "system calls about memory, and what they need to be safe to call")]
 mod memory;
 pub(crate) mod outcome;
 mod paired;
+mod pinned;
 mod reserve;
 mod shared;
 mod stack;
@@ -51,6 +54,14 @@ pub(crate) enum Failure {
     /// A file can't be written.
     #[error("{0}")]
     File(String),
+    /// This machine has not what an experiment is about.
+    #[error("{why}")]
+    NotHere {
+        /// A word for programs.
+        reason: &'static str,
+        /// A sentence for people.
+        why: String,
+    },
     /// Standard input or output is gone.
     #[error("can't go on talking: {0}")]
     Output(#[from] std::io::Error),
@@ -95,6 +106,7 @@ pub(crate) fn experiments() -> Vec<Experiment> {
     let mut all = vec![
         walk("reserve", "What does memory cost that is reserved and not touched?", reserve::reserve),
         walk("malloc", "When does malloc ask for a mapping, and what does free give back?", allocator::walk),
+        walk("free", "What do three allocators give back of what was freed?", free::walk),
         walk("faults", "Which page faults wait for a disk?", faults::walk),
         walk("cow", "What of the memory is copied by a fork, and when?", fork::walk),
         walk("advise", "What is given back by madvise, and when?", advise::walk),
@@ -106,6 +118,7 @@ pub(crate) fn experiments() -> Vec<Experiment> {
     ];
     let comparisons = [
         fault::comparison(),
+        huge::comparison(),
         unmap::comparison(),
         warm::sequential(),
         warm::random(),
@@ -123,7 +136,7 @@ pub(crate) fn experiments() -> Vec<Experiment> {
 impl Experiment {
     pub(crate) fn outcome(&self) -> Result<Outcome, Failure> {
         match &self.sort {
-            Sort::Comparison(comparison) => comparison.outcome(),
+            Sort::Comparison(comparison) => Ok(comparison.outcome()),
             Sort::Walk(walk) => walk(),
         }
     }

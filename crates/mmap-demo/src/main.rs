@@ -2,6 +2,7 @@
 #![deny(unsafe_code)]
 
 mod lab;
+mod look;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,12 +10,15 @@ use std::process::ExitCode;
 
 use clap::{Arg, ArgMatches, Command, value_parser};
 use lab::{Experiment, Failure, outcome};
-use mmap_demo::{Detail, MemorySnapshot, Process, RegionMap};
 
 /// Usage or bad input.
 const BAD_INPUT: u8 = 2;
 
 fn main() -> ExitCode {
+    // Before anything else is allocated.
+    if lab::allocator::began_for_its_heap() {
+        return ExitCode::SUCCESS;
+    }
     let matches = match command().try_get_matches() {
         Ok(matches) => matches,
         Err(error) => {
@@ -24,7 +28,8 @@ fn main() -> ExitCode {
     };
     let result = match matches.subcommand() {
         Some(("list", _)) | None => print(&list()),
-        Some(("inspect", matches)) => inspect(matches),
+        Some(("map", matches)) => look::map(matches),
+        Some(("snapshot", matches)) => look::snapshot(matches),
         Some(("contender", matches)) => contender(matches),
         Some((name, matches)) => match lab::experiments().into_iter().find(|experiment| experiment.name == name) {
             Some(experiment) => run(&experiment, matches),
@@ -42,10 +47,12 @@ fn main() -> ExitCode {
     }
 }
 
+/// An option that names a file.
+fn file(name: &'static str, help: &'static str) -> Arg {
+    Arg::new(name).long(name).value_name("F").value_parser(value_parser!(PathBuf)).help(help)
+}
+
 fn command() -> Command {
-    let file = |name: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name("F").value_parser(value_parser!(PathBuf)).help(help)
-    };
     let json = file("json", "Write the result as JSON to F; `-` prints it in place of the text");
     let experiments = lab::experiments().into_iter().map(|experiment| {
         Command::new(experiment.name)
@@ -54,17 +61,6 @@ fn command() -> Command {
             .arg(file("svg", "Write the picture to F"))
             .after_help(format!("Example: mmap-demo {0} --svg {0}.svg", experiment.name))
     });
-    let inspect = Command::new("inspect")
-        .about("The address space of a process, and what of it is in memory")
-        .arg(
-            Arg::new("pid")
-                .value_name("PID")
-                .value_parser(value_parser!(u32))
-                .help("Whose; this one's own if left out"),
-        )
-        .arg(json.clone())
-        .arg(file("svg", "Write the picture to F"))
-        .after_help("Example: mmap-demo inspect $(pidof cat) --svg cat.svg");
     let contender = Command::new("contender")
         .about("Take part in a comparison: speak the lab's contender protocol on stdin and stdout")
         .arg(Arg::new("name").value_name("NAME").help("As which variant; without, their names are listed"))
@@ -72,35 +68,23 @@ fn command() -> Command {
     Command::new("mmap-demo")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Memory maps made visible: experiments with a verdict, measured on this machine")
-        .after_help("Example: mmap-demo reserve --svg reserve.svg\nExit codes: 0 fine, 2 bad input")
+        .after_help(
+            "Examples: mmap-demo reserve --svg reserve.svg\n          mmap-demo map $(pidof cat) --sharers\nExit codes: 0 fine, 2 bad input",
+        )
         .subcommand(Command::new("list").about("Name the experiments, and what each asks"))
         .subcommands(experiments)
-        .subcommand(inspect)
+        .subcommands(look::commands())
         .subcommand(contender)
 }
 
 fn list() -> String {
-    let line = |experiment: Experiment| format!("{:<12} {}\n", experiment.name, experiment.question);
+    let line = |experiment: Experiment| format!("{:<15} {}\n", experiment.name, experiment.question);
     lab::experiments().into_iter().map(line).collect()
 }
 
 fn run(experiment: &Experiment, matches: &ArgMatches) -> Result<(), Failure> {
     let outcome = experiment.outcome()?;
     deliver(matches, || outcome.to_string(), || serde_json::to_string_pretty(&outcome), || outcome::svg(&outcome))
-}
-
-fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
-    let process = match matches.get_one::<u32>("pid") {
-        Some(&pid) => Process::of(pid)?,
-        None => Process::own()?,
-    };
-    let map = RegionMap::of(&process)?;
-    let text = || -> Result<String, Failure> {
-        let snapshot = MemorySnapshot::of(&process, Detail::Sharing)?;
-        Ok(format!("{}\n{snapshot}", map.picture(columns())))
-    };
-    let text = text()?;
-    deliver(matches, || text, || serde_json::to_string_pretty(&map), || map.svg())
 }
 
 fn contender(matches: &ArgMatches) -> Result<(), Failure> {
@@ -110,11 +94,6 @@ fn contender(matches: &ArgMatches) -> Result<(), Failure> {
     }
 }
 
-/// As wide as the terminal says it is, or a page.
-fn columns() -> usize {
-    std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).unwrap_or(140)
-}
-
 /// Prints a result or puts it into the files that were asked for.
 fn deliver(
     matches: &ArgMatches,
@@ -122,7 +101,8 @@ fn deliver(
     json: impl FnOnce() -> serde_json::Result<String>,
     svg: impl FnOnce() -> String,
 ) -> Result<(), Failure> {
-    let [to_json, to_svg] = ["json", "svg"].map(|name| matches.get_one::<PathBuf>(name));
+    // Not all commands draw.
+    let [to_json, to_svg] = ["json", "svg"].map(|name| matches.try_get_one::<PathBuf>(name).ok().flatten());
     if let Some(path) = to_svg {
         write(path, &svg())?;
     }

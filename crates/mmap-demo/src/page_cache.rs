@@ -36,13 +36,6 @@ pub fn cached_pages(file: &File) -> io::Result<Vec<bool>> {
     Ok(answer)
 }
 
-/// Bytes of one of our own mappings that are in the page cache; `None` if it is gone.
-pub(crate) fn of_mapping(range: &Range<u64>) -> Option<u64> {
-    let mut cached = 0;
-    ask(range, |states| cached += states.iter().filter(|&&state| is_cached(state)).count()).ok()?;
-    Some((cached * rustix::param::page_size()) as u64)
-}
-
 /// The other bits are the kernel's.
 fn is_cached(state: u8) -> bool {
     state & 1 == 1

@@ -67,8 +67,6 @@ pub struct Region {
     pub swapped: u64,
     /// In huge pages, of any kind.
     pub huge: u64,
-    /// In the page cache, whether or not it is in this process's page tables; for files, and of the own process alone.
-    pub cached: Option<u64>,
     /// The state of every page, where it may be seen and there are not too many of them.
     pub pages: Option<Vec<PageState>>,
 }
@@ -217,7 +215,6 @@ impl Region {
             anonymous: 0,
             swapped: 0,
             huge: 0,
-            cached: None,
             pages: None,
         }
     }

@@ -169,18 +169,43 @@ unsafe fn repair(info: *const siginfo_t) -> bool {
     let page = PAGE.load(Relaxed);
     let zeros = |start: usize, length: usize| {
         let flags = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        let start = ptr::without_provenance_mut::<c_void>(start);
         // All arguments as wide as the kernel's.
-        let (access, flags) = (c_long::from(libc::PROT_READ), c_long::from(flags));
+        let arguments = [
+            start.cast_signed() as c_long,
+            length.cast_signed() as c_long,
+            libc::PROT_READ.into(),
+            flags.into(),
+            -1,
+            0,
+        ];
         // SAFETY: the pages lie in a view's range, which begins and ends with a page, is mapped, and stays so: this thread was reading it,
         // so that it borrows the view. Nothing but the view points into it, and it promises of its bytes only what zeros fulfil.
-        let mapped =
-            unsafe { libc::syscall(libc::SYS_mmap, start, length, access, flags, c_long::from(-1), c_long::from(0)) };
-        mapped != -1
+        unsafe { map(arguments) }
     };
     // A page in the middle makes three mappings of one. Where so many are not to be had, one takes the place of all that the view has:
     // it has failed as a whole anyway.
     zeros(address & !(page - 1), page) || zeros(range.start, range.end - range.start)
+}
+
+/// The system call itself: address, length, access, flags, descriptor, offset.
+///
+/// # Safety
+/// As of `mmap`.
+#[cfg(not(target_arch = "s390x"))]
+unsafe fn map([start, length, access, flags, file, offset]: [c_long; 6]) -> bool {
+    // SAFETY: by our caller's promise.
+    unsafe { libc::syscall(libc::SYS_mmap, start, length, access, flags, file, offset) != -1 }
+}
+
+/// The same where the call of that number (90) is the old one, that wants a pointer to its six arguments (`arch/s390/kernel/syscall.c`,
+/// `s390_mmap_arg_struct`).
+///
+/// # Safety
+/// As of `mmap`.
+#[cfg(target_arch = "s390x")]
+unsafe fn map(arguments: [c_long; 6]) -> bool {
+    // SAFETY: by our caller's promise; the kernel has read the arguments when the call returns.
+    unsafe { libc::syscall(libc::SYS_mmap, arguments.as_ptr()) != -1 }
 }
 
 /// Does what would have been done if this handler were not there.

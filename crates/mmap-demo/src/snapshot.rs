@@ -59,33 +59,55 @@ pub struct MemorySnapshot {
     cost_ns: BTreeMap<Source, u64>,
     /// Files that could not be read, and why.
     missing: BTreeMap<Source, String>,
+    /// The process was at its end.
+    #[serde(default)]
+    ended: bool,
+}
+
+/// Why a process has no memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Without {
+    /// It has given its memory up and is about to end, or has ended and nobody has waited for it.
+    Ended,
+    /// It is the kernel's.
+    Kernel,
 }
 
 impl MemorySnapshot {
     /// The figures of that process.
     ///
     /// Where a file may not be read, its figures are missing and [`missing`](Self::missing) says why: the snapshot is partial. A
-    /// kernel thread or a process that has ended and was not waited for has no memory, and so most figures are missing.
+    /// kernel thread or a process that has ended and was not waited for has no memory, and so most figures are missing; of the second
+    /// [`has_ended`](Self::has_ended) is true.
     ///
     /// # Errors
     /// When the process has ended, or even its sizes can't be read.
     pub fn of(process: &Process, detail: Detail) -> Result<Self, ProcessError> {
-        let mut snapshot =
-            Self { pid: process.pid(), figures: BTreeMap::new(), cost_ns: BTreeMap::new(), missing: BTreeMap::new() };
+        let mut snapshot = Self {
+            pid: process.pid(),
+            figures: BTreeMap::new(),
+            cost_ns: BTreeMap::new(),
+            missing: BTreeMap::new(),
+            ended: false,
+        };
         let mut text = String::with_capacity(4096);
         for &source in detail.sources() {
             let begin = Instant::now();
             match process.read(source.file(), &mut text) {
+                Ok(()) if has_no_memory(source, &text) => {
+                    // Its threads are known, and no more.
+                    if source == Source::Status {
+                        snapshot.fill(source, &text, process)?;
+                    }
+                    snapshot.miss(source, process)?;
+                }
                 Ok(()) => snapshot.fill(source, &text, process)?,
-                // Sizes of any process may be read by anybody; ESRCH here comes from those who have ended but for their entry.
+                // Sizes of any process may be read by anybody.
                 Err(error @ ProcessError::NotPermitted { .. }) => {
                     snapshot.missing.insert(source, error.to_string());
                 }
-                Err(ProcessError::Gone { .. })
-                    if source > Source::Status && process.read("stat", &mut text).is_ok() =>
-                {
-                    snapshot.missing.insert(source, format!("process {} has no memory (any more)", process.pid()));
-                }
+                // That comes also from those who have ended but for their entry.
+                Err(ProcessError::Gone { .. }) if source > Source::Status => snapshot.miss(source, process)?,
                 Err(error) => return Err(error),
             }
             snapshot.cost_ns.insert(source, begin.elapsed().as_nanos() as u64);
@@ -111,6 +133,28 @@ impl MemorySnapshot {
     /// The files that could not be read, each with the reason.
     pub fn missing(&self) -> impl Iterator<Item = (Source, &str)> {
         self.missing.iter().map(|(&source, why)| (source, why.as_str()))
+    }
+
+    /// Whether the process was at its end: it had no memory any more, and will have none. What was read before it came to its end is there.
+    pub fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Notes that there are no figures of that file, for there is no memory.
+    fn miss(&mut self, source: Source, process: &Process) -> Result<(), ProcessError> {
+        let pid = process.pid();
+        let mut stat = String::new();
+        process.read(Source::Stat.file(), &mut stat)?;
+        let without = without(&stat).ok_or_else(|| process.form_error(Source::Stat.file(), &stat))?;
+        self.ended |= without == Without::Ended;
+        self.missing.insert(
+            source,
+            match without {
+                Without::Ended => format!("process {pid} has no memory any more: it has ended, or is about to"),
+                Without::Kernel => format!("process {pid} has no memory of its own: it is the kernel's"),
+            },
+        );
+        Ok(())
     }
 
     /// What has changed since an earlier snapshot: figures that both have.
@@ -194,6 +238,26 @@ impl fmt::Display for MemoryChange {
         }
         Ok(())
     }
+}
+
+/// Whether a file of `/proc` is that of a process without memory: all of `statm` is 0 then, of `status` the sizes are left out, and the list of
+/// mappings is empty.
+fn has_no_memory(source: Source, text: &str) -> bool {
+    match source {
+        Source::Statm => text.starts_with("0 "),
+        Source::Status => value_of(text, "VmSize").is_none(),
+        Source::Maps => text.is_empty(),
+        Source::Stat | Source::SmapsRollup => false,
+    }
+}
+
+/// `PF_KTHREAD` (linux/sched.h), of the flags in `stat`.
+const OF_THE_KERNEL: u64 = 0x0020_0000;
+
+/// Why a process has no memory, by its `stat`.
+fn without(stat: &str) -> Option<Without> {
+    let flags: u64 = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(6)?.parse().ok()?;
+    Some(if flags & OF_THE_KERNEL == 0 { Without::Ended } else { Without::Kernel })
 }
 
 fn number(word: Option<&&str>) -> Option<u64> {

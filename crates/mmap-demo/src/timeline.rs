@@ -28,7 +28,7 @@ use crate::snapshot::{Detail, MemorySnapshot};
 pub struct Timeline {
     /// The samples, in order; the first is taken at once, the last when it is stopped.
     pub samples: Vec<Sample>,
-    /// Why it ended before it was stopped: the process is gone, as a rule.
+    /// Why it ended before it was stopped: the process is gone, as a rule, or at its end and nobody has waited for it yet.
     pub ended: Option<String>,
 }
 
@@ -76,7 +76,12 @@ impl Timeline {
         let at_ns = begin.elapsed().as_nanos() as u64;
         let taken: Result<MemorySnapshot, ProcessError> = MemorySnapshot::of(process, detail);
         match taken {
-            Ok(snapshot) => self.samples.push(Sample { at_ns, snapshot }),
+            Ok(snapshot) => {
+                if snapshot.has_ended() {
+                    self.ended = Some(format!("process {} has ended", process.pid()));
+                }
+                self.samples.push(Sample { at_ns, snapshot });
+            }
             Err(error) => self.ended = Some(error.to_string()),
         }
         self.ended.is_none()
@@ -91,6 +96,11 @@ pub struct Recorder {
 }
 
 impl Recorder {
+    /// Whether it has ended by itself, with its process.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Takes one more snapshot and ends.
     ///
     /// # Panics

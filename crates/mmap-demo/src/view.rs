@@ -16,12 +16,15 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use choice::{Access, Choice, Method, Reason};
 pub use error::ViewError;
 pub use glance::Glance;
 pub use open::ViewOptions;
 pub use windows::Windows;
+
+use rustix::io::{Errno, pread};
 
 use crate::advice::{Advice, Advised};
 use mapped::Mapped;
@@ -75,12 +78,33 @@ use quick::Backing;
 /// does.
 #[derive(Debug)]
 pub struct FileView {
-    file: Arc<File>,
-    /// What it shows of the file.
-    range: Range<u64>,
+    file: Held,
+    /// Where in the file it begins.
+    start: u64,
+    /// And where it ends: what the file has said, until a read finds that it has less. Only ever lowered.
+    end: AtomicU64,
     options: ViewOptions,
     choice: Choice,
     backing: Backing,
+}
+
+/// A file, and who else has it: a view alone needs no count of them, which would be an allocation for each small file.
+#[derive(Debug)]
+enum Held {
+    Alone(File),
+    WithWindows(Arc<File>),
+}
+
+impl std::ops::Deref for Held {
+    type Target = File;
+
+    #[inline]
+    fn deref(&self) -> &File {
+        match self {
+            Self::Alone(file) => file,
+            Self::WithWindows(file) => file,
+        }
+    }
 }
 
 /// Where its bytes are.
@@ -114,9 +138,10 @@ impl FileView {
         }
         if let Bytes::Mapped(mapped) = self.backing.bytes()
             && mapped.has(buffer.len(), offset)
-            && mapped.copy_to(buffer, offset as usize)
         {
-            return Ok(buffer.len());
+            // Not once more if that fails: what was copied is still the file's, up to the place that the error names.
+            let copied = mapped.copy_to(buffer, offset as usize);
+            return if copied { Ok(buffer.len()) } else { Err(self.what_was_lost(mapped)) };
         }
         self.read_with_care(buffer, offset)
     }
@@ -138,7 +163,7 @@ impl FileView {
                 }
             }
             Bytes::Loaded(bytes) => buffer.copy_from_slice(&bytes[offset as usize..][..length]),
-            Bytes::InFile => self.read_from_file(buffer, offset)?,
+            Bytes::InFile => return self.read_from_file(buffer, offset),
         }
         Ok(length)
     }
@@ -152,7 +177,7 @@ impl FileView {
             return Ok(());
         }
         let source = std::io::ErrorKind::UnexpectedEof.into();
-        Err(ViewError::Read { name: self.name(), offset: self.range.start.saturating_add(offset), source })
+        Err(ViewError::Read { name: self.name(), offset: self.start.saturating_add(offset), source })
     }
 
     /// The `N` bytes at `offset`, by value: 1, 2, 4 or 8 of a mapping in the fewest instructions there are, a load and the look at the flag.
@@ -186,10 +211,16 @@ impl FileView {
         self.read_exact_at(&mut bytes, offset).map(|()| bytes)
     }
 
-    /// How many bytes it shows.
+    /// How many bytes it shows. Of a file in `/sys` that is read [in place](Method::Read) that is what it says, a page, until a read has come to
+    /// its end.
     #[inline]
     pub fn len(&self) -> u64 {
-        self.range.end - self.range.start
+        self.end().saturating_sub(self.start)
+    }
+
+    #[inline]
+    fn end(&self) -> u64 {
+        self.end.load(Ordering::Relaxed)
     }
 
     /// Whether it shows nothing.
@@ -199,7 +230,7 @@ impl FileView {
 
     /// What it shows of the file: from the first byte to before the last.
     pub fn range(&self) -> Range<u64> {
-        self.range.clone()
+        self.start..self.end().max(self.start)
     }
 
     /// How it gets at the bytes, and why so.
@@ -223,7 +254,7 @@ impl FileView {
             return Ok(false);
         }
         let now = open::length(&self.file).map_err(|source| ViewError::Open { name: self.name(), source })?;
-        Ok(now < self.range.end)
+        Ok(now < self.end())
     }
 
     /// Looks at the file afresh: what was appended shows, what was cut doesn't, and a view that had failed is whole again. It is the same file,
@@ -232,7 +263,9 @@ impl FileView {
     /// # Errors
     /// As when it is opened; the view is then as it was before.
     pub fn refresh(&mut self) -> Result<(), ViewError> {
-        *self = self.options.view(Arc::clone(&self.file))?;
+        let open::Seen { range, bytes, choice } = self.options.look(&self.file)?;
+        (self.start, self.end) = (range.start, range.end.into());
+        (self.backing, self.choice) = (Backing::new(bytes), choice);
         Ok(())
     }
 
@@ -242,7 +275,7 @@ impl FileView {
     /// What the kernel says, such as that it is too old for that advice.
     pub fn advise(&self, advice: Advice, range: Range<u64>) -> Result<Advised, ViewError> {
         let range = range.start.min(self.len())..range.end.min(self.len());
-        let failed = |source| ViewError::Read { name: self.name(), offset: self.range.start + range.start, source };
+        let failed = |source| ViewError::Read { name: self.name(), offset: self.start + range.start, source };
         let Some(length) = range.end.checked_sub(range.start).and_then(NonZeroU64::new) else {
             return Ok(Advised::NothingToTell("there are no bytes in that range"));
         };
@@ -252,7 +285,7 @@ impl FileView {
                 let Some(advice) = advice.for_file() else {
                     return Ok(Advised::NothingToTell("it is about pages that are mapped"));
                 };
-                let start = self.range.start + range.start;
+                let start = self.start + range.start;
                 rustix::fs::fadvise(&*self.file, start, Some(length), advice).map_err(|errno| failed(errno.into()))?;
             }
             Bytes::Mapped(mapped) => {
@@ -264,34 +297,48 @@ impl FileView {
     }
 
     /// The view in pieces, one after the other, each a view of its own that takes no more address space than `size` bytes (and two pages).
-    /// For files that are larger than what a program wants to map.
+    /// For files that are larger than what a program wants to map. They have one descriptor together; if none can be had, the first window is
+    /// the error.
     pub fn windows(&self, size: NonZeroU64) -> Windows {
         Windows::new(self, size)
     }
 
-    fn read_from_file(&self, buffer: &mut [u8], offset: u64) -> Result<(), ViewError> {
+    fn read_from_file(&self, buffer: &mut [u8], offset: u64) -> Result<usize, ViewError> {
         let mut done = 0;
         while done < buffer.len() {
-            let at = self.range.start + offset + done as u64;
-            match self.file.read_at(&mut buffer[done..], at) {
+            let at = self.start + offset + done as u64;
+            match pread(&*self.file, &mut buffer[done..], at) {
                 Ok(0) => {
                     let now = self.length_of_file().unwrap_or(at);
-                    return Err(self.truncated_or_changed(at, now));
+                    if now < self.end() || !open::promises_too_much(&self.file) {
+                        return Err(self.truncated_or_changed(at, now));
+                    }
+                    self.end.fetch_min(at, Ordering::Relaxed);
+                    break;
                 }
                 Ok(read) => done += read,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(source) => return Err(ViewError::Read { name: self.name(), offset: at, source }),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(self.unreadable(at, errno.into())),
             }
         }
-        Ok(())
+        Ok(done)
+    }
+
+    /// A small file that is read once was not asked what it is when it was opened.
+    #[cold]
+    fn unreadable(&self, offset: u64, source: std::io::Error) -> ViewError {
+        match open::kind_of_no_file(&self.file) {
+            Some(kind) => ViewError::NotAFile { name: self.name(), kind },
+            None => ViewError::Read { name: self.name(), offset, source },
+        }
     }
 
     /// Why a page could not be had: the signal doesn't say.
     #[cold]
     fn what_was_lost(&self, mapped: &Mapped) -> ViewError {
-        let offset = self.range.start + mapped.lost().unwrap_or(0) as u64;
+        let offset = self.start + mapped.lost().unwrap_or(0) as u64;
         match self.length_of_file() {
-            Some(now) if now < self.range.end => self.truncated_or_changed(offset, now),
+            Some(now) if now < self.end() => self.truncated_or_changed(offset, now),
             // Asked in a way that can be answered, a disk says what is the matter.
             _ => match self.file.read_at(&mut [0], offset) {
                 Err(source) => ViewError::Read { name: self.name(), offset, source },
@@ -301,8 +348,8 @@ impl FileView {
     }
 
     fn truncated_or_changed(&self, offset: u64, now: u64) -> ViewError {
-        if now < self.range.end {
-            ViewError::Truncated { name: self.name(), offset, then: self.range.end, now }
+        if now < self.end() {
+            ViewError::Truncated { name: self.name(), offset, then: self.end(), now }
         } else {
             ViewError::Changed { name: self.name(), offset }
         }

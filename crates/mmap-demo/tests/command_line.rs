@@ -1,7 +1,7 @@
 //! The program as a person meets it.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -30,7 +30,7 @@ fn walks_come_to_their_verdicts_and_draw_them() {
     // What is said to be false here is what people say and what isn't so.
     let walks = [
         ("reserve", "true true true"),
-        ("malloc", "depends true true true"),
+        ("malloc", "depends true true true true"),
         ("cow", "true true true"),
         ("advise", "true false true true"),
         ("stack", "true false true"),
@@ -84,13 +84,16 @@ fn a_walk_takes_part_in_the_labs_comparisons_with_its_figures() {
         .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
         .collect();
     assert_eq!(heard[0]["hello"]["workloads"][0], "memory-reserve");
-    assert_eq!(heard[2]["done"]["values"], serde_json::json!({"touched_percent": 100.0, "untouched_percent": 0.0}));
+    assert_eq!(
+        heard[2]["done"]["values"],
+        serde_json::json!({"touched_percent": 100.0, "untouched_resident_mib": 0.0})
+    );
     assert!(child.wait().unwrap().success());
 }
 
 #[test]
 fn where_proc_is_not_mounted_that_is_said() {
-    let script = "mount -t tmpfs none /proc && exec \"$0\" inspect";
+    let script = "mount -t tmpfs none /proc && exec \"$0\" map";
     let output = Command::new("unshare")
         .args(["--user", "--map-root-user", "--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_mmap-demo")])
         .output();
@@ -129,14 +132,84 @@ fn what_dies_for_an_experiment_leaves_no_core_file() {
 }
 
 #[test]
-fn a_process_is_inspected_and_one_that_is_not_there_is_an_error() {
-    let output = mmap_demo(&["inspect", &std::process::id().to_string()]);
+fn a_process_is_looked_at_and_one_that_is_not_there_is_an_error() {
+    let output = mmap_demo(&["map", &std::process::id().to_string()]);
     let shown = text(&output.stdout);
     assert!(shown.contains("[heap]") && shown.contains("proportional"), "{shown}");
-    let output = mmap_demo(&["inspect", "4294967295"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("has ended, or there never was one"), "{}", text(&output.stderr));
+    for command in ["map", "snapshot"] {
+        let output = mmap_demo(&[command, "4294967295"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output.stderr).contains("has ended, or there never was one"), "{}", text(&output.stderr));
+        assert!(text(&mmap_demo(&[command, "--help"]).stdout).contains(&format!("Examples: mmap-demo {command} ")));
+    }
     assert_eq!(mmap_demo(&["no-such"]).status.code(), Some(2));
+}
+
+/// A process that waits, and has a file of ours mapped: `sh` reads its program from a pipe.
+struct Waits(Child);
+
+impl Waits {
+    fn start() -> Self {
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        Self(child)
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn who_shares_a_file_is_named() {
+    let (one, other) = (Waits::start(), Waits::start());
+    let [one, other] = [&one, &other].map(|process| process.0.id().to_string());
+    let shown = text(&mmap_demo(&["map", &one, "--sharers"]).stdout);
+    let of_cat = shown.lines().find(|line| line.contains("/cat")).unwrap_or_else(|| panic!("{shown}"));
+    assert!(of_cat.contains(&format!("cat ({other})")) && !of_cat.contains(&format!("({one})")), "{shown}");
+}
+
+#[test]
+fn what_has_changed_since_is_said_of_the_map_and_of_the_figures() {
+    let directory = TempDir::new().unwrap();
+    let waits = Waits::start();
+    let pid = waits.0.id().to_string();
+    let before = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (map, figures) = (before("map.json"), before("figures.json"));
+    // Nothing is printed where a file was asked for but what is asked for besides.
+    mmap_demo(&["map", &pid, "--json", &map]);
+    mmap_demo(&["snapshot", &pid, "--json", &figures, "--detail", "kinds"]);
+    let since = |command: &str, file: &str| text(&mmap_demo(&[command, &pid, "--since", file]).stdout);
+    assert_eq!(since("map", &map), "nothing has changed\n");
+    assert_eq!(
+        text(&mmap_demo(&["snapshot", &pid, "--after", "0", "--detail", "kinds"]).stdout),
+        "nothing has changed\n"
+    );
+    // As if it had been otherwise: a mapping that there was not, and fewer faults.
+    let edit = |file: &str, edit: &dyn Fn(&mut serde_json::Value)| {
+        let mut json = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        edit(&mut json);
+        std::fs::write(file, json.to_string()).unwrap();
+    };
+    edit(&map, &|json| drop(json["regions"].as_array_mut().unwrap().remove(0)));
+    let changed = since("map", &map);
+    assert!(changed.starts_with("+ ") && changed.lines().count() == 1 && changed.contains("/cat"), "{changed}");
+    edit(&figures, &|json| {
+        let faults = &mut json["figures"]["minor_faults"];
+        *faults = (faults.as_u64().unwrap() - 7).into();
+    });
+    let changed = since("snapshot", &figures);
+    assert!(changed.contains("minor_faults") && changed.contains("+7"), "{changed}");
+    // Of another process it would be nonsense.
+    let output = mmap_demo(&["map", &std::process::id().to_string(), "--since", &map]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("can't be compared"), "{}", text(&output.stderr));
+    assert_eq!(mmap_demo(&["map", "--since", &before("none")]).status.code(), Some(2));
+    assert_eq!(mmap_demo(&["map", "--after", "-1"]).status.code(), Some(2));
 }
 
 #[test]

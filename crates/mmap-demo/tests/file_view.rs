@@ -450,12 +450,18 @@ fn advice_reaches_the_kernel_or_says_why_not() {
         Advice::Populate,
         Advice::DontNeed,
         Advice::Cold,
+        Advice::HugePage,
     ];
     let view = |method| ViewOptions::new().method(method).open(&path).unwrap();
     let map = view(Method::Map);
     for advice in all {
         // Any range will do, also one that begins in the middle of a page and ends beyond the end.
-        assert_eq!(map.advise(advice, 5_000..u64::MAX).unwrap(), Advised::Told, "{advice:?}");
+        let told = map.advise(advice, 5_000..u64::MAX);
+        if advice == Advice::HugePage && !Path::new("/sys/kernel/mm/transparent_hugepage").is_dir() {
+            assert!(told.is_err(), "a kernel without huge pages");
+        } else {
+            assert_eq!(told.unwrap(), Advised::Told, "{advice:?}");
+        }
         assert_eq!(all_of(&map), pattern(1 << 20), "{advice:?} changes nothing");
     }
     assert!(matches!(map.advise(Advice::Random, 7..7), Ok(Advised::NothingToTell(_))));
@@ -465,6 +471,47 @@ fn advice_reaches_the_kernel_or_says_why_not() {
     // To populate what is gone is an error, and no signal.
     cut(&path, 0);
     assert!(map.advise(Advice::Populate, 0..4096).is_err());
+}
+
+#[test]
+fn a_small_file_that_is_read_once_is_read_where_it_is_wanted() {
+    let once = |path: &Path| ViewOptions::new().access(Access::Once).open(path);
+    let (directory, path) = file_of(&pattern(4096));
+    let view = once(&path).unwrap();
+    assert_eq!((view.choice().method, all_of(&view)), (Method::Read, pattern(4096)));
+    // Nothing of it was kept: what is cut is missed.
+    cut(&path, 1_000);
+    let mut buffer = [0; 4096];
+    let error = view.read_at(&mut buffer, 0).unwrap_err();
+    assert!(matches!(error, ViewError::Truncated { offset: 1_000, then: 4_096, now: 1_000, .. }), "{error}");
+    assert_eq!(view.len(), 4096);
+    // A folder that looks like a small file is found out by the first read.
+    let error = once(directory.path()).and_then(|view| view.read_at(&mut buffer, 0)).unwrap_err();
+    assert!(matches!(error, ViewError::NotAFile { kind: "a directory", .. }), "{error}");
+    for path in ["/proc/self/limits", "/dev/null"] {
+        assert_eq!(once(Path::new(path)).is_ok(), path == "/proc/self/limits");
+    }
+}
+
+#[test]
+fn a_file_that_promises_a_page_and_has_a_line_ends_where_it_ends() {
+    let path = "/sys/kernel/mm/transparent_hugepage/enabled";
+    let Ok(line) = std::fs::read(path) else {
+        eprintln!("SKIPPED: no such file in /sys");
+        return;
+    };
+    let options = ViewOptions::new().access(Access::Once);
+    for options in [options.clone(), options.method(Method::Read), ViewOptions::new().method(Method::Read)] {
+        let view = options.open(path).unwrap();
+        assert_eq!(view.len(), 4096, "what it says");
+        let (mut read, mut buffer) = (Vec::new(), [0; 9]);
+        while (read.len() as u64) < view.len() {
+            let more = view.read_at(&mut buffer, read.len() as u64).unwrap();
+            read.extend_from_slice(&buffer[..more]);
+        }
+        assert_eq!((read.as_slice(), view.range()), (line.as_slice(), 0..line.len() as u64));
+        assert!(view.read_exact_at(&mut buffer, line.len() as u64).is_err());
+    }
 }
 
 #[test]

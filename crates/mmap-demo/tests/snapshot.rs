@@ -1,23 +1,39 @@
 //! Figures of a process that stands still, beside `/proc` and beside `ps` and `pmap`.
 
+mod alone;
+
 use std::collections::HashMap;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use mmap_demo::{Detail, Figure, MemorySnapshot, Process, ProcessError, Source, Timeline, Unit};
+use tempfile::TempDir;
 
 /// A process that sleeps, and so has the same figures for everybody who looks. It ends with the test.
 struct Sleeper(Child);
 
 impl Sleeper {
     fn start() -> Self {
-        let sleeper = Self(Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap());
+        Self::of(&mut Command::new("sleep"))
+    }
+
+    /// One that shares no page of a file with anybody.
+    fn alone(directory: &TempDir) -> Option<Self> {
+        let Some(mut sleep) = alone::command("/bin/sleep", directory) else {
+            eprintln!("SKIPPED: a program can't be run from copies of its files");
+            return None;
+        };
+        Some(Self::of(&mut sleep))
+    }
+
+    fn of(sleep: &mut Command) -> Self {
+        let sleeper = Self(sleep.arg("1000").stdin(Stdio::null()).spawn().unwrap());
         // It stands still once it sleeps: state S with its own name, not the one it was forked from.
         loop {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", sleeper.0.id())).unwrap();
             let wchan = std::fs::read_to_string(format!("/proc/{}/syscall", sleeper.0.id()));
             let asleep = wchan.map_or(true, |call| call.starts_with(&format!("{} ", libc::SYS_clock_nanosleep)));
-            if stat.contains("(sleep) S") && asleep {
+            if (stat.contains("(sleep) S") || stat.contains("(ld-linux")) && stat.contains(") S") && asleep {
                 return sleeper;
             }
             std::thread::yield_now();
@@ -143,40 +159,107 @@ fn extent(line: &str) -> u64 {
 
 #[test]
 fn ps_says_the_same() {
-    let sleeper = Sleeper::start();
+    let directory = TempDir::new().unwrap();
+    let Some(sleeper) = Sleeper::alone(&directory) else { return };
     let pid = sleeper.0.id().to_string();
-    let (snapshot, line) = sleeper.beside(|| output_of("ps", &["-o", "vsz=,rss=,min_flt=,maj_flt=,nlwp=", "-p", &pid]));
+    let columns = "vsz=,rss=,pss=,uss=,min_flt=,maj_flt=,nlwp=";
+    let (snapshot, line) = sleeper.beside(|| output_of("ps", &["-o", columns, "-p", &pid]));
     let Some(line) = line else { return };
     let ps: Vec<u64> = line.split_whitespace().map(|word| word.parse().unwrap()).collect();
-    let ours = [Figure::Virtual, Figure::Resident, Figure::MinorFaults, Figure::MajorFaults, Figure::Threads]
-        .map(|figure| snapshot.get(figure).unwrap() / if figure.unit() == Unit::Bytes { 1024 } else { 1 });
-    assert_eq!(ps, ours);
+    let of = |figure: Figure| snapshot.get(figure).unwrap() / if figure.unit() == Unit::Bytes { 1024 } else { 1 };
+    // What is its own alone has two figures.
+    let alone = of(Figure::PrivateClean) + of(Figure::PrivateDirty);
+    let [size, resident, share] = [Figure::Virtual, Figure::Resident, Figure::Proportional].map(of);
+    let [minor, major, threads] = [Figure::MinorFaults, Figure::MajorFaults, Figure::Threads].map(of);
+    assert_eq!(ps, [size, resident, share, alone, minor, major, threads]);
+    assert!(minor > 0 && share > 0 && alone > 0);
+}
+
+#[test]
+fn faults_that_ps_counts_are_counted() {
+    // Of a process that has had more than the usual: its own memory, touched page by page.
+    let own = Process::own().unwrap();
+    let before = MemorySnapshot::of(&own, Detail::Kinds).unwrap();
+    let mut block = memmap2::MmapMut::map_anon(64 << 20).unwrap();
+    block.advise(memmap2::Advice::NoHugePage).unwrap();
+    block.iter_mut().step_by(4096).for_each(|byte| *byte = 1);
+    let pid = std::process::id().to_string();
+    let Some(line) = output_of("ps", &["-o", "min_flt=", "-p", &pid]) else { return };
+    let theirs: u64 = line.trim().parse().unwrap();
+    let after = MemorySnapshot::of(&own, Detail::Kinds).unwrap();
+    let of = |snapshot: &MemorySnapshot| snapshot.get(Figure::MinorFaults).unwrap();
+    // Other tests have faults of their own meanwhile: what ps saw lies between.
+    assert!(of(&before) + 16_384 <= theirs && theirs <= of(&after), "{} {theirs} {}", of(&before), of(&after));
+}
+
+/// The sums of the columns of `pmap -XX`, KiB, by their headings.
+fn sums(text: &str) -> HashMap<&str, u64> {
+    let mut lines = text.lines().skip(1);
+    let headings: Vec<&str> = lines.next().unwrap().split_whitespace().collect();
+    let last = headings.iter().position(|heading| *heading == "Locked").unwrap();
+    let mut sums = HashMap::new();
+    for line in lines {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        // Mappings begin with an address; the totals and the lines above them do not.
+        if !words.get(1).is_some_and(|may| may.len() == 4 && may.starts_with(['r', '-'])) {
+            continue;
+        }
+        for column in 5..=last {
+            *sums.entry(headings[column]).or_default() += words[column].parse::<u64>().unwrap();
+        }
+    }
+    sums
 }
 
 #[test]
 fn pmap_says_the_same() {
-    let sleeper = Sleeper::start();
-    let (snapshot, text) = sleeper.beside(|| output_of("pmap", &["-X", &sleeper.0.id().to_string()]));
+    let directory = TempDir::new().unwrap();
+    let Some(sleeper) = Sleeper::alone(&directory) else { return };
+    let (snapshot, text) = sleeper.beside(|| output_of("pmap", &["-XX", &sleeper.0.id().to_string()]));
     let Some(text) = text else { return };
-    let lines: Vec<&str> = text.lines().collect();
-    // Address Perm Offset Device Inode Size Rss ... Mapping; the totals have neither the first five nor the last.
-    let headings: Vec<&str> = lines[1].split_whitespace().skip(5).collect();
-    let totals: Vec<u64> = lines.last().unwrap().split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    let mappings = lines.len() as u64;
+    let sums = sums(&text);
+    let mappings = text.lines().count() as u64;
     let compared = [
         ("Rss", Figure::ResidentExact, 0),
+        ("Shared_Clean", Figure::SharedClean, 0),
+        ("Shared_Dirty", Figure::SharedDirty, 0),
+        ("Private_Clean", Figure::PrivateClean, 0),
+        ("Private_Dirty", Figure::PrivateDirty, 0),
         ("Referenced", Figure::Referenced, 0),
         ("Anonymous", Figure::Anonymous, 0),
+        ("LazyFree", Figure::LazyFree, 0),
+        ("AnonHugePages", Figure::HugeAnonymous, 0),
+        ("ShmemPmdMapped", Figure::HugeShared, 0),
+        ("FilePmdMapped", Figure::HugeFile, 0),
+        ("Swap", Figure::Swapped, 0),
         ("Locked", Figure::Locked, 0),
         // Fractions of a KiB are cut off for each mapping there, and once here.
+        ("Pss", Figure::Proportional, mappings),
         ("SwapPss", Figure::SwappedProportional, mappings),
     ];
     for (heading, figure, slack) in compared {
-        let column =
-            headings.iter().position(|word| *word == heading).unwrap_or_else(|| panic!("no {heading}: {text}"));
+        let theirs = *sums.get(heading).unwrap_or_else(|| panic!("no {heading}: {text}"));
         let ours = snapshot.get(figure).unwrap() / 1024;
-        assert!(ours.abs_diff(totals[column]) <= slack, "{heading}: {ours} here, {} there", totals[column]);
+        assert!(ours.abs_diff(theirs) <= slack, "{heading}: {ours} here, {theirs} there");
     }
+    // The kernel's page for all has a line there, and is in no process's size.
+    let vsyscall = if text.contains("[vsyscall]") { 4 } else { 0 };
+    assert_eq!(snapshot.get(Figure::Virtual).unwrap() / 1024, sums["Size"] - vsyscall);
+}
+
+#[test]
+fn page_tables_grow_by_a_page_for_each_2_mib_that_are_touched_far_apart() {
+    // No tool prints them: so they are counted by what the hardware needs, a table of 512 entries for each 2 MiB.
+    const TABLES: usize = 512;
+    let own = Process::own().unwrap();
+    let tables = || MemorySnapshot::of(&own, Detail::Kinds).unwrap().get(Figure::PageTables).unwrap();
+    let mut block = memmap2::MmapMut::map_anon(TABLES * (2 << 20)).unwrap();
+    block.advise(memmap2::Advice::NoHugePage).unwrap();
+    let before = tables();
+    block.iter_mut().step_by(2 << 20).for_each(|byte| *byte = 1);
+    let grown = (tables() - before) / rustix::param::page_size() as u64;
+    // Other tests of this process touch memory, too, and far less; a table above these has room for 512.
+    assert!((TABLES as u64..TABLES as u64 + 64).contains(&grown), "{grown} tables for {TABLES} times 2 MiB");
 }
 
 #[test]
@@ -187,18 +270,67 @@ fn a_process_that_has_ended_is_gone_and_one_that_nobody_has_waited_for_gives_a_p
     while !std::fs::read_to_string(&stat).unwrap().contains(") Z") {
         std::thread::yield_now();
     }
-    let snapshot = MemorySnapshot::of(&process, Detail::Sharing).unwrap();
-    assert_eq!(snapshot.get(Figure::Virtual), Some(0));
-    assert_eq!(snapshot.get(Figure::Proportional), None);
-    let (source, why) = snapshot.missing().next().unwrap();
-    assert_eq!(source, Source::SmapsRollup);
-    assert!(why.contains("has no memory"), "{why}");
+    for (detail, files) in [
+        (Detail::Sizes, &[Source::Statm][..]),
+        (Detail::Kinds, &[Source::Statm, Source::Status]),
+        (Detail::Sharing, &[Source::Statm, Source::Status, Source::SmapsRollup, Source::Maps]),
+    ] {
+        let snapshot = MemorySnapshot::of(&process, detail).unwrap();
+        assert!(snapshot.has_ended());
+        // Nothing is said to be 0 that isn't there.
+        assert!(snapshot.iter().all(|(figure, _)| figure.unit() == Unit::Count), "{snapshot}");
+        let missing: Vec<Source> = snapshot.missing().map(|(source, _)| source).collect();
+        assert_eq!(missing, files);
+        assert!(snapshot.missing().all(|(_, why)| why.contains("has no memory any more")), "{snapshot}");
+    }
+    // A timeline of it ends by itself.
+    let recorder = Timeline::record(Process::of(child.id()).unwrap(), Detail::Sizes, Duration::from_millis(1));
+    while !recorder.is_finished() {
+        std::thread::yield_now();
+    }
+    let timeline = recorder.stop();
+    assert_eq!(timeline.samples.len(), 1);
+    assert!(timeline.ended.unwrap().contains("has ended"));
     child.wait().unwrap();
     for detail in [Detail::Sizes, Detail::Kinds, Detail::Sharing] {
         let error = MemorySnapshot::of(&process, detail).unwrap_err();
         assert!(matches!(error, ProcessError::Gone { .. }), "{error}");
     }
     assert!(matches!(Process::of(u32::MAX), Err(ProcessError::Gone { .. })));
+}
+
+#[test]
+fn a_thread_of_the_kernels_has_no_memory_and_goes_on() {
+    // Number 2 begins all others, where processes are the machine's own and not a container's.
+    let kernels = Process::of(2).ok().and_then(|process| MemorySnapshot::of(&process, Detail::Kinds).ok());
+    let Some(snapshot) = kernels.filter(|snapshot| snapshot.get(Figure::Virtual).is_none()) else {
+        eprintln!("SKIPPED: the kernel's threads can't be seen from here");
+        return;
+    };
+    assert!(!snapshot.has_ended());
+    assert!(snapshot.missing().all(|(_, why)| why.contains("it is the kernel's")), "{snapshot}");
+}
+
+#[test]
+fn a_process_that_dies_while_it_is_looked_at_gives_whole_answers_and_then_one_that_says_so() {
+    for _ in 0..50 {
+        let mut sleeper = Sleeper::start();
+        let process = sleeper.process();
+        sleeper.0.kill().unwrap();
+        // It is ended by the kernel while we look, and nobody waits for it: so its entry stays.
+        loop {
+            let snapshot = MemorySnapshot::of(&process, Detail::Sharing).unwrap();
+            let whole = snapshot.missing().count() == 0;
+            assert_eq!(whole, !snapshot.has_ended(), "{snapshot}");
+            assert!(!whole || snapshot.iter().count() == Figure::ALL.len(), "{snapshot}");
+            if snapshot.has_ended() {
+                break;
+            }
+        }
+        let timeline = Timeline::record(process, Detail::Kinds, Duration::from_secs(1000));
+        sleeper.0.wait().unwrap();
+        assert!(timeline.stop().ended.is_some());
+    }
 }
 
 #[test]

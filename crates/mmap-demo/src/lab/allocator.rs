@@ -1,9 +1,11 @@
 //! The C library's allocator and its way to the operating system.
 
+use std::io::Write;
 use std::ops::Range;
+use std::process::Command;
 use std::time::Instant;
 
-use super::memory::{Block, free_at_the_end, program_break, set_parameter, trim};
+use super::memory::{Block, asked_of_a_child, free_at_the_end, program_break, set_parameter, trim};
 use super::outcome::{Findings, Judged, Outcome, Verdict, bytes, percent};
 use super::paired::{Claim, Comparison, Subject, Timed, Way};
 use super::reserve::{Steps, signed, within};
@@ -52,14 +54,79 @@ fn first_mapped(taken: &mut Vec<Block>, mapped: &mut Vec<Block>) -> Result<Optio
     Ok((from * 16 < SEARCHED.end).then_some(from * 16))
 }
 
+/// Tells the program to look at its heap as soon as it begins, and at nothing else.
+const FRESH: &str = "MMAP_DEMO_FRESH_HEAP";
+/// A request needs a header of 8 bytes, is rounded up to 16, and has to leave 32 at the heap's end (`malloc/malloc.c`, `MINSIZE`).
+const FRESH_SLACK: usize = 64;
+
+/// A heap that nobody has used yet but what runs before a program's first line.
+struct Fresh {
+    /// Free at its end, bytes.
+    room: usize,
+    /// The smallest request that is mapped, to 16 bytes.
+    first: usize,
+}
+
+/// What a program finds that is begun for this alone. `None` if it finds nothing.
+fn fresh() -> Result<Option<Fresh>, Failure> {
+    let program = std::env::current_exe().trying("to find this program")?;
+    let output = Command::new(program).env(FRESH, "1").output().trying("to start this program")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let mut numbers = said.split_whitespace().filter_map(|number| number.parse().ok());
+    Ok(numbers.next().zip(numbers.next()).map(|(room, first)| Fresh { room, first }))
+}
+
+/// Looks at the heap as it is when the program begins, if it was begun for that, and tells whether it was. Each request is made by a child
+/// of its own, a copy of the fresh process.
+pub(crate) fn began_for_its_heap() -> bool {
+    if std::env::var_os(FRESH).is_none() {
+        return false;
+    }
+    let room = free_at_the_end();
+    let mapped =
+        |size: usize| asked_of_a_child(|| block(size).is_ok_and(|block| is_mapped(&block))).is_ok_and(|mapped| mapped);
+    let (mut from, mut to) = (SEARCHED.start / 16, SEARCHED.end / 16);
+    while from < to {
+        let middle = usize::midpoint(from, to);
+        if mapped(middle * 16) {
+            to = middle;
+        } else {
+            from = middle + 1;
+        }
+    }
+    if from * 16 < SEARCHED.end {
+        // Who began it reads what there is.
+        let _ = writeln!(std::io::stdout(), "{room} {}", from * 16);
+    }
+    true
+}
+
+/// What fits into the room that a fresh heap has is never mapped.
+fn of_a_fresh_heap(fresh: Option<&Fresh>, first: usize) -> Verdict {
+    let claim =
+        "on a fresh heap the first request that is mapped is larger: what the heap has room for comes from there";
+    match fresh {
+        Some(Fresh { room, first: on_fresh }) => Verdict::of(
+            claim,
+            *on_fresh > first && on_fresh.abs_diff(*room) <= FRESH_SLACK,
+            format!(
+                "{room} bytes free at the heap's end when the program begins; the first request mapped is that of {on_fresh} bytes, and \
+                 {first} once that room is used up"
+            ),
+        ),
+        None => Verdict::skipped(claim, "the program could not be begun afresh, or none of its requests was mapped"),
+    }
+}
+
 pub(super) fn walk() -> Result<Outcome, Failure> {
     let mut steps = Steps::new()?;
+    let fresh = fresh()?;
     let mut verdicts = Vec::new();
     let (mut taken, mut mapped) = (Vec::new(), Vec::new());
     let Some(first) = first_mapped(&mut taken, &mut mapped)? else {
         let why =
             format!("no request below {} bytes was mapped: this is not glibc's allocator as it comes", SEARCHED.end);
-        let verdict = Verdict { claim: "malloc uses mmap above 128 KiB".to_owned(), judged: Judged::Skipped, why };
+        let verdict = Verdict::skipped("malloc uses mmap above 128 KiB", &why);
         return Ok(outcome(steps, vec![verdict]));
     };
     steps.note(
@@ -75,24 +142,29 @@ pub(super) fn walk() -> Result<Outcome, Failure> {
     drop(four);
     let four_again = is_mapped(&block(4 * MIB)?);
     steps.note("4 MiB allocated and freed, twice", "mapped the first time, from the heap the second")?;
-    verdicts.push(Verdict {
-        claim: "malloc uses mmap above 128 KiB".to_owned(),
-        judged: if first.abs_diff(THRESHOLD) < 4096 && four_mapped && !again && !four_again {
+    verdicts.push(Verdict::judged(
+        "malloc uses mmap above 128 KiB",
+        if first.abs_diff(THRESHOLD) < 4096 && four_mapped && !again && !four_again {
             Judged::Depends
         } else if four_again {
             Judged::True
         } else {
             Judged::False
         },
-        why: format!(
-            "true once: the smallest request that is mapped is that of {first} bytes (128 KiB less a header, rounded); \
+        format!(
+            "true once: the smallest request that is mapped is that of {first} bytes (128 KiB less a header, rounded){}; \
              once it is freed the same request comes from {}, for each free of a mapped block raises the threshold to its size; 4 MiB: \
              first {}, then {}",
+            match &fresh {
+                Some(fresh) => format!(", on a fresh heap that of {} bytes", fresh.first),
+                None => String::new(),
+            },
             place(again),
             place(four_mapped),
             place(four_again)
         ),
-    });
+    ));
+    verdicts.push(of_a_fresh_heap(fresh.as_ref(), first));
     let large = block(LARGE)?;
     large.touch();
     let always = is_mapped(&large);
@@ -134,12 +206,15 @@ pub(super) fn walk() -> Result<Outcome, Failure> {
     verdicts.push(by_hand(&mut steps, &mut taken)?);
     drop(taken);
     verdicts.push(trimmed);
-    let values = [
+    let mut values = vec![
         ("first_mapped_kib", (first as f64 / 1024.0).round()),
         ("again_mapped", f64::from(u8::from(again))),
         ("mapped_given_back_percent", percent(-mapped_free, LARGE)),
         ("heap_given_back_percent", percent(-kept, grown.max(1) as usize)),
     ];
+    if let Some(fresh) = fresh {
+        values.push(("fresh_more_bytes", fresh.first as f64 - first as f64));
+    }
     Ok(outcome(steps, verdicts).with_values(values))
 }
 

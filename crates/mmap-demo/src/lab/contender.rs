@@ -37,7 +37,8 @@ fn parts() -> Vec<Part> {
             }
         }
     };
-    experiments().into_iter().flat_map(parts_of).collect()
+    // The programs that `free` starts take part themselves.
+    experiments().into_iter().filter(|experiment| experiment.name != "free").flat_map(parts_of).collect()
 }
 
 /// A walk's figures. No time of it is of interest, and what it can't do is known when it has been tried: so it is done when it is

@@ -10,7 +10,7 @@ use super::memory::{Mapping, page};
 use super::paired::{Claim, Comparison, Subject, Timed, Way};
 use super::{Failure, Trying};
 
-/// What a fault is measured on: twice 2 MiB, so that a huge page fits where it is aligned.
+/// What a fault is measured on.
 const FAULTS: usize = 4 << 20;
 
 pub(super) fn comparison() -> Comparison {
@@ -35,10 +35,6 @@ pub(super) fn comparison() -> Comparison {
             Way {
                 name: "fault-populate",
                 prepare: || Ok(Box::new(Fresh { flags: MapFlags::POPULATE, touch: Touch::Mapping })),
-            },
-            Way {
-                name: "fault-huge",
-                prepare: || Ok(Box::new(Fresh { flags: MapFlags::empty(), touch: Touch::Huge })),
             },
             Way { name: "fault-dev-zero", prepare: || Ok(Box::new(OfDevice(zeros()?))) },
             Way { name: "fault-file", prepare: file_faults },
@@ -89,7 +85,6 @@ enum Touch {
     Read,
     /// The mapping itself is what is timed.
     Mapping,
-    Huge,
 }
 
 struct Fresh {
@@ -103,14 +98,11 @@ impl Subject for Fresh {
         for _ in 0..iterations {
             let before = Instant::now();
             let mapping = Mapping::anonymous(FAULTS, self.flags).trying("to map memory")?;
-            match self.touch {
-                Touch::Huge => mapping.advise(Advice::LinuxHugepage).trying("to ask for huge pages")?,
-                // Or the kernel may give huge ones to all.
-                _ => drop(mapping.advise(Advice::LinuxNoHugepage)),
-            }
+            // Or the kernel may give huge ones to all.
+            let _ = mapping.advise(Advice::LinuxNoHugepage);
             let begin = Instant::now();
             match self.touch {
-                Touch::Write | Touch::Huge => mapping.touch(0..FAULTS),
+                Touch::Write => mapping.touch(0..FAULTS),
                 Touch::Read => drop(std::hint::black_box(mapping.look(0..FAULTS))),
                 Touch::Mapping => {}
             }

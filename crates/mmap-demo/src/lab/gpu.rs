@@ -9,83 +9,112 @@ const MIB: i64 = 1 << 20;
 const ON_DEVICE: usize = 1 << 30;
 const PINNED: usize = 256 << 20;
 
-const CLAIMS: [&str; 4] = [
-    "the context reserves virtual memory",
-    "a device allocation raises host VIRT and RES",
-    "bookkeeping adds resident memory",
-    "pinned memory is host memory",
-];
+const LIBRARY: &str =
+    "the driver's library alone, before a GPU is used, is small: below 256 MiB of VIRT and 64 MiB of RES";
+const CONTEXT: &str = "the context reserves virtual memory";
+const MEMORY: &str = "a device allocation raises host VIRT and RES";
+const BOOKKEEPING: &str = "bookkeeping adds resident memory";
+const HOST: &str = "pinned memory is host memory";
 const QUESTION: &str = "What do a GPU's context and memory cost the host?";
 
+/// By how much VIRT and RES grew, bytes, or why that is not known.
+type Grown = Result<(i64, i64), NoGpu>;
+
+/// What each step did.
+struct Measured {
+    library: Grown,
+    /// The driver, begun, and the context.
+    context: Grown,
+    memory: Grown,
+    pinned: Grown,
+}
+
+/// Each step has its own verdict: what fails late takes none from those before it.
 pub(super) fn walk() -> Result<Outcome, Failure> {
     let mut steps = Steps::new()?;
-    let grown = match measured(&mut steps)? {
-        Ok(grown) => grown,
-        Err(missing) => {
-            // What was seen until then stands.
-            let verdicts = CLAIMS.map(|claim| Verdict::skipped(claim, &missing.to_string())).to_vec();
-            let mut outcome = Outcome::new("gpu", QUESTION, Findings::Steps(steps.steps), verdicts);
-            outcome.skipped = Some(Skipped { reason: missing.reason(), why: missing.to_string() });
-            return Ok(outcome);
-        }
-    };
-    let Grown { context, memory, pinned } = grown;
-    let grew = |(virt, res): (i64, i64)| format!("VIRT {}, RES {}", signed(virt), signed(res));
+    let Measured { library, context, memory, pinned } = measured(&mut steps)?;
     let half = |whole: usize| whole.cast_signed() as i64 / 2;
+    let judged = |claim: &str, what: &str, grown: &Grown, holds: &dyn Fn((i64, i64)) -> bool| match grown {
+        Ok(grown) => {
+            Verdict::of(claim, holds(*grown), format!("{what}: VIRT {}, RES {}", signed(grown.0), signed(grown.1)))
+        }
+        Err(missing) => Verdict::skipped_because(claim, missing.reason(), &missing.to_string()),
+    };
+    let of_both = "driver and context";
     let verdicts = vec![
-        Verdict::of(CLAIMS[0], context.0 - context.1 >= 1024 * MIB, format!("driver and context: {}", grew(context))),
-        Verdict::of(
-            CLAIMS[1],
-            memory.0 >= half(ON_DEVICE) && memory.1 >= half(ON_DEVICE),
-            format!("1 GiB on the device, written to: {}", grew(memory)),
-        ),
-        Verdict::of(CLAIMS[2], context.1 >= MIB, format!("driver and context: {}", grew(context))),
-        Verdict::of(CLAIMS[3], pinned.1 >= half(PINNED), format!("256 MiB pinned: {}", grew(pinned))),
+        judged(LIBRARY, "the library loaded", &library, &|(virt, res)| virt < 256 * MIB && res < 64 * MIB),
+        judged(CONTEXT, of_both, &context, &|(virt, res)| virt - res >= 1024 * MIB),
+        judged(MEMORY, "1 GiB on the device, written to", &memory, &|(virt, res)| {
+            virt >= half(ON_DEVICE) && res >= half(ON_DEVICE)
+        }),
+        judged(BOOKKEEPING, of_both, &context, &|(_, res)| res >= MIB),
+        judged(HOST, "256 MiB pinned", &pinned, &|(_, res)| res >= half(PINNED)),
     ];
-    let values = [
-        ("context_virtual_gib", (context.0 / (1024 * MIB)).max(0) as f64),
-        ("context_adds_resident", f64::from(u8::from(context.1 >= MIB))),
-        ("memory_virtual_percent", percent(memory.0, ON_DEVICE)),
-        ("memory_resident_percent", percent(memory.1, ON_DEVICE)),
-        ("pinned_resident_percent", percent(pinned.1, PINNED)),
-    ];
-    Ok(Outcome::new("gpu", QUESTION, Findings::Steps(steps.steps), verdicts).with_values(values))
-}
-
-/// By how much VIRT and RES grew.
-struct Grown {
-    /// The driver, begun, and the context.
-    context: (i64, i64),
-    memory: (i64, i64),
-    pinned: (i64, i64),
-}
-
-fn measured(steps: &mut Steps) -> Result<Result<Grown, NoGpu>, Failure> {
-    macro_rules! tried {
-        ($result:expr) => {
-            match $result {
-                Ok(value) => value,
-                Err(missing) => return Ok(Err(missing)),
-            }
-        };
+    let mut values = Vec::new();
+    if let Ok((virt, res)) = context {
+        values.push(("context_virtual_gib", (virt / (1024 * MIB)).max(0) as f64));
+        values.push(("context_adds_resident", f64::from(u8::from(res >= MIB))));
     }
-    let driver = tried!(Driver::load());
+    if let Ok((virt, res)) = memory {
+        values.push(("memory_virtual_percent", percent(virt, ON_DEVICE)));
+        values.push(("memory_resident_percent", percent(res, ON_DEVICE)));
+    }
+    if let Ok((_, res)) = pinned {
+        values.push(("pinned_resident_percent", percent(res, PINNED)));
+    }
+    let mut outcome = Outcome::new("gpu", QUESTION, Findings::Steps(steps.steps), verdicts).with_values(values);
+    // Without a context there is no GPU to be judged.
+    outcome.skipped = context.err().map(|missing| Skipped { reason: missing.reason(), why: missing.to_string() });
+    Ok(outcome)
+}
+
+fn measured(steps: &mut Steps) -> Result<Measured, Failure> {
+    let nothing = |library: Grown, missing: NoGpu| Measured {
+        library,
+        context: Err(missing.clone()),
+        memory: Err(missing.clone()),
+        pinned: Err(missing),
+    };
+    let driver = match Driver::load() {
+        Ok(driver) => driver,
+        Err(missing) => return Ok(nothing(Err(missing.clone()), missing)),
+    };
     steps.note("the driver's library loaded", "")?;
-    let device = tried!(driver.begin());
+    let library = Ok(steps.growth());
+    let device = match driver.begin() {
+        Ok(device) => device,
+        Err(missing) => return Ok(nothing(library, missing)),
+    };
     steps.note("the driver begun", "")?;
     let begun = steps.growth();
-    let context = tried!(device.context());
+    let context = match device.context() {
+        Ok(context) => context,
+        Err(missing) => return Ok(nothing(library, missing)),
+    };
     steps.note("a context made", "")?;
     let made = steps.growth();
-    let memory = tried!(context.memory(ON_DEVICE));
-    steps.note("1 GiB of the device allocated and written to", "")?;
-    let on_device = steps.growth();
-    let pinned = tried!(context.pinned(PINNED));
-    steps.note("256 MiB of the host pinned", "")?;
-    let of_host = steps.growth();
+    let of_context = Ok((begun.0 + made.0, begun.1 + made.1));
+    let memory = context.memory(ON_DEVICE);
+    let on_device = noted(steps, &memory, "1 GiB of the device allocated and written to")?;
+    let pinned = context.pinned(PINNED);
+    let of_host = noted(steps, &pinned, "256 MiB of the host pinned")?;
     drop((pinned, memory));
     steps.note("both freed", "")?;
     drop(context);
     steps.note("the context given back", "")?;
-    Ok(Ok(Grown { context: (begun.0 + made.0, begun.1 + made.1), memory: on_device, pinned: of_host }))
+    Ok(Measured { library, context: of_context, memory: on_device, pinned: of_host })
+}
+
+/// The memory after a step that may have failed, which is noted as well: the next one begins there.
+fn noted<T>(steps: &mut Steps, result: &Result<T, NoGpu>, what: &str) -> Result<Grown, Failure> {
+    match result {
+        Ok(_) => {
+            steps.note(what, "")?;
+            Ok(Ok(steps.growth()))
+        }
+        Err(missing) => {
+            steps.note(what, &format!("failed: {missing}"))?;
+            Ok(Err(missing.clone()))
+        }
+    }
 }

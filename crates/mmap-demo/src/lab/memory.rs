@@ -98,6 +98,12 @@ impl Mapping {
         }
     }
 
+    /// Where in it the first address is that `alignment` divides.
+    pub(crate) fn first_aligned(&self, alignment: usize) -> usize {
+        let start = self.start.as_ptr().addr();
+        start.next_multiple_of(alignment) - start
+    }
+
     pub(crate) fn advise(&self, advice: Advice) -> io::Result<()> {
         // SAFETY: all of it is ours, and nobody has a reference to what may become zeros.
         unsafe { madvise(self.start.as_ptr().cast(), self.length, advice)? };
@@ -189,13 +195,26 @@ pub(crate) fn trim() {
 ///
 /// To be called while there is only one thread: the child has no other, and locks that others held stay locked in it.
 pub(crate) fn in_a_child(work: impl FnOnce()) -> io::Result<c_int> {
+    child(|| {
+        work();
+        0
+    })
+}
+
+/// What a forked child finds, yes or no: as [`in_a_child`], and without a byte being allocated on either side.
+pub(crate) fn asked_of_a_child(question: impl FnOnce() -> bool) -> io::Result<bool> {
+    child(|| c_int::from(question())).map(|status| libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 1)
+}
+
+/// A child that ends with what `work` gives.
+fn child(work: impl FnOnce() -> c_int) -> io::Result<c_int> {
     // SAFETY: there is one thread, so that the child finds all in order.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         0 => {
-            work();
+            let code = work();
             // SAFETY: it ends the child without what is the parent's to be done at its end.
-            unsafe { libc::_exit(0) }
+            unsafe { libc::_exit(code) }
         }
         child => loop {
             let mut status = 0;

@@ -47,6 +47,9 @@ pub(crate) struct Cost {
     pub(crate) ns: Option<f64>,
     pub(crate) operation: String,
     pub(crate) note: String,
+    /// A word for programs, why it could not be measured, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'static str>,
 }
 
 /// A step of a walk, and the memory after it, bytes.
@@ -65,6 +68,9 @@ pub(crate) struct Verdict {
     pub(crate) judged: Judged,
     /// With the figures.
     pub(crate) why: String,
+    /// Of one that was skipped, a word for programs, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -100,12 +106,21 @@ impl Outcome {
 impl Verdict {
     /// True if it holds, false if not.
     pub(crate) fn of(claim: &str, holds: bool, why: String) -> Self {
-        Self { claim: claim.to_owned(), judged: if holds { Judged::True } else { Judged::False }, why }
+        Self::judged(claim, if holds { Judged::True } else { Judged::False }, why)
+    }
+
+    pub(crate) fn judged(claim: &str, judged: Judged, why: String) -> Self {
+        Self { claim: claim.to_owned(), judged, why, reason: None }
     }
 
     /// It could not be looked at.
     pub(crate) fn skipped(claim: &str, why: &str) -> Self {
-        Self { claim: claim.to_owned(), judged: Judged::Skipped, why: why.to_owned() }
+        Self::judged(claim, Judged::Skipped, why.to_owned())
+    }
+
+    /// The same with a word for programs.
+    pub(crate) fn skipped_because(claim: &str, reason: &'static str, why: &str) -> Self {
+        Self { reason: Some(reason), ..Self::skipped(claim, why) }
     }
 }
 
@@ -181,6 +196,12 @@ pub(crate) fn bytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
 }
 
+/// A growth in whole MiB: what is less is the measuring's own.
+pub(crate) fn mib(growth: i64) -> f64 {
+    // No negative zero.
+    (growth as f64 / 1_048_576.0).round().max(0.0) + 0.0
+}
+
 /// Which share of `whole` a growth is, in whole tens: so far measuring it disturbs it.
 pub(crate) fn percent(growth: i64, whole: usize) -> f64 {
     // No negative zero.
@@ -190,4 +211,14 @@ pub(crate) fn percent(growth: i64, whole: usize) -> f64 {
 /// The picture of an outcome.
 pub(crate) fn svg(outcome: &Outcome) -> String {
     chart::svg(outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_less_than_half_a_mib_of_8_gib_is_the_measurings_own_and_nothing_more_is() {
+        assert_eq!([-5 << 20, 0, 64 << 10, 600 << 10, 3 << 20].map(|growth| mib(growth) as u32), [0, 0, 0, 1, 3]);
+    }
 }

@@ -68,33 +68,58 @@ pub(crate) struct Claim {
 }
 
 impl Comparison {
-    pub(crate) fn outcome(&self) -> Result<Outcome, Failure> {
+    pub(crate) fn outcome(&self) -> Outcome {
         let mut subjects: Vec<(&'static str, Box<dyn Subject>, u64)> = Vec::new();
-        let mut missing: BTreeMap<&'static str, String> = BTreeMap::new();
+        let mut missing: BTreeMap<&'static str, Missing> = BTreeMap::new();
         for way in &self.ways {
             match (way.prepare)().and_then(|mut subject| Ok((calibrated(&mut *subject)?, subject))) {
                 Ok((iterations, subject)) => subjects.push((way.name, subject, iterations)),
-                Err(failure) => drop(missing.insert(way.name, failure.to_string())),
+                Err(failure) => drop(missing.insert(way.name, failure.into())),
             }
         }
         let mut figures: BTreeMap<&'static str, Vec<f64>> = BTreeMap::new();
         let mut random = 0x9e37_79b9_7f4a_7c15_u64;
         for _ in 0..ROUNDS {
             shuffle(&mut subjects, &mut random);
-            for (name, subject, iterations) in &mut subjects {
-                let timed = subject.run(*iterations)?;
-                figures.entry(name).or_default().push(timed.spent.as_nanos() as f64 / timed.operations.max(1) as f64);
-            }
+            subjects.retain_mut(|(name, subject, iterations)| match subject.run(*iterations) {
+                Ok(timed) => {
+                    let ns = timed.spent.as_nanos() as f64 / timed.operations.max(1) as f64;
+                    figures.entry(name).or_default().push(ns);
+                    true
+                }
+                // What it measured before it failed is no figure of all rounds.
+                Err(failure) => {
+                    missing.insert(name, failure.into());
+                    figures.remove(name);
+                    false
+                }
+            });
         }
         let cost = |way: &Way| Cost {
             name: way.name.to_owned(),
             ns: figures.get(way.name).map(|figures| median(figures)),
             operation: self.operation.to_owned(),
-            note: missing.get(way.name).cloned().unwrap_or_default(),
+            note: missing.get(way.name).map(|missing| missing.why.clone()).unwrap_or_default(),
+            reason: missing.get(way.name).and_then(|missing| missing.reason),
         };
         let verdicts = self.claims.iter().map(|claim| judge(claim, &figures, &missing)).collect();
         let costs = self.ways.iter().map(cost).collect();
-        Ok(Outcome::new(self.name, self.question, Findings::Costs(costs), verdicts))
+        Outcome::new(self.name, self.question, Findings::Costs(costs), verdicts)
+    }
+}
+
+/// Why a way could not be measured.
+#[derive(Debug, Clone)]
+struct Missing {
+    /// A word for programs, where there is one.
+    reason: Option<&'static str>,
+    why: String,
+}
+
+impl From<Failure> for Missing {
+    fn from(failure: Failure) -> Self {
+        let reason = if let Failure::NotHere { reason, .. } = failure { Some(reason) } else { None };
+        Self { reason, why: failure.to_string() }
     }
 }
 
@@ -124,11 +149,11 @@ fn shuffle<T>(items: &mut [T], random: &mut u64) {
     }
 }
 
-fn judge(claim: &Claim, figures: &BTreeMap<&str, Vec<f64>>, missing: &BTreeMap<&str, String>) -> Verdict {
-    let skipped = |name: &str| Verdict {
-        claim: claim.text.to_owned(),
-        judged: Judged::Skipped,
-        why: missing.get(name).cloned().unwrap_or_else(|| format!("{name} was not measured")),
+fn judge(claim: &Claim, figures: &BTreeMap<&str, Vec<f64>>, missing: &BTreeMap<&str, Missing>) -> Verdict {
+    let skipped = |name: &str| match missing.get(name) {
+        None => Verdict::skipped(claim.text, &format!("{name} was not measured")),
+        Some(Missing { reason: None, why }) => Verdict::skipped(claim.text, why),
+        Some(Missing { reason: Some(reason), why }) => Verdict::skipped_because(claim.text, reason, why),
     };
     let Some(of) = figures.get(claim.way) else { return skipped(claim.way) };
     let values: Vec<f64> = match claim.versus {
@@ -162,7 +187,7 @@ fn judge(claim: &Claim, figures: &BTreeMap<&str, Vec<f64>>, missing: &BTreeMap<&
             (figure, prediction)
         }
     };
-    Verdict { claim: claim.text.to_owned(), judged, why: format!("{figure}; predicted {prediction}") }
+    Verdict::judged(claim.text, judged, format!("{figure}; predicted {prediction}"))
 }
 
 fn sorted(values: &[f64]) -> Vec<f64> {
@@ -210,9 +235,49 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_skipped_with_the_reason() {
-        let missing = BTreeMap::from([("b", "no such device".to_owned())]);
+        let failure = Failure::NotHere { reason: "no_device", why: "no such device".to_owned() };
+        let missing = BTreeMap::from([("b", failure.into())]);
         let verdict = judge(&CLAIM, &BTreeMap::from([("a", vec![1.0; 15])]), &missing);
-        assert_eq!((verdict.judged, verdict.why.as_str()), (Judged::Skipped, "no such device"));
+        let said = (verdict.judged, verdict.why.as_str(), verdict.reason);
+        assert_eq!(said, (Judged::Skipped, "no such device", Some("no_device")));
+    }
+
+    #[test]
+    fn a_way_that_fails_in_the_middle_is_skipped_and_the_others_are_not() {
+        struct Fails(u32);
+        impl Subject for Fails {
+            fn run(&mut self, iterations: u64) -> Result<Timed, Failure> {
+                self.0 += 1;
+                // Once for the calibration, and in rounds after.
+                if self.0 > 4 {
+                    return Err(Failure::NotHere { reason: "worn_out", why: "it has had enough".to_owned() });
+                }
+                std::thread::sleep(TURN);
+                Ok(Timed { operations: iterations, spent: TURN })
+            }
+        }
+        struct Goes;
+        impl Subject for Goes {
+            fn run(&mut self, iterations: u64) -> Result<Timed, Failure> {
+                std::thread::sleep(TURN);
+                Ok(Timed { operations: iterations, spent: TURN })
+            }
+        }
+        let comparison = Comparison {
+            name: "test",
+            question: "?",
+            operation: "call",
+            ways: vec![
+                Way { name: "a", prepare: || Ok(Box::new(Fails(0))) },
+                Way { name: "b", prepare: || Ok(Box::new(Goes)) },
+            ],
+            claims: vec![CLAIM],
+        };
+        let outcome = comparison.outcome();
+        let Findings::Costs(costs) = outcome.result else { panic!("a comparison has costs") };
+        assert_eq!((costs[0].ns, costs[0].reason), (None, Some("worn_out")));
+        assert!(costs[1].ns.is_some());
+        assert_eq!(outcome.verdicts[0].judged, Judged::Skipped);
     }
 
     #[test]

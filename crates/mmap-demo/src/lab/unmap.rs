@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::mm::{Advice, MapFlags};
 
 use super::memory::{Mapping, page};
 use super::paired::{Claim, Comparison, Subject, Timed, Way};
+use super::pinned::{self, Pinned};
 use super::{Failure, Trying};
 
 pub(super) fn comparison() -> Comparison {
@@ -45,40 +46,45 @@ pub(super) fn comparison() -> Comparison {
 
 #[derive(Debug, Clone, Copy)]
 enum Call {
-    /// Map, touch, unmap one page.
+    /// Unmap a page that was touched.
     Unmap,
-    /// Forbid writing, allow it, write.
+    /// Forbid writing to a page that was written to.
     Protect,
-    /// Touch, give up.
+    /// Give up a page that was touched.
     DontNeed,
 }
 
 struct Calls {
     call: Call,
-    with_thread: bool,
+    /// Where it is timed, and where the other thread is, if there is one.
+    cores: (usize, Option<usize>),
     mapping: Mapping,
 }
 
 fn calls(with_thread: bool, call: Call) -> Result<Box<dyn Subject>, Failure> {
-    if with_thread && std::thread::available_parallelism().map_or(1, usize::from) < 2 {
-        return Err(Failure::File("there is one core".to_owned()));
-    }
+    let cores = match pinned::cores()?[..] {
+        [first, ..] if !with_thread => (first, None),
+        [first, second, ..] => (first, Some(second)),
+        _ => return Err(Failure::NotHere { reason: "one_core", why: "there is one core".to_owned() }),
+    };
     let mapping = Mapping::anonymous(page(), MapFlags::empty()).trying("to map a page")?;
-    Ok(Box::new(Calls { call, with_thread, mapping }))
+    Ok(Box::new(Calls { call, cores, mapping }))
 }
 
-/// A thread that computes until it is dropped.
+/// A thread that computes on a core of its own until it is dropped.
 struct Busy {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Busy {
-    fn start() -> Self {
+    fn start(core: usize) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let begun = Arc::new(AtomicBool::new(false));
         let (stopped, beginning) = (Arc::clone(&stop), Arc::clone(&begun));
         let thread = std::thread::spawn(move || {
+            // Where it may not be kept on one core it still runs beside us, if less surely.
+            let _pinned = Pinned::to(core);
             beginning.store(true, Ordering::Release);
             while !stopped.load(Ordering::Relaxed) {
                 std::hint::spin_loop();
@@ -98,27 +104,36 @@ impl Drop for Busy {
     }
 }
 
+/// Only the call itself is timed: the map, the first touch and the write that it takes to have something to be told to other cores about are not.
 impl Subject for Calls {
     fn run(&mut self, iterations: u64) -> Result<Timed, Failure> {
-        let _busy = self.with_thread.then(Busy::start);
-        let begin = Instant::now();
+        let (ours, others) = self.cores;
+        let _pinned = Pinned::to(ours)?;
+        let _busy = others.map(Busy::start);
+        let mut spent = Duration::ZERO;
         for _ in 0..iterations {
+            let begin;
             match self.call {
                 Call::Unmap => {
                     let fresh = Mapping::anonymous(page(), MapFlags::empty()).trying("to map a page")?;
                     fresh.write(0, 1);
+                    begin = Instant::now();
+                    drop(fresh);
                 }
                 Call::Protect => {
-                    self.mapping.protect(false).trying("to forbid writing")?;
                     self.mapping.protect(true).trying("to allow writing")?;
                     self.mapping.write(0, 1);
+                    begin = Instant::now();
+                    self.mapping.protect(false).trying("to forbid writing")?;
                 }
                 Call::DontNeed => {
                     self.mapping.write(0, 1);
+                    begin = Instant::now();
                     self.mapping.advise(Advice::LinuxDontNeed).trying("to give a page up")?;
                 }
             }
+            spent += begin.elapsed();
         }
-        Ok(Timed { operations: iterations, spent: begin.elapsed() })
+        Ok(Timed { operations: iterations, spent })
     }
 }

@@ -1,6 +1,7 @@
 //! A file in the page cache: read or mapped, from one end to the other and here and there.
 
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::os::unix::fs::FileExt;
 use std::time::Instant;
 
@@ -25,6 +26,8 @@ pub(super) fn sequential() -> Comparison {
             Way { name: "sequential-read-4k", prepare: || by_read(4 << 10) },
             Way { name: "sequential-read-64k", prepare: || by_read(64 << 10) },
             Way { name: "sequential-read-1m", prepare: || by_read(1 << 20) },
+            Way { name: "sequential-stream-64k", prepare: by_stream },
+            Way { name: "sequential-direct-1m", prepare: by_direct },
             Way { name: "sequential-uring-64k", prepare: by_uring },
             Way { name: "sequential-map", prepare: || by_map(MapFlags::empty(), None) },
             Way { name: "sequential-map-advised", prepare: || by_map(MapFlags::empty(), Some(Advice::Sequential)) },
@@ -64,6 +67,71 @@ impl Subject for ByRead {
             }
         }
         Ok(Timed { operations: iterations * (SEQUENTIAL >> 20) as u64, spent: begin.elapsed() })
+    }
+}
+
+/// `read`, which goes on where it was; all others say where.
+struct ByStream {
+    file: File,
+    buffer: Vec<u8>,
+}
+
+fn by_stream() -> Result<Box<dyn Subject>, Failure> {
+    Ok(Box::new(ByStream { file: file::warm(SEQUENTIAL)?, buffer: vec![0; 64 << 10] }))
+}
+
+impl Subject for ByStream {
+    fn run(&mut self, iterations: u64) -> Result<Timed, Failure> {
+        let begin = Instant::now();
+        for _ in 0..iterations {
+            self.file.rewind().trying("to go back in a file")?;
+            for _ in 0..SEQUENTIAL / self.buffer.len() {
+                self.file.read_exact(&mut self.buffer).trying("to read a file")?;
+                std::hint::black_box(lines(&self.buffer));
+            }
+        }
+        Ok(Timed { operations: iterations * (SEQUENTIAL >> 20) as u64, spent: begin.elapsed() })
+    }
+}
+
+/// Past the page cache, which has the file and isn't asked.
+struct ByDirect {
+    file: File,
+    buffer: Mapping,
+    piece: usize,
+    length: usize,
+    state: u64,
+}
+
+fn past_the_cache(length: usize, piece: usize) -> Result<Box<dyn Subject>, Failure> {
+    let cached = file::warm(length)?;
+    // What is not on the disk yet would be written first.
+    cached.sync_data().trying("to have a file on the disk")?;
+    let file = file::direct(&cached)?;
+    let buffer = Mapping::anonymous(piece, MapFlags::POPULATE).trying("to map memory")?;
+    buffer.fill(&file, 0, piece).trying("to read past the page cache (O_DIRECT)")?;
+    Ok(Box::new(ByDirect { file, buffer, piece, length, state: 1 }))
+}
+
+fn by_direct() -> Result<Box<dyn Subject>, Failure> {
+    past_the_cache(SEQUENTIAL, 1 << 20)
+}
+
+impl Subject for ByDirect {
+    fn run(&mut self, iterations: u64) -> Result<Timed, Failure> {
+        let whole = self.length == SEQUENTIAL;
+        let begin = Instant::now();
+        for _ in 0..iterations {
+            let pieces = if whole { SEQUENTIAL / self.piece } else { 1 };
+            for index in 0..pieces {
+                let at = if whole { index * self.piece } else { place(&mut self.state, 4096) / 4096 * 4096 };
+                self.buffer.fill(&self.file, at as u64, self.piece).trying("to read past the page cache (O_DIRECT)")?;
+                let sum: u64 = (0..self.piece).step_by(64).map(|at| u64::from(self.buffer.read(at))).sum();
+                std::hint::black_box(sum);
+            }
+        }
+        let operations = if whole { (SEQUENTIAL >> 20) as u64 } else { 1 };
+        Ok(Timed { operations: iterations * operations, spent: begin.elapsed() })
     }
 }
 
@@ -121,19 +189,31 @@ pub(super) fn random() -> Comparison {
         question: "8 bytes or 4 KiB here and there of a file in the page cache: read or mapped?",
         operation: "access",
         ways: vec![
-            Way { name: "random-pread", prepare: || accesses(8, false) },
-            Way { name: "random-pread-4k", prepare: || accesses(4096, false) },
-            Way { name: "random-map", prepare: || accesses(8, true) },
-            Way { name: "random-map-4k", prepare: || accesses(4096, true) },
+            Way { name: "random-pread", prepare: || accesses(8, None) },
+            Way { name: "random-pread-4k", prepare: || accesses(4096, None) },
+            Way { name: "random-map", prepare: || accesses(8, Some(Advice::Normal)) },
+            Way { name: "random-map-4k", prepare: || accesses(4096, Some(Advice::Normal)) },
+            Way { name: "random-map-advised", prepare: || accesses(8, Some(Advice::Random)) },
+            Way { name: "random-map-advised-4k", prepare: || accesses(4096, Some(Advice::Random)) },
+            Way { name: "random-direct-4k", prepare: || past_the_cache(RANDOM, 4096) },
             Way { name: "random-uring-16", prepare: many_accesses },
         ],
-        claims: vec![Claim {
-            text: "for small pieces a call to the kernel each is many times as dear as a load",
-            way: "random-pread",
-            versus: Some("random-map"),
-            at_least: 5.0,
-            at_most: f64::INFINITY,
-        }],
+        claims: vec![
+            Claim {
+                text: "for small pieces a call to the kernel each is many times as dear as a load",
+                way: "random-pread",
+                versus: Some("random-map"),
+                at_least: 5.0,
+                at_most: f64::INFINITY,
+            },
+            Claim {
+                text: "of a file in the page cache it makes no difference what the kernel is told about what comes next",
+                way: "random-map-advised",
+                versus: Some("random-map"),
+                at_least: 0.8,
+                at_most: 1.25,
+            },
+        ],
     }
 }
 
@@ -144,10 +224,15 @@ struct Accesses {
     state: u64,
 }
 
-fn accesses(piece: usize, mapped: bool) -> Result<Box<dyn Subject>, Failure> {
+/// Mapped if there is advice, and so advised.
+fn accesses(piece: usize, mapped: Option<Advice>) -> Result<Box<dyn Subject>, Failure> {
     let file = file::warm(RANDOM)?;
-    let mapping = mapped.then(|| Mapping::of_file(&file, RANDOM, false, MapFlags::POPULATE));
-    let mapping = mapping.transpose().trying("to map a file")?;
+    let map = |advice| {
+        let mapping = Mapping::of_file(&file, RANDOM, false, MapFlags::POPULATE).trying("to map a file")?;
+        mapping.advise(advice).trying("to advise the kernel")?;
+        Ok::<Mapping, Failure>(mapping)
+    };
+    let mapping = mapped.map(map).transpose()?;
     // The first touch of each page is another experiment.
     let _ = mapping.as_ref().map(|mapping| mapping.look(0..RANDOM));
     Ok(Box::new(Accesses { file, mapping, buffer: vec![0; piece], state: 1 }))

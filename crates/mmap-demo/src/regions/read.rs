@@ -1,7 +1,6 @@
 //! From `/proc/PID/smaps` to regions.
 
 use super::{FileId, Permissions, Region, RegionKind, RegionMap, pages};
-use crate::page_cache;
 use crate::process::{Process, ProcessError};
 
 const FILE: &str = "smaps";
@@ -29,10 +28,6 @@ pub(super) fn regions(process: &Process) -> Result<RegionMap, ProcessError> {
     }
     if let Err(error) = pages::fill(process, &mut map.regions) {
         map.missing.push(format!("the state of single pages: {error}"));
-    }
-    if process.pid() == std::process::id() {
-        let files = map.regions.iter_mut().filter(|region| region.file.is_some() && region.kind != RegionKind::Device);
-        files.for_each(|region| region.cached = page_cache::of_mapping(&region.range));
     }
     // Ended in the middle, the list is shorter and looks whole.
     if !is_alive(process) {

@@ -42,7 +42,8 @@ pub enum Method {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
-    /// All of it, once, in pieces of 64 KiB or more.
+    /// All of it, once, in pieces of 64 KiB or more. A file that isn't large is then read straight into the caller's buffer, and a small one
+    /// not even asked what it is: that a directory is none is said by the first read, where its file system has it look like a small file.
     Once,
     /// More than once, or here and there in small pieces.
     #[default]
@@ -130,9 +131,9 @@ pub(super) fn choose(facts: Facts) -> Choice {
     let Facts { length, access, files, address_space } = facts;
     let choice = |method, reason| Choice { method, reason };
     match access {
-        _ if length <= SMALL => choice(Method::Load, Reason::Small),
-        // In few large pieces: nothing is gained by reading it before it is read.
+        // In few large pieces: nothing is gained by reading it before it is read, and a small one would be copied twice.
         Access::Once if length < LARGE => choice(Method::Read, Reason::Once),
+        _ if length <= SMALL => choice(Method::Load, Reason::Small),
         _ if length > address_space => {
             choice(Method::Read, Reason::AddressSpace { needed: length, allowed: address_space })
         }
@@ -158,6 +159,6 @@ mod tests {
         assert_eq!(method(Facts { address_space: (1 << 20) - 1, ..usual }), Method::Read);
         assert_eq!(method(Facts { files: 20_000, ..usual }), Method::Read);
         assert_eq!(method(Facts { files: 20_000, length: 100, ..usual }), Method::Load);
-        assert_eq!(method(Facts { access: Access::Once, length: 100, ..usual }), Method::Load);
+        assert_eq!(method(Facts { access: Access::Once, length: 100, ..usual }), Method::Read);
     }
 }

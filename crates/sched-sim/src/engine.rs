@@ -29,6 +29,7 @@ mod stats;
 mod steps;
 mod sync;
 mod tasks;
+mod turns;
 mod world;
 
 pub(crate) use compile::every_step;

@@ -42,6 +42,7 @@
 
 pub mod analysis;
 pub mod check;
+mod core_timers;
 mod core_tree;
 mod engine;
 pub mod outcome;

@@ -14,6 +14,9 @@ pub(crate) enum Event {
 
 /// Listens to a run.
 pub(crate) trait Sink {
+    /// Does it keep anything? If not, nothing is looked up for it.
+    const LISTENS: bool = true;
+
     /// A task (by the scenario's number) gets a core, leaves it, arrives.
     fn event(&mut self, event: Event, time: u64, core: usize, id: u32);
     /// A task ran on a core from one time to another, with no change in between.
@@ -29,6 +32,8 @@ pub(crate) trait Sink {
 pub(crate) struct Nothing;
 
 impl Sink for Nothing {
+    const LISTENS: bool = false;
+
     #[inline]
     fn event(&mut self, _: Event, _: u64, _: usize, _: u32) {}
     #[inline]

@@ -18,6 +18,7 @@ use super::smt::Siblings;
 use super::stats::{ClassSums, Stats, Window, new_histogram};
 use super::sync::{Channel, Condition, Lock, Semaphore, Sync, WaitsFor};
 use super::tasks::{NONE, TaskId};
+use super::turns::Turns;
 use super::world::{Charges, TIMER_RELEASE, World};
 use crate::policy::{Options, Policy};
 use crate::random::{Charge, Random, Stream};
@@ -200,9 +201,14 @@ pub(crate) fn for_cores<P: Policy>(scenario: &Scenario, options: &RunOptions) ->
     let ascending = policy.core_order == crate::scenario::CoreOrder::Ascending;
     // Who is killed in an instant shall not get a core in it.
     let anybody_is_killed = world.programs.ops.iter().any(|op| matches!(op, Op::Kill(_)));
+    let one_for_one = !any_affinity && ascending && steal.is_none() && machine.smt.is_none() && !anybody_is_killed;
+    let is_plain = one_for_one && queues == Queues::Shared && machine.cache.is_none() && !world.pools.has_any();
+    let (switch, interrupt) = (world.charges.context_switch.fixed(), world.charges.tick_interrupt.fixed());
+    let turns = switch.zip(interrupt).filter(|_| is_plain && P::TAKES_TURNS);
     let setup = Setup {
         any_affinity,
-        one_for_one: !any_affinity && ascending && steal.is_none() && machine.smt.is_none() && !anybody_is_killed,
+        one_for_one,
+        turns: turns.map(|(context_switch, tick_interrupt)| Turns { context_switch, tick_interrupt }),
         ends_first: policy.same_instant.unwrap_or(default_order) == SameInstant::EndsFirst,
         boost_every: policy
             .boost_every

@@ -274,7 +274,7 @@ fn task_outcomes(scenario: &Scenario, world: &mut World) -> Vec<TaskOutcome> {
             cpu: units(hot.cpu),
             io: units(life.io),
             switches: hot.switches,
-            migrations: life.migrations,
+            migrations: hot.migrations,
             jobs: periodic.as_ref().map(|periodic| periodic.jobs),
             deadline_misses: periodic.as_ref().map(|periodic| periodic.misses + periodic.overdue(active, period, now)),
             worst_turnaround: periodic.as_ref().map(|periodic| units(periodic.worst)),

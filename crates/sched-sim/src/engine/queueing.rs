@@ -44,7 +44,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             let lengths = |core: usize| self.queues[core].len() + usize::from(self.cores[core].thread != NONE);
             self.setup.placer.place(thread, why, &self.world.tasks, lengths)
         };
-        if why == Why::Arrived {
+        if S::LISTENS && why == Why::Arrived {
             self.sink.event(Event::Arrive, self.world.now, 0, self.world.tasks.traits[thread as usize].id);
         }
         if P::CHARGES && self.queues[queue].needs_present(thread) {
@@ -61,9 +61,12 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     /// A thread joins a queue: idle cores where it may run have something to look for again.
     #[inline]
     fn is_for_idle_cores(&mut self, thread: TaskId, queue: usize) {
-        if !self.setup.any_affinity {
-            return;
+        if self.setup.any_affinity {
+            self.look_again(thread, queue);
         }
+    }
+
+    fn look_again(&mut self, thread: TaskId, queue: usize) {
         for word in 0..self.idle.len() {
             let mut left = self.idle[word];
             while left != 0 {

@@ -44,16 +44,16 @@ impl World {
     pub(crate) fn prepare(&mut self, task: TaskId) -> bool {
         if self.gils.has_any() {
             // It has to take the GIL first, on a core.
-            self.tasks.hot[task as usize].remaining = match self.programs.ops[self.tasks.hot[task as usize].pc as usize]
-            {
-                Op::Cpu(time) => time,
-                Op::CpuService => self.tasks.life[task as usize].service,
-                _ => 0,
-            };
+            self.tasks.hot[task as usize].remaining =
+                match self.programs.ops[self.tasks.life[task as usize].pc as usize] {
+                    Op::Cpu(time) => time,
+                    Op::CpuService => self.tasks.life[task as usize].service,
+                    _ => 0,
+                };
             return true;
         }
         let place = task as usize;
-        let burst = match self.programs.ops[self.tasks.hot[place].pc as usize] {
+        let burst = match self.programs.ops[self.tasks.life[place].pc as usize] {
             Op::Cpu(time) => time,
             Op::CpuService => self.tasks.life[place].service,
             Op::CpuClosed => {
@@ -71,9 +71,10 @@ impl World {
                 return true;
             }
         };
-        let debt = std::mem::take(&mut self.tasks.life[place].debt);
+        let life = &mut self.tasks.life[place];
+        life.pc += 1;
+        let debt = std::mem::take(&mut life.debt);
         let hot = &mut self.tasks.hot[place];
-        hot.pc += 1;
         hot.flags |= GO;
         hot.remaining = burst.saturating_add(debt);
         true
@@ -103,8 +104,8 @@ impl World {
         }
         let mut uncounted = 0;
         loop {
-            let op = self.programs.ops[self.tasks.hot[place].pc as usize];
-            self.tasks.hot[place].pc += 1;
+            let op = self.programs.ops[self.tasks.life[place].pc as usize];
+            self.tasks.life[place].pc += 1;
             let next = match op {
                 Op::Cpu(time) => Some(self.compute(task, thread, time)),
                 Op::CpuService => Some(self.compute(task, thread, self.tasks.life[place].service)),
@@ -137,7 +138,7 @@ impl World {
                     let counter = self.tasks.traits[place].loops as usize + slot as usize;
                     self.loops[counter] = times;
                     if times == 0 {
-                        self.tasks.hot[place].pc = end;
+                        self.tasks.life[place].pc = end;
                     }
                     None
                 }
@@ -145,7 +146,7 @@ impl World {
                     let counter = self.tasks.traits[place].loops as usize + slot as usize;
                     self.loops[counter] -= 1;
                     if self.loops[counter] > 0 {
-                        self.tasks.hot[place].pc = begin;
+                        self.tasks.life[place].pc = begin;
                     }
                     None
                 }
@@ -277,7 +278,7 @@ impl World {
         let killed = self.tasks.hot[task as usize].flags & KILLED != 0;
         let debt = self.tasks.life[task as usize].debt;
         if debt > 0 && !killed && !self.pools.has_any() && !self.gils.has_any() {
-            self.tasks.hot[task as usize].pc -= 1;
+            self.tasks.life[task as usize].pc -= 1;
             return self.compute(task, task, 0);
         }
         self.tasks.hot[task as usize].flags &= !GO;

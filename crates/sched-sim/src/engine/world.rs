@@ -118,8 +118,7 @@ impl World {
             self.arrive();
             self.watch();
         }
-        while self.wheel.next_time() <= self.now {
-            let Some(entry) = self.wheel.pop() else { break };
+        while let Some(entry) = self.wheel.pop_due(self.now) {
             self.fire_timer(entry);
         }
     }
@@ -289,9 +288,8 @@ impl World {
         self.tasks.life[place].arrival = release;
         self.tasks.life[place].deadline = release.saturating_add(deadline);
         let program = self.tasks.traits[place].program;
-        let hot = &mut self.tasks.hot[place];
-        hot.pc = program;
-        hot.flags &= !GO;
+        self.tasks.life[place].pc = program;
+        self.tasks.hot[place].flags &= !GO;
         self.make_ready(task, Why::Arrived);
     }
 

@@ -174,6 +174,9 @@ pub trait Policy: Sized {
     /// The running task blocks, or has ended: it is not this policy's until it is enqueued again.
     fn leave(&mut self, _task: TaskId, _ended: bool, _context: &Context<'_>) {}
 
+    /// A task that slept has ended, without having come back to a queue.
+    fn end_asleep(&mut self, _task: TaskId, _context: &Context<'_>) {}
+
     /// Shall the ready task take the core from the running one?
     fn preempts(&self, _ready: TaskId, _running: TaskId, _context: &Context<'_>) -> bool {
         false

@@ -1,6 +1,8 @@
 //! What is kept of a run as it goes: a digest of its events, and the timeline.
 //!
-//! The engine is compiled once with [`Nothing`], for which every call is empty, and once with [`Recorder`].
+//! The engine is compiled once with [`Nothing`], for which every call is empty, and once with [`Recorder`]. So what is not recorded costs nothing: of the
+//! 163 instructions an event of `speed "100000 tasks, switch" once` under `valgrind --tool=callgrind` none is of this file, where with the digest 87 more
+//! are executed for recording (2026-11-22).
 
 use crate::random::mix;
 

@@ -66,6 +66,7 @@ pub(crate) fn world(scenario: &Scenario, options: &RunOptions) -> World {
         source,
         ready: Vec::new(),
         pokes: Vec::new(),
+        ended_asleep: Vec::new(),
         removed: Vec::new(),
         runtime: scenario.runtime.kind,
         pools,
@@ -166,7 +167,7 @@ fn stats(scenario: &Scenario, keep: super::kept::Kept) -> Stats {
         // A closed system without warm-up is looked at from the start.
         window: Window::new(scenario.closed.as_ref().is_some_and(|closed| closed.warmup == 0)),
         warmup: scenario.generator.as_ref().map_or(0, |generator| generator.warmup.min(u64::from(u32::MAX)) as u32),
-        response_histogram: if generated && keep.response { new_histogram() } else { None },
+        response_histogram: if generated && (keep.response || keep.turnaround) { new_histogram() } else { None },
         wait_histogram: if generated && keep.wait { new_histogram() } else { None },
         ..Stats::default()
     }

@@ -93,7 +93,7 @@ impl World {
                     self.make_ready(carrier, Why::Woken);
                 } else {
                     self.pools.forget(victim, self.now);
-                    self.end(victim);
+                    self.end_asleep(victim);
                 }
             }
         }

@@ -22,6 +22,9 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     /// Puts what became ready into queues, and deals with interruptions.
     #[inline]
     pub(super) fn flush(&mut self) {
+        if !self.world.ended_asleep.is_empty() {
+            self.forget_ended();
+        }
         while !self.world.ready.is_empty() {
             let mut ready = std::mem::take(&mut self.world.ready);
             for (thread, why) in ready.drain(..) {
@@ -34,6 +37,13 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         }
         if !self.world.pokes.is_empty() || !self.world.removed.is_empty() {
             self.interrupt();
+        }
+    }
+
+    fn forget_ended(&mut self) {
+        while let Some(thread) = self.world.ended_asleep.pop() {
+            let home = self.setup.placer.home(thread, &self.world.tasks);
+            self.queues[home].end_asleep(thread, context!(self));
         }
     }
 

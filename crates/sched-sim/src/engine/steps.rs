@@ -63,7 +63,7 @@ impl World {
             }
             // It needs no core for that.
             Op::End if self.tasks.life[place].debt == 0 => {
-                self.end(task);
+                self.end_asleep(task);
                 return false;
             }
             _ => {
@@ -78,6 +78,15 @@ impl World {
         hot.flags |= GO;
         hot.remaining = burst.saturating_add(debt);
         true
+    }
+
+    /// A thread ends that slept until now.
+    pub(super) fn end_asleep(&mut self, task: TaskId) {
+        self.end(task);
+        // A periodic one comes back.
+        if self.periodic.of(task).is_none() {
+            self.ended_asleep.push(task);
+        }
     }
 
     /// Moves a thread on that has a core and nothing loaded to compute.

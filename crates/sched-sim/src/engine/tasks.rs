@@ -1,6 +1,6 @@
 //! The tasks of a run, as columns indexed by [`TaskId`].
 //!
-//! What every event touches lies together in 32 bytes ([`Hot`]); what is needed when a task arrives, blocks or ends in [`Life`]; what
+//! What every event touches lies together in 32 bytes ([`Hot`]); what is needed when a task arrives, goes on to its next step, blocks or ends in [`Life`]; what
 //! never changes in [`Traits`]. Together 136 bytes a task; queues, timers and policies add what they need.
 
 use crate::time::NEVER;

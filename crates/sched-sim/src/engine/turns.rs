@@ -20,10 +20,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     /// Lets slices end until something else is due.
     #[inline]
     pub(super) fn turns(&mut self) {
-        let Some(turns) = self.setup.turns else { return };
-        if self.idle_count > 0 {
-            return;
-        }
+        let Some(turns) = self.setup.turns.filter(|_| P::TAKES_TURNS && self.idle_count == 0) else { return };
         let limit = self.world.next_time().min(self.next_boost).min(self.setup.until.saturating_add(1)).min(END);
         // A turn is two events: the one after which the run looks up is not done here.
         let most_events = self.world.next_look.saturating_sub(2);

@@ -61,6 +61,8 @@ pub(crate) struct World {
     pub(crate) ready: Vec<(TaskId, Why)>,
     /// Running threads that have to look up from what they do: a request for the GIL, a kill.
     pub(crate) pokes: Vec<TaskId>,
+    /// Threads that ended while they slept.
+    pub(crate) ended_asleep: Vec<TaskId>,
     /// Ready threads that have to leave their run queue: they were killed.
     pub(crate) removed: Vec<TaskId>,
     pub(crate) sync: Sync,

@@ -108,8 +108,11 @@ impl World {
 
     fn ask_for_gil(&mut self, number: usize) {
         let gil = &mut self.gils.list[number];
-        gil.requested = true;
+        let was_requested = std::mem::replace(&mut gil.requested, true);
         let holder = gil.holder;
+        if was_requested && self.tasks.hot[holder as usize].state == State::Running {
+            return; // It is about to notice that somebody asked: a second one does not make it later.
+        }
         let notice = self.cost(self.charges.gil_notice);
         let hot = &mut self.tasks.hot[holder as usize];
         if hot.state != State::Running {

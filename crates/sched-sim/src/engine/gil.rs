@@ -57,6 +57,8 @@ struct Gil {
     /// Let go on request, waits until another has had it.
     forced: TaskId,
     requested: bool,
+    /// It is on its way to notice that.
+    noticing: bool,
 }
 
 impl Gils {
@@ -70,6 +72,7 @@ impl Gils {
             condition: Condition::default(),
             forced: NONE,
             requested: false,
+            noticing: false,
         };
         let list = (0..processes).map(|_| gil()).collect();
         Self {
@@ -194,7 +197,7 @@ impl World {
             if changed && self.gils.list[number].last_holder != NONE { self.cost(self.charges.gil_handoff) } else { 0 };
         let gil = &mut self.gils.list[number];
         gil.holder = task;
-        gil.requested = false;
+        (gil.requested, gil.noticing) = (false, false);
         gil.last_holder = task;
         gil.switches += u64::from(changed);
         self.hold(Held::Gil(number as u32), task);
@@ -240,7 +243,7 @@ impl World {
         let number = self.gil_of(task);
         let gil = &mut self.gils.list[number];
         gil.holder = NONE;
-        gil.requested = false;
+        (gil.requested, gil.noticing) = (false, false);
         let woken = gil.waiting.pop_front();
         self.release_holding(Held::Gil(number as u32));
         if self.gils.check.is_none() {

@@ -108,9 +108,9 @@ impl World {
 
     fn ask_for_gil(&mut self, number: usize) {
         let gil = &mut self.gils.list[number];
-        let was_requested = std::mem::replace(&mut gil.requested, true);
+        gil.requested = true;
         let holder = gil.holder;
-        if was_requested && self.tasks.hot[holder as usize].state == State::Running {
+        if gil.noticing && self.tasks.hot[holder as usize].state == State::Running {
             return; // It is about to notice that somebody asked: a second one does not make it later.
         }
         let notice = self.cost(self.charges.gil_notice);
@@ -121,13 +121,16 @@ impl World {
         } else if notice == 0 {
             self.pokes.push(holder);
         } else {
+            self.gils.list[number].noticing = true;
             self.set_timer(holder, self.now.saturating_add(notice), TIMER_NOTICE);
         }
     }
 
     /// A running holder looks up, and sees the request if nothing has come between.
     pub(crate) fn notice_request(&mut self, task: TaskId) {
-        let gil = &self.gils.list[self.gil_of(task)];
+        let number = self.gil_of(task);
+        let gil = &mut self.gils.list[number];
+        gil.noticing &= gil.holder != task;
         let hot = &mut self.tasks.hot[task as usize];
         if gil.holder != task || !gil.requested {
             return;

@@ -1,7 +1,8 @@
 //! Events a second, without the digest: `cargo run --release -p sched-sim --example speed`.
 //!
 //! An event is one state change of a task: a quantum's end and the dispatch after it are two. Each figure is the best of five runs, in time on
-//! the processor (Linux's schedstat), so that others' work beside it counts little.
+//! the processor (Linux's schedstat), so that others' work beside it counts little. `speed WORDS once` does each row whose name has the words
+//! once, for a profiler: `valgrind --tool=callgrind target/release/examples/speed sleeping once` counts instructions.
 #![allow(clippy::print_stdout, reason = "this is a program")]
 
 use std::cmp::Reverse;
@@ -14,9 +15,10 @@ use sched_sim::{PolicyKind, RunOptions, Scenario, Step, Task, TimeUnit, simulate
 
 fn main() {
     let only = std::env::args().nth(1);
+    let rounds = if std::env::args().nth(2).is_some() { 1 } else { 5 };
     let report = |name: &str, run: &mut dyn FnMut() -> u64| {
         if only.as_ref().is_none_or(|only| name.contains(only.as_str())) {
-            report(name, run);
+            report(name, rounds, run);
         }
     };
     let options = RunOptions { digest: false, ..RunOptions::default() };
@@ -50,11 +52,11 @@ fn main() {
     }
 }
 
-/// Prints the best of five.
-fn report(name: &str, mut run: impl FnMut() -> u64) {
+/// Prints the best of so many rounds.
+fn report(name: &str, rounds: u32, mut run: impl FnMut() -> u64) {
     let mut best = f64::INFINITY;
     let mut events = 0;
-    for _ in 0..5 {
+    for _ in 0..rounds {
         let (start, on_cpu) = (Instant::now(), time_on_cpu());
         events = run();
         let wall = start.elapsed().as_nanos() as f64;

@@ -359,7 +359,11 @@ impl<'a> Checker<'a> {
         }
         let gil2 = &runtime.gil2;
         if gil2.check_interval_ticks == 0 || !(gil2.ns_per_tick > 0.0 && gil2.ns_per_tick < 1e9) {
-            self.problem("runtime.gil2", "a check interval of no time", "give both numbers above 0");
+            self.problem(
+                "runtime.gil2",
+                "a check interval of no time, or of ticks of a second",
+                "give both numbers above 0, and less than 1e9 ns a tick",
+            );
         }
         for (number, group) in runtime.processes.iter().flatten().enumerate() {
             if let Some(task) = group.iter().find(|task| self.task(**task).is_none()) {

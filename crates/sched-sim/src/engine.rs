@@ -29,11 +29,14 @@ mod stats;
 mod steps;
 mod sync;
 mod tasks;
+mod turns;
 mod world;
 
 pub(crate) use compile::every_step;
 pub use interrupt::Control;
 pub(crate) use scale::scale as scale_of;
+#[cfg(test)]
+pub(crate) use tasks::Traits;
 pub use tasks::{TaskId, Tasks};
 
 use crate::check::{Problems, check};

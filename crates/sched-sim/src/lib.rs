@@ -31,17 +31,23 @@
 //! - **Two layers.** Policies ([`policy`]) see ready tasks and nothing else; runtimes (GIL, loops, pools) see tasks and threads and never a run
 //!   queue. Any runtime runs on any policy.
 //! - **Policies are compiled into the engine**, one copy each, and so is recording: without it there is no trace of it.
-//! - **Nothing is allocated per event.** Tasks are columns indexed by `u32`, timers of cores are a winner tree, timers of tasks a
+//! - **Nothing is allocated per event.** Tasks are columns indexed by `u32`, timers of cores stand in a line or in a winner tree, timers of tasks a
 //!   [`timer_wheel`] that sorts late.
 //! - **A run always ends**: deadlocks (with the cycle), loops without time, and limits are told apart in [`outcome::StopReason`].
 //!
 //! # Speed
 //!
 //! `cargo run --release -p sched-sim --example speed` measures state changes of tasks per second and the wheel beside the standard library's heap.
+//!
+//! 64 cores and 100,000 tasks, round robin with a switch cost, as whole simulations by `cargo bench -p benches --bench sched_sim -- robin`, on 2 cores of
+//! an Intel Xeon (family 6, model 207; 2026-11-22): 74 million events a second [72, 75], after 41 [34, 44] in the same quarter of an hour. What
+//! brought that, in ns an event of `speed "100000 tasks, switch"`, which runs ten times as long: 21.1 before; 19.5 with core timers in a line; 11.9
+//! with the shortest way from slice to slice, nothing looked up for a recorder that is not there, and what a migration counts beside what it reads.
 #![forbid(unsafe_code)]
 
 pub mod analysis;
 pub mod check;
+mod core_timers;
 mod core_tree;
 mod engine;
 pub mod outcome;

@@ -106,6 +106,8 @@ pub trait Policy: Sized {
     const PREEMPTIVE: bool = false;
     /// Is the order of the queue that of [`Policy::enqueue`] alone, so that who is enqueued later can't go before who is there?
     const IN_ORDER: bool = false;
+    /// Is the end of a slice no more than going to the end of the queue, as in round robin? Then [`Policy::first`] says who is next.
+    const TAKES_TURNS: bool = false;
     /// Does [`Policy::charge`] do anything?
     const CHARGES: bool = false;
     /// Bytes that a queue keeps of every task of the run, whether it is in this queue or not.
@@ -119,6 +121,11 @@ pub trait Policy: Sized {
 
     /// Gives the task that goes next, of those that are allowed (on the core that asks), and forgets it.
     fn pick(&mut self, context: &Context<'_>, allowed: impl FnMut(TaskId) -> bool) -> Option<TaskId>;
+
+    /// The task that [`Policy::pick`] gives if all are allowed, of a policy that takes turns.
+    fn first(&self) -> Option<TaskId> {
+        None
+    }
 
     /// Gives a task to another core's queue: by default the one that would go next.
     fn steal(&mut self, context: &Context<'_>, allowed: impl FnMut(TaskId) -> bool) -> Option<TaskId> {
@@ -166,6 +173,9 @@ pub trait Policy: Sized {
 
     /// The running task blocks, or has ended: it is not this policy's until it is enqueued again.
     fn leave(&mut self, _task: TaskId, _ended: bool, _context: &Context<'_>) {}
+
+    /// A task that slept has ended, without having come back to a queue.
+    fn end_asleep(&mut self, _task: TaskId, _context: &Context<'_>) {}
 
     /// Shall the ready task take the core from the running one?
     fn preempts(&self, _ready: TaskId, _running: TaskId, _context: &Context<'_>) -> bool {

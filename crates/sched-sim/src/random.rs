@@ -159,6 +159,11 @@ impl Charge {
         }
     }
 
+    /// The cost, if it is the same on every occasion.
+    pub(crate) fn fixed(self) -> Option<u64> {
+        if let Self::Fixed(ticks) = self { Some(ticks) } else { None }
+    }
+
     /// The cost of one occasion, in sub-ticks.
     #[inline]
     pub(crate) fn draw(self, random: &mut Random) -> u64 {

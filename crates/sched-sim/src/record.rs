@@ -1,6 +1,8 @@
 //! What is kept of a run as it goes: a digest of its events, and the timeline.
 //!
-//! The engine is compiled once with [`Nothing`], for which every call is empty, and once with [`Recorder`].
+//! The engine is compiled once with [`Nothing`], for which every call is empty, and once with [`Recorder`]. So what is not recorded costs nothing: of the
+//! 163 instructions an event of `speed "100000 tasks, switch" once` under `valgrind --tool=callgrind` none is of this file, where with the digest 87 more
+//! are executed for recording (2026-11-22).
 
 use crate::random::mix;
 
@@ -14,6 +16,9 @@ pub(crate) enum Event {
 
 /// Listens to a run.
 pub(crate) trait Sink {
+    /// Does it keep anything? If not, nothing is looked up for it.
+    const LISTENS: bool = true;
+
     /// A task (by the scenario's number) gets a core, leaves it, arrives.
     fn event(&mut self, event: Event, time: u64, core: usize, id: u32);
     /// A task ran on a core from one time to another, with no change in between.
@@ -29,6 +34,8 @@ pub(crate) trait Sink {
 pub(crate) struct Nothing;
 
 impl Sink for Nothing {
+    const LISTENS: bool = false;
+
     #[inline]
     fn event(&mut self, _: Event, _: u64, _: usize, _: u32) {}
     #[inline]

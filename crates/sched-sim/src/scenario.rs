@@ -325,6 +325,9 @@ pub enum Record {
     /// Quantiles of response times: of listed tasks until they first ran, of generated ones until they ended.
     #[serde(rename = "histogram:response")]
     ResponseHistogram,
+    /// Quantiles of the times from arrival to end; of generated tasks the same as response times.
+    #[serde(rename = "histogram:turnaround")]
+    TurnaroundHistogram,
     /// Quantiles of waiting times.
     #[serde(rename = "histogram:wait")]
     WaitHistogram,

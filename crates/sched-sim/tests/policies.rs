@@ -198,3 +198,34 @@ fn tasks_that_share_cores_have_had_what_they_had_when_the_run_ends() {
         assert!((killed.cpu - 4.0).abs() < 1e-5 && killed.wait.unwrap() < 1e-5, "{kind}: {killed:?}");
     }
 }
+
+#[test]
+fn the_trace_of_a_sharing_policy_has_a_lane_for_each_task() {
+    for kind in ["ps", "las"] {
+        let tasks = "tasks = [{ id = 3, name = 'long', program = [{ cpu = 6 }] }, { id = 5, arrival = 1, program = [{ cpu = 2 }] }]";
+        let outcome = run(1, &format!("kind = '{kind}'"), tasks);
+        let trace = sched_sim::render::chrome_trace(&outcome);
+        let spans = trace["traceEvents"].as_array().unwrap().iter().filter(|event| event["ph"] == "X");
+        let spans: Vec<_> = spans
+            .map(|span| (span["name"].as_str().unwrap(), span["ts"].as_f64().unwrap(), span["dur"].as_f64().unwrap()))
+            .collect();
+        let turnaround = |task| outcome.task(task).unwrap().turnaround.unwrap();
+        assert_eq!(spans, [("long (3)", 0.0, turnaround(3)), ("task 5", 1.0, turnaround(5))], "{kind}");
+    }
+}
+
+#[test]
+fn quantiles_of_turnaround_are_over_listed_tasks_and_over_generated_ones() {
+    let tasks = "record = ['histogram:turnaround']\ntasks = [{ id = 0, count = 10, program = [{ cpu = 1 }] }]";
+    let outcome = run(1, "kind = 'fifo'", tasks);
+    let quantiles = outcome.histograms["turnaround"];
+    assert_eq!(outcome.histograms.len(), 1);
+    assert_eq!(
+        (quantiles.count, quantiles.min.round(), quantiles.p50.round(), quantiles.max.round()),
+        (10, 1.0, 5.0, 10.0)
+    );
+    let generated = "record = ['histogram:turnaround', 'histogram:response']
+        generator = { arrivals = { kind = 'poisson', rate = 0.5 }, service = { kind = 'exp', mean = 1 }, count = 100 }";
+    let outcome = run(1, "kind = 'fifo'", generated);
+    assert_eq!(outcome.histograms["turnaround"], outcome.histograms["response"]);
+}

@@ -3,61 +3,16 @@
 #![allow(clippy::float_cmp, reason = "times come out exactly")]
 
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use sched_sim::outcome::{Outcome, StopReason};
 use sched_sim::scenario::read::{Format, text};
-use sched_sim::scenario::{Level, Queues, Steal};
+use sched_sim::scenario::{QuantumClock, Queues, Record, Steal};
 use sched_sim::{PolicyKind, RunOptions, RuntimeKind, Scenario, Step, Task, simulate};
 use serde_json::{Value, json};
 
-/// The same cases in every run; `SCHED_SIM_TEST_SEED` gives others.
-fn config(cases: u32) -> ProptestConfig {
-    let seed = std::env::var("SCHED_SIM_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1);
-    ProptestConfig { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(seed), ..ProptestConfig::default() }
-}
+#[path = "random/scenarios.rs"]
+mod scenarios;
 
-const POLICIES: [PolicyKind; 13] = [
-    PolicyKind::Fifo,
-    PolicyKind::Sjf,
-    PolicyKind::Srpt,
-    PolicyKind::Rr,
-    PolicyKind::Priority,
-    PolicyKind::Mlfq,
-    PolicyKind::Lottery,
-    PolicyKind::Stride,
-    PolicyKind::Cfs,
-    PolicyKind::Eevdf,
-    PolicyKind::Rm,
-    PolicyKind::Edf,
-    PolicyKind::WorkStealing,
-];
-
-fn with_policy(cores: u32, kind: PolicyKind) -> Scenario {
-    let mut scenario = Scenario::new(cores, kind).quantum(7.0);
-    scenario.policy.levels = [3.0, 5.0, 9.0].map(|quantum| Level { quantum, allotment: 2 }).into();
-    scenario.policy.boost_every = Some(50.0);
-    scenario
-}
-
-prop_compose! {
-    fn task(id: u32)(
-        arrival in 0..60_u32,
-        bursts in prop::collection::vec((0..30_u32, 0..20_u32), 1..5),
-        nice in -5_i8..6,
-        tickets in 1..50_u32,
-        priority in 0..4_u32,
-    ) -> Task {
-        let program: Vec<Step> = bursts
-            .into_iter()
-            .flat_map(|(cpu, io)| [Step::cpu(f64::from(cpu)), Step::Io(f64::from(io))])
-            .collect();
-        Task { tickets, ..Task::new(id, program).arrives(f64::from(arrival)).nice(nice).priority(priority) }
-    }
-}
-
-fn tasks() -> impl Strategy<Value = Vec<Task>> {
-    (1..9_u32).prop_flat_map(|count| (0..count).map(task).collect::<Vec<_>>())
-}
+use scenarios::{POLICIES, config, tasks, with_policy};
 
 fn run(scenario: &Scenario) -> Outcome {
     simulate(scenario, &RunOptions::default()).unwrap()
@@ -72,6 +27,33 @@ fn computing(program: &[Step]) -> f64 {
 }
 
 fn check_timeline(scenario: &Scenario, outcome: &Outcome) {
+    check_apart(outcome);
+    check_order(outcome);
+    let runs = outcome.run_segments.as_ref().unwrap();
+    for task in &scenario.tasks {
+        let ran: f64 = runs.iter().filter(|run| run.task == task.id).map(|run| run.len).sum();
+        assert!((ran - computing(&task.program)).abs() < 1e-6, "task {} ran for {ran}", task.id);
+    }
+}
+
+/// What happens is written down in order of time: the queue's length at each instant, who held what, and each core's runs.
+fn check_order(outcome: &Outcome) {
+    let depth = outcome.queue_depth.as_ref().unwrap();
+    assert!(depth.windows(2).all(|pair| pair[0].time < pair[1].time), "time went back: {depth:?}");
+    let held = outcome.holders.as_ref().unwrap();
+    assert!(held.windows(2).all(|pair| pair[0].start <= pair[1].start), "time went back: {held:?}");
+    let runs = outcome.run_segments.as_ref().unwrap();
+    let ends = |pair: &[sched_sim::outcome::Segment]| pair[0].start + pair[0].len <= pair[1].start + 1e-9;
+    assert!(runs.windows(2).all(|pair| pair[0].cpu != pair[1].cpu || ends(pair)), "time went back: {runs:?}");
+    for task in &outcome.tasks {
+        assert!(task.response.unwrap() >= 0.0 && task.turnaround.unwrap() >= task.response.unwrap(), "{task:?}");
+    }
+    let last = depth.last().map_or(0.0, |depth| depth.time).max(runs.iter().map(|run| run.start).fold(0.0, f64::max));
+    assert!(outcome.finish_time >= last, "it ended at {}, and something happened at {last}", outcome.finish_time);
+}
+
+/// Nobody is on two cores, and no core has two at once.
+fn check_apart(outcome: &Outcome) {
     let runs = outcome.run_segments.as_ref().unwrap();
     for (number, one) in runs.iter().enumerate() {
         assert!(one.len > 0.0 && one.start >= 0.0);
@@ -79,10 +61,6 @@ fn check_timeline(scenario: &Scenario, outcome: &Outcome) {
             let apart = one.start + one.len <= other.start + 1e-9 || other.start + other.len <= one.start + 1e-9;
             assert!(apart || (one.cpu != other.cpu && one.task != other.task), "{one:?} and {other:?}");
         }
-    }
-    for task in &scenario.tasks {
-        let ran: f64 = runs.iter().filter(|run| run.task == task.id).map(|run| run.len).sum();
-        assert!((ran - computing(&task.program)).abs() < 1e-6, "task {} ran for {ran}", task.id);
     }
 }
 
@@ -101,6 +79,18 @@ fn check_work_conserving(scenario: &Scenario, outcome: &Outcome) {
         assert!(idle == 0 || ready == 0, "at {middle}: {idle} idle cores, {ready} ready tasks");
     }
 }
+
+const RUNTIMES: [RuntimeKind; 9] = [
+    RuntimeKind::Native,
+    RuntimeKind::Gil2,
+    RuntimeKind::Gil3,
+    RuntimeKind::FreeThreaded,
+    RuntimeKind::EventLoop,
+    RuntimeKind::ThreadPool,
+    RuntimeKind::ProcessPool,
+    RuntimeKind::ThreadPerRequest,
+    RuntimeKind::MN,
+];
 
 /// How urgent a task is under a policy for which that never changes: the smaller, the more.
 fn urgency(kind: PolicyKind, task: &Task) -> Option<f64> {
@@ -204,6 +194,92 @@ proptest! {
             prop_assert_eq!(&outcome.stopped, &StopReason::Finished, "{:?}", kind);
             check_timeline(&scenario, &outcome);
             check_affinities(&scenario, &outcome);
+        }
+    }
+
+    #[test]
+    fn the_timeline_is_possible_with_every_runtime_and_policy(
+        tasks in tasks(), cores in 1..5_u32, policy in 0..13_usize, steals in prop::bool::ANY, costs in prop::bool::ANY
+    ) {
+        for kind in RUNTIMES {
+            let mut scenario = with_policy(cores, POLICIES[policy]).runtime(kind);
+            scenario.tasks.clone_from(&tasks);
+            if kind.has_workers() {
+                // Which these do not look at.
+                scenario.tasks.iter_mut().for_each(|task| (task.nice, task.tickets, task.priority) = (0, 100, 0));
+            }
+            scenario.runtime.gil2.ns_per_tick = 20_000.0;
+            if steals {
+                scenario.policy.queues = Some(Queues::PerCore);
+                scenario.policy.steal = Some(Steal {
+                    every: None,
+                    from: sched_sim::scenario::StealFrom::Busiest,
+                    take: sched_sim::scenario::StealTake::Half,
+                    pinned: sched_sim::scenario::Pinned::IfAllowed,
+                });
+            }
+            if costs {
+                scenario.costs.wakeup_cross_core = 0.5.into();
+                scenario.costs.context_switch = 0.25.into();
+                scenario.costs.mode_switch = 0.125.into();
+            }
+            let outcome = run(&scenario);
+            prop_assert_eq!(&outcome.stopped, &StopReason::Finished, "{:?} on {:?}", kind, POLICIES[policy]);
+            check_apart(&outcome);
+            check_order(&outcome);
+            // A core that switches is busy, but nobody runs on it: where that costs time the timeline does not tell it from an idle one.
+            if !costs {
+                check_work_conserving(&scenario, &outcome);
+            }
+        }
+    }
+
+    #[test]
+    fn the_shortest_way_from_slice_to_slice_comes_to_the_same_as_the_long_one(
+        tasks in tasks(), cores in 1..5_u32, quantum in 1..9_u32, cost in 0..3_u32, global in prop::bool::ANY
+    ) {
+        let mut scenario = with_policy(cores, PolicyKind::Rr).quantum(f64::from(quantum));
+        scenario.tasks = tasks;
+        // Enough of them that no core is idle for long.
+        scenario.tasks.iter_mut().for_each(|task| (task.id, task.count) = (20 * task.id, 20));
+        // Who is back in the instant in which it left comes before or after those whose slices end on other cores.
+        let takes_time = |step: &Step| !matches!(step, Step::Io(0.0)) && *step != Step::cpu(0.0);
+        scenario.tasks.iter_mut().for_each(|task| task.program.retain(takes_time));
+        scenario.costs.context_switch = (f64::from(cost) / 4.0).into();
+        scenario.costs.migration = (f64::from(cost) / 8.0).into();
+        scenario.costs.tick_interrupt = (f64::from(cost) / 16.0).into();
+        scenario.machine.llc_groups = (cores > 1).then(|| vec![vec![0], (1..cores).collect()]);
+        if global {
+            scenario.policy.quantum_clock = QuantumClock::Global;
+        }
+        let short = run(&scenario);
+        // Where a task is pinned, if only to all cores, each slice's end is a decision of its own.
+        scenario.tasks[0].affinity = Some((0..cores).collect());
+        let long = run(&scenario);
+        // What happens on several cores at one instant is in another order.
+        prop_assert_eq!(Outcome { digest: None, ..short }, Outcome { digest: None, ..long });
+    }
+
+    #[test]
+    fn giving_an_ended_tasks_place_to_another_changes_nothing(
+        rate in 0.3..1.9_f64, io in 0..4_u32, cores in 1..3_u32, seed in 0..1000_u64
+    ) {
+        // But for lottery, where the tickets lie in the order of places.
+        let sharing = [PolicyKind::Ps, PolicyKind::Las];
+        for kind in POLICIES.into_iter().filter(|kind| *kind != PolicyKind::Lottery).chain(sharing) {
+            let mut scenario = with_policy(cores, kind);
+            scenario.seed = seed;
+            scenario.generator = serde_json::from_value(json!({
+                "arrivals": { "kind": "poisson", "rate": rate * f64::from(cores) }, "count": 300,
+                "service": { "kind": "exp", "mean": 0.5 },
+                // Who has nothing left to do after its I/O ends without a core.
+                "program": [{ "cpu": "service" }, { "io": f64::from(io) }],
+            })).unwrap();
+            scenario.record = Some(vec![]);
+            let recycled = run(&scenario);
+            scenario.record = Some(vec![Record::PerTask]);
+            let kept = run(&scenario);
+            prop_assert_eq!(kept.digest, recycled.digest, "{:?}", kind);
         }
     }
 

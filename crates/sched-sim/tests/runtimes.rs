@@ -509,3 +509,37 @@ fn queues_in_front_of_workers_are_in_the_result() {
     assert_eq!((depths(0), depths(1)), (vec![2, 1, 0], vec![1, 0]));
     assert!(fifo(1, "tasks = [{ id = 0, program = [{ cpu = 1 }] }]").work_queues.is_empty());
 }
+
+#[test]
+fn the_old_gils_signal_goes_to_the_next_if_the_one_that_had_it_is_killed() {
+    // At 5 the holder lets go and signals task 1, which is killed before it has a core. Without another signal task 2 would wait for the holder's return.
+    let outcome = fifo(
+        1,
+        "policy = { kind = 'priority' }
+        runtime = { kind = 'gil2', gil2 = { check_interval_ticks = 100, ns_per_tick = 1e8 } }
+        time_unit = 'ms'
+        tasks = [
+          { id = 0, priority = 3, program = [{ cpu = 5 }, { io = 100 }, { cpu = 1 }] },
+          { id = 1, priority = 1, arrival = 1, program = [{ cpu = 1 }] },
+          { id = 2, priority = 2, arrival = 1, program = [{ cpu = 1 }] },
+          { id = 3, priority = 0, process = 1, program = [{ io = 5 }, { kill = 1 }] }]",
+    );
+    assert_eq!(outcome.stopped, StopReason::Finished);
+    assert_eq!((finish(&outcome, 1), finish(&outcome, 2), finish(&outcome, 0)), (5.0, 6.0, 106.0));
+}
+
+#[test]
+fn a_second_request_for_the_gil_does_not_make_the_holder_notice_the_first_later() {
+    // Task 1 asks at 5, task 2 at 8; the holder needs 4 to notice.
+    let outcome = fifo(
+        3,
+        "runtime = { kind = 'gil3', gil3 = { switch_interval = 5 } }
+        time_unit = 'ms'
+        costs = { gil_notice = 4 }
+        tasks = [
+          { id = 0, program = [{ cpu = 100 }] },
+          { id = 1, program = [{ cpu = 1 }] },
+          { id = 2, arrival = 3, program = [{ cpu = 1 }] }]",
+    );
+    assert_eq!(finish(&outcome, 1), 10.0);
+}

@@ -18,6 +18,7 @@ use super::smt::Siblings;
 use super::stats::{ClassSums, Stats, Window, new_histogram};
 use super::sync::{Channel, Condition, Lock, Semaphore, Sync, WaitsFor};
 use super::tasks::{NONE, TaskId};
+use super::turns::Turns;
 use super::world::{Charges, TIMER_RELEASE, World};
 use crate::policy::{Options, Policy};
 use crate::random::{Charge, Random, Stream};
@@ -65,6 +66,7 @@ pub(crate) fn world(scenario: &Scenario, options: &RunOptions) -> World {
         source,
         ready: Vec::new(),
         pokes: Vec::new(),
+        ended_asleep: Vec::new(),
         removed: Vec::new(),
         runtime: scenario.runtime.kind,
         pools,
@@ -165,7 +167,7 @@ fn stats(scenario: &Scenario, keep: super::kept::Kept) -> Stats {
         // A closed system without warm-up is looked at from the start.
         window: Window::new(scenario.closed.as_ref().is_some_and(|closed| closed.warmup == 0)),
         warmup: scenario.generator.as_ref().map_or(0, |generator| generator.warmup.min(u64::from(u32::MAX)) as u32),
-        response_histogram: if generated && keep.response { new_histogram() } else { None },
+        response_histogram: if generated && (keep.response || keep.turnaround) { new_histogram() } else { None },
         wait_histogram: if generated && keep.wait { new_histogram() } else { None },
         ..Stats::default()
     }
@@ -200,9 +202,14 @@ pub(crate) fn for_cores<P: Policy>(scenario: &Scenario, options: &RunOptions) ->
     let ascending = policy.core_order == crate::scenario::CoreOrder::Ascending;
     // Who is killed in an instant shall not get a core in it.
     let anybody_is_killed = world.programs.ops.iter().any(|op| matches!(op, Op::Kill(_)));
+    let one_for_one = !any_affinity && ascending && steal.is_none() && machine.smt.is_none() && !anybody_is_killed;
+    let is_plain = one_for_one && queues == Queues::Shared && machine.cache.is_none() && !world.pools.has_any();
+    let (switch, interrupt) = (world.charges.context_switch.fixed(), world.charges.tick_interrupt.fixed());
+    let turns = switch.zip(interrupt).filter(|_| is_plain && P::TAKES_TURNS);
     let setup = Setup {
         any_affinity,
-        one_for_one: !any_affinity && ascending && steal.is_none() && machine.smt.is_none() && !anybody_is_killed,
+        one_for_one,
+        turns: turns.map(|(context_switch, tick_interrupt)| Turns { context_switch, tick_interrupt }),
         ends_first: policy.same_instant.unwrap_or(default_order) == SameInstant::EndsFirst,
         boost_every: policy
             .boost_every

@@ -10,8 +10,9 @@ use super::placement::{Placer, Thieves};
 use super::smt::Siblings;
 use super::steps::Next;
 use super::tasks::{GO, NONE, State, TaskId, WORKER};
+use super::turns::Turns;
 use super::world::World;
-use crate::core_tree::CoreTree;
+use crate::core_timers::CoreTimers;
 use crate::outcome::StopReason;
 use crate::policy::{Context, Policy, Tick, Why};
 use crate::record::{Event, Run, Sink};
@@ -45,7 +46,7 @@ pub(crate) struct Cores<P, S> {
     pub(crate) sink: S,
     pub(crate) queues: Vec<P>,
     pub(crate) cores: Vec<Core>,
-    pub(super) tree: CoreTree,
+    pub(super) timers: CoreTimers,
     pub(super) idle: Vec<u64>,
     pub(super) idle_count: usize,
     /// Idle cores that found no task in their queue that may run there; looked at again when one comes.
@@ -65,6 +66,8 @@ pub(crate) struct Setup {
     pub(crate) any_affinity: bool,
     /// A core whose slice ends can take its next thread before the other events of the instant.
     pub(crate) one_for_one: bool,
+    /// Set if a slice's end can be dealt with in the shortest way.
+    pub(crate) turns: Option<Turns>,
     pub(crate) ends_first: bool,
     pub(crate) boost_every: Option<u64>,
     pub(crate) until: u64,
@@ -109,7 +112,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             sink,
             queues,
             cores: vec![core; cores],
-            tree: CoreTree::new(cores),
+            timers: CoreTimers::new(cores),
             idle,
             idle_count: cores,
             barren: vec![false; cores],
@@ -125,6 +128,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     /// Runs until all is done, nothing can happen, or a limit is reached.
     pub(crate) fn run(&mut self) -> StopReason {
         loop {
+            self.turns();
             let now = self.next_time();
             // What is due just at the end still happens: a job may meet its deadline there.
             if now >= END || now > self.setup.until {
@@ -165,7 +169,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
 
     #[inline]
     pub(super) fn next_time(&self) -> u64 {
-        let mut next = self.tree.next_time().min(self.world.next_time());
+        let mut next = self.timers.next_time().min(self.world.next_time());
         // What is due only at certain times matters only while there is something to do.
         if next != NEVER {
             next = next.min(self.next_boost);
@@ -205,7 +209,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             if !self.setup.ends_first {
                 self.ends();
             }
-            if (self.tree.next_time() > now && self.world.next_time() > now) || self.world.stop.is_some() {
+            if (self.timers.next_time() > now && self.world.next_time() > now) || self.world.stop.is_some() {
                 break;
             }
         }
@@ -217,8 +221,8 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     /// Ends of quanta, bursts and switches.
     #[inline]
     pub(super) fn ends(&mut self) {
-        while self.tree.next_time() <= self.world.now && self.world.stop.is_none() {
-            let core = self.tree.next_core();
+        while self.timers.next_time() <= self.world.now && self.world.stop.is_none() {
+            let core = self.timers.next_core();
             self.core_event(core);
         }
     }
@@ -274,6 +278,9 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     /// Puts what ran since the last time on the timeline.
     #[inline]
     pub(super) fn show(&mut self, core: usize) {
+        if !S::LISTENS {
+            return;
+        }
         let state = &mut self.cores[core];
         if state.shown != NONE && state.shown_since <= self.world.now && !state.starting {
             let run = Run {
@@ -379,7 +386,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         let done = state.since.saturating_add(time);
         let ends = state.slice_ends;
         let keeps = self.queues[self.setup.placer.queue(core)].keeps_core();
-        self.tree.set(core, if keeps { ends } else { done.min(ends) });
+        self.timers.set(core, if keeps { ends } else { done.min(ends) });
     }
 
     /// Takes the thread from its core.
@@ -387,7 +394,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         self.leave_core(core);
         self.idle[core / 64] |= 1 << (core % 64);
         self.idle_count += 1;
-        self.tree.set(core, NEVER);
+        self.timers.set(core, NEVER);
         if self.setup.siblings.is_some() {
             self.siblings_changed(core);
         }
@@ -404,8 +411,10 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         state.thread = NONE;
         state.idle_since = now;
         state.starting = false;
-        self.sink.left(core);
-        self.sink.event(Event::Leave, self.world.now, core, self.world.tasks.traits[shown as usize].id);
+        if S::LISTENS {
+            self.sink.left(core);
+            self.sink.event(Event::Leave, self.world.now, core, self.world.tasks.traits[shown as usize].id);
+        }
         self.world.events += 1;
     }
     /// A switch that is not over by now takes no more time, and its thread did not run: both were noted when it began.

@@ -147,7 +147,9 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         self.cores[core].level = self.queues[queue].level(thread);
         let shown = self.world.shown(thread);
         self.cores[core].shown = shown;
-        self.sink.event(Event::Dispatch, starts, core, self.world.tasks.traits[shown as usize].id);
+        if S::LISTENS {
+            self.sink.event(Event::Dispatch, starts, core, self.world.tasks.traits[shown as usize].id);
+        }
         if self.setup.siblings.is_some() {
             self.siblings_changed(core);
         }
@@ -155,7 +157,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             self.enter(core);
             self.set_timer(core);
         } else if overhead > 0 {
-            self.tree.set(core, starts);
+            self.timers.set(core, starts);
         } else {
             self.cores[core].starting = false;
             self.enter(core);
@@ -176,7 +178,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
 
     pub(super) fn migrate(&mut self, core: usize, from: usize, thread: TaskId) -> u64 {
         self.migrations += 1;
-        self.world.tasks.life[thread as usize].migrations += 1;
+        self.world.tasks.hot[thread as usize].migrations += 1;
         if self.setup.llc[core] == self.setup.llc[from] { 0 } else { self.world.cost(self.world.charges.migration) }
     }
 

@@ -64,7 +64,7 @@ impl World {
             self.stop = Some(StopReason::Finished);
         }
         let time = closed.io.draw(&mut self.io_random);
-        self.tasks.hot[task as usize].pc = self.tasks.traits[task as usize].program;
+        self.tasks.life[task as usize].pc = self.tasks.traits[task as usize].program;
         let _ = thread;
         self.sleep(task, time, false)
     }
@@ -93,7 +93,7 @@ impl World {
                     self.make_ready(carrier, Why::Woken);
                 } else {
                     self.pools.forget(victim, self.now);
-                    self.end(victim);
+                    self.end_asleep(victim);
                 }
             }
         }

@@ -126,7 +126,7 @@ fn outcome(
         truncated: world.holders.as_ref().is_some_and(|holders| holders.truncated)
             || world.pools.queues().any(|(_, depth)| depth.truncated),
         cores: Vec::new(),
-        histograms: histograms(world),
+        histograms: histograms(scenario, world),
         counters: Counters {
             events: world.events - world.watch.idle,
             idle_steps: world.watch.idle,
@@ -274,7 +274,7 @@ fn task_outcomes(scenario: &Scenario, world: &mut World) -> Vec<TaskOutcome> {
             cpu: units(hot.cpu),
             io: units(life.io),
             switches: hot.switches,
-            migrations: life.migrations,
+            migrations: hot.migrations,
             jobs: periodic.as_ref().map(|periodic| periodic.jobs),
             deadline_misses: periodic.as_ref().map(|periodic| periodic.misses + periodic.overdue(active, period, now)),
             worst_turnaround: periodic.as_ref().map(|periodic| units(periodic.worst)),
@@ -321,26 +321,31 @@ fn quantile_of(histogram: &Histogram<u64>, quantile: f64, world: &World) -> f64 
 /// The quantiles over listed tasks: of those that ran, and of those that ended.
 fn listed_histograms(scenario: &Scenario, world: &mut World) {
     let keep = kept(scenario);
-    if scenario.tasks.is_empty() || !(keep.response || keep.wait) {
+    if scenario.tasks.is_empty() || !(keep.response || keep.turnaround || keep.wait) {
         return;
     }
-    let mut histograms = (new_histogram(), new_histogram());
+    let mut histograms = [new_histogram(), new_histogram(), new_histogram()];
     for (place, task) in scenario.tasks.iter().flat_map(|task| (0..task.count).map(move |_| task)).enumerate() {
         let times = times_of(world, place, Some(task));
-        for (histogram, time) in [(&mut histograms.0, times.response), (&mut histograms.1, times.wait)] {
+        for (histogram, time) in histograms.iter_mut().zip([times.response, times.turnaround, times.wait]) {
             if let (Some(histogram), Some(time)) = (histogram, time) {
                 let _ = histogram.record(time); // it grows: nothing is too large
             }
         }
     }
-    world.stats.response_histogram = histograms.0.filter(|histogram| keep.response && !histogram.is_empty());
-    world.stats.wait_histogram = histograms.1.filter(|histogram| keep.wait && !histogram.is_empty());
+    let [response, turnaround, wait] = histograms.map(|histogram| histogram.filter(|histogram| !histogram.is_empty()));
+    world.stats.response_histogram = response.filter(|_| keep.response);
+    world.stats.turnaround_histogram = turnaround.filter(|_| keep.turnaround);
+    world.stats.wait_histogram = wait.filter(|_| keep.wait);
 }
 
-fn histograms(world: &World) -> BTreeMap<String, Quantiles> {
-    let stats = &world.stats;
-    let named = [("response", &stats.response_histogram), ("wait", &stats.wait_histogram)];
-    let marks = world.programs.marks.list.iter().zip(&world.marks.histograms);
+fn histograms(scenario: &Scenario, world: &World) -> BTreeMap<String, Quantiles> {
+    let (stats, keep) = (&world.stats, kept(scenario));
+    let of_generated = if world.source.is_generated() { &stats.response_histogram } else { &None };
+    let turnaround = if keep.turnaround { stats.turnaround_histogram.as_ref().or(of_generated.as_ref()) } else { None };
+    let response = stats.response_histogram.as_ref().filter(|_| keep.response);
+    let named = [("response", response), ("turnaround", turnaround), ("wait", stats.wait_histogram.as_ref())];
+    let marks = world.programs.marks.list.iter().zip(world.marks.histograms.iter().map(Option::as_ref));
     let named = named.into_iter().map(|(name, histogram)| (name.to_owned(), histogram));
     let all = named.chain(marks.map(|(name, histogram)| (format!("mark:{name}"), histogram)));
     let quantiles = |histogram: &Histogram<u64>| Quantiles {
@@ -353,7 +358,7 @@ fn histograms(world: &World) -> BTreeMap<String, Quantiles> {
         p999: quantile_of(histogram, 0.999, world),
         max: world.units(histogram.max()),
     };
-    all.filter_map(|(name, histogram)| Some((name, quantiles(histogram.as_ref()?)))).collect()
+    all.filter_map(|(name, histogram)| Some((name, quantiles(histogram?)))).collect()
 }
 
 /// The queues of pools, loops and M:N.

@@ -49,13 +49,16 @@ struct Gil {
     last_holder: TaskId,
     /// How often it changed hands.
     switches: u64,
-    /// With gil2: who waits.
+    /// With gil2: who waits, and who was woken and has not tried to take it since.
     waiting: VecDeque<TaskId>,
+    signalled: Vec<TaskId>,
     /// With gil3: who waits.
     condition: Condition,
     /// Let go on request, waits until another has had it.
     forced: TaskId,
     requested: bool,
+    /// It is on its way to notice that.
+    noticing: bool,
 }
 
 impl Gils {
@@ -65,9 +68,11 @@ impl Gils {
             last_holder: NONE,
             switches: 0,
             waiting: VecDeque::new(),
+            signalled: Vec::new(),
             condition: Condition::default(),
             forced: NONE,
             requested: false,
+            noticing: false,
         };
         let list = (0..processes).map(|_| gil()).collect();
         Self {
@@ -178,6 +183,9 @@ impl World {
 
     fn take_gil(&mut self, task: TaskId) -> Next {
         let number = self.gil_of(task);
+        if self.gils.check.is_some() {
+            self.gils.list[number].signalled.retain(|other| *other != task);
+        }
         if self.gils.list[number].holder == task {
             return self.load_piece(task);
         }
@@ -189,7 +197,7 @@ impl World {
             if changed && self.gils.list[number].last_holder != NONE { self.cost(self.charges.gil_handoff) } else { 0 };
         let gil = &mut self.gils.list[number];
         gil.holder = task;
-        gil.requested = false;
+        (gil.requested, gil.noticing) = (false, false);
         gil.last_holder = task;
         gil.switches += u64::from(changed);
         self.hold(Held::Gil(number as u32), task);
@@ -235,19 +243,30 @@ impl World {
         let number = self.gil_of(task);
         let gil = &mut self.gils.list[number];
         gil.holder = NONE;
-        gil.requested = false;
+        (gil.requested, gil.noticing) = (false, false);
         let woken = gil.waiting.pop_front();
         self.release_holding(Held::Gil(number as u32));
         if self.gils.check.is_none() {
             self.signal_gil(number);
         } else if let Some(woken) = woken {
+            self.gils.list[number].signalled.push(woken);
             self.wake(woken, Why::Woken);
         }
     }
 
-    /// A task has ended. If it was on its way to the GIL, nobody else will take that from whoever let go for it.
+    /// A task has ended. If it was on its way to the GIL, nobody else will take that from whoever let go for it; and the signal it had is the next one's.
     pub(crate) fn free_forced(&mut self, task: TaskId) {
         let number = self.gil_of(task);
+        let gil = &mut self.gils.list[number];
+        if let Some(at) = gil.signalled.iter().position(|other| *other == task) {
+            gil.signalled.swap_remove(at);
+            if gil.holder == NONE
+                && let Some(next) = gil.waiting.pop_front()
+            {
+                gil.signalled.push(next);
+                self.wake(next, Why::Woken);
+            }
+        }
         let gil = &mut self.gils.list[number];
         if gil.holder == NONE && gil.forced != NONE {
             let forced = std::mem::replace(&mut gil.forced, NONE);

@@ -25,6 +25,9 @@ impl Scenario {
         }
         if tasks == 0 || tasks > READABLE {
             record.extend([Record::ResponseHistogram, Record::WaitHistogram]);
+            if tasks > 0 {
+                record.push(Record::TurnaroundHistogram);
+            }
         }
         record
     }
@@ -40,6 +43,7 @@ pub(crate) struct Kept {
     pub(crate) queue_depth: bool,
     pub(crate) holders: bool,
     pub(crate) response: bool,
+    pub(crate) turnaround: bool,
     pub(crate) wait: bool,
 }
 
@@ -54,6 +58,7 @@ pub(crate) fn kept(scenario: &Scenario) -> Kept {
         queue_depth: asks(Record::QueueDepth),
         holders: asks(Record::Holders),
         response: asks(Record::ResponseHistogram),
+        turnaround: asks(Record::TurnaroundHistogram),
         wait: asks(Record::WaitHistogram),
     }
 }

@@ -22,6 +22,9 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     /// Puts what became ready into queues, and deals with interruptions.
     #[inline]
     pub(super) fn flush(&mut self) {
+        if !self.world.ended_asleep.is_empty() {
+            self.forget_ended();
+        }
         while !self.world.ready.is_empty() {
             let mut ready = std::mem::take(&mut self.world.ready);
             for (thread, why) in ready.drain(..) {
@@ -37,6 +40,13 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         }
     }
 
+    fn forget_ended(&mut self) {
+        while let Some(thread) = self.world.ended_asleep.pop() {
+            let home = self.setup.placer.home(thread, &self.world.tasks);
+            self.queues[home].end_asleep(thread, context!(self));
+        }
+    }
+
     pub(super) fn enqueue(&mut self, thread: TaskId, why: Why) {
         let queue = if self.queues.len() == 1 {
             0
@@ -44,7 +54,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             let lengths = |core: usize| self.queues[core].len() + usize::from(self.cores[core].thread != NONE);
             self.setup.placer.place(thread, why, &self.world.tasks, lengths)
         };
-        if why == Why::Arrived {
+        if S::LISTENS && why == Why::Arrived {
             self.sink.event(Event::Arrive, self.world.now, 0, self.world.tasks.traits[thread as usize].id);
         }
         if P::CHARGES && self.queues[queue].needs_present(thread) {
@@ -61,9 +71,12 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     /// A thread joins a queue: idle cores where it may run have something to look for again.
     #[inline]
     fn is_for_idle_cores(&mut self, thread: TaskId, queue: usize) {
-        if !self.setup.any_affinity {
-            return;
+        if self.setup.any_affinity {
+            self.look_again(thread, queue);
         }
+    }
+
+    fn look_again(&mut self, thread: TaskId, queue: usize) {
         for word in 0..self.idle.len() {
             let mut left = self.idle[word];
             while left != 0 {

@@ -114,6 +114,8 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
     /// Lets all go on that became ready, and takes off who was killed: whoever waited for its end becomes ready in turn.
     fn flush(&mut self) {
         loop {
+            // Who slept had no share.
+            self.world.ended_asleep.clear();
             let mut ready = std::mem::take(&mut self.world.ready);
             for (task, _) in ready.drain(..) {
                 self.world.watch();

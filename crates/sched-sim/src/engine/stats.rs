@@ -22,6 +22,8 @@ pub(crate) struct Stats {
     pub(crate) classes: Vec<ClassSums>,
     pub(crate) residence: u128,
     pub(crate) response_histogram: Option<Histogram<u64>>,
+    /// Of listed tasks; generated ones' response is theirs.
+    pub(crate) turnaround_histogram: Option<Histogram<u64>>,
     pub(crate) wait_histogram: Option<Histogram<u64>>,
     /// Arrivals before this number are warm-up.
     pub(crate) warmup: u32,

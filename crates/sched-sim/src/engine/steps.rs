@@ -44,16 +44,16 @@ impl World {
     pub(crate) fn prepare(&mut self, task: TaskId) -> bool {
         if self.gils.has_any() {
             // It has to take the GIL first, on a core.
-            self.tasks.hot[task as usize].remaining = match self.programs.ops[self.tasks.hot[task as usize].pc as usize]
-            {
-                Op::Cpu(time) => time,
-                Op::CpuService => self.tasks.life[task as usize].service,
-                _ => 0,
-            };
+            self.tasks.hot[task as usize].remaining =
+                match self.programs.ops[self.tasks.life[task as usize].pc as usize] {
+                    Op::Cpu(time) => time,
+                    Op::CpuService => self.tasks.life[task as usize].service,
+                    _ => 0,
+                };
             return true;
         }
         let place = task as usize;
-        let burst = match self.programs.ops[self.tasks.hot[place].pc as usize] {
+        let burst = match self.programs.ops[self.tasks.life[place].pc as usize] {
             Op::Cpu(time) => time,
             Op::CpuService => self.tasks.life[place].service,
             Op::CpuClosed => {
@@ -63,7 +63,7 @@ impl World {
             }
             // It needs no core for that.
             Op::End if self.tasks.life[place].debt == 0 => {
-                self.end(task);
+                self.end_asleep(task);
                 return false;
             }
             _ => {
@@ -71,12 +71,22 @@ impl World {
                 return true;
             }
         };
-        let debt = std::mem::take(&mut self.tasks.life[place].debt);
+        let life = &mut self.tasks.life[place];
+        life.pc += 1;
+        let debt = std::mem::take(&mut life.debt);
         let hot = &mut self.tasks.hot[place];
-        hot.pc += 1;
         hot.flags |= GO;
         hot.remaining = burst.saturating_add(debt);
         true
+    }
+
+    /// A thread ends that slept until now.
+    pub(super) fn end_asleep(&mut self, task: TaskId) {
+        self.end(task);
+        // A periodic one comes back.
+        if self.periodic.of(task).is_none() {
+            self.ended_asleep.push(task);
+        }
     }
 
     /// Moves a thread on that has a core and nothing loaded to compute.
@@ -103,8 +113,8 @@ impl World {
         }
         let mut uncounted = 0;
         loop {
-            let op = self.programs.ops[self.tasks.hot[place].pc as usize];
-            self.tasks.hot[place].pc += 1;
+            let op = self.programs.ops[self.tasks.life[place].pc as usize];
+            self.tasks.life[place].pc += 1;
             let next = match op {
                 Op::Cpu(time) => Some(self.compute(task, thread, time)),
                 Op::CpuService => Some(self.compute(task, thread, self.tasks.life[place].service)),
@@ -137,7 +147,7 @@ impl World {
                     let counter = self.tasks.traits[place].loops as usize + slot as usize;
                     self.loops[counter] = times;
                     if times == 0 {
-                        self.tasks.hot[place].pc = end;
+                        self.tasks.life[place].pc = end;
                     }
                     None
                 }
@@ -145,7 +155,7 @@ impl World {
                     let counter = self.tasks.traits[place].loops as usize + slot as usize;
                     self.loops[counter] -= 1;
                     if self.loops[counter] > 0 {
-                        self.tasks.hot[place].pc = begin;
+                        self.tasks.life[place].pc = begin;
                     }
                     None
                 }
@@ -277,7 +287,7 @@ impl World {
         let killed = self.tasks.hot[task as usize].flags & KILLED != 0;
         let debt = self.tasks.life[task as usize].debt;
         if debt > 0 && !killed && !self.pools.has_any() && !self.gils.has_any() {
-            self.tasks.hot[task as usize].pc -= 1;
+            self.tasks.life[task as usize].pc -= 1;
             return self.compute(task, task, 0);
         }
         self.tasks.hot[task as usize].flags &= !GO;

@@ -1,6 +1,6 @@
 //! The tasks of a run, as columns indexed by [`TaskId`].
 //!
-//! What every event touches lies together in 32 bytes ([`Hot`]); what is needed when a task arrives, blocks or ends in [`Life`]; what
+//! What every event touches lies together in 32 bytes ([`Hot`]); what is needed when a task arrives, goes on to its next step, blocks or ends in [`Life`]; what
 //! never changes in [`Traits`]. Together 136 bytes a task; queues, timers and policies add what they need.
 
 use crate::time::NEVER;
@@ -51,8 +51,8 @@ pub(crate) struct Hot {
     pub(crate) remaining: u64,
     /// Time spent on cores.
     pub(crate) cpu: u64,
-    pub(crate) pc: u32,
     pub(crate) switches: u32,
+    pub(crate) migrations: u32,
     pub(crate) last_core: u16,
     /// Where the task ran that woke it.
     pub(crate) waker: u16,
@@ -76,7 +76,8 @@ pub(crate) struct Life {
     pub(crate) deadline: u64,
     /// Number of its current timer: entries of the wheel with another one are void.
     pub(crate) timer: u32,
-    pub(crate) migrations: u32,
+    /// The step it is at.
+    pub(crate) pc: u32,
 }
 
 /// What never changes.
@@ -220,13 +221,20 @@ impl Tasks {
         row == 0 || self.masks[row * self.words + core / 64] >> (core % 64) & 1 == 1
     }
 
+    /// Room for so many tasks more.
+    pub(crate) fn reserve(&mut self, tasks: usize) {
+        self.hot.reserve(tasks);
+        self.life.reserve(tasks);
+        self.traits.reserve(tasks);
+    }
+
     /// A place for a new task.
     pub(crate) fn add(&mut self, traits: Traits, arrival: u64) -> TaskId {
         let hot = Hot {
             remaining: 0,
             cpu: 0,
-            pc: traits.program,
             switches: 0,
+            migrations: 0,
             last_core: NO_CORE,
             waker: NO_CORE,
             state: State::Absent,
@@ -241,7 +249,7 @@ impl Tasks {
             service: 0,
             deadline: NEVER,
             timer: 0,
-            migrations: 0,
+            pc: traits.program,
         };
         if let Some(task) = self.free.pop() {
             let place = task as usize;

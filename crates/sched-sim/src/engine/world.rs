@@ -61,6 +61,8 @@ pub(crate) struct World {
     pub(crate) ready: Vec<(TaskId, Why)>,
     /// Running threads that have to look up from what they do: a request for the GIL, a kill.
     pub(crate) pokes: Vec<TaskId>,
+    /// Threads that ended while they slept.
+    pub(crate) ended_asleep: Vec<TaskId>,
     /// Ready threads that have to leave their run queue: they were killed.
     pub(crate) removed: Vec<TaskId>,
     pub(crate) sync: Sync,
@@ -118,8 +120,7 @@ impl World {
             self.arrive();
             self.watch();
         }
-        while self.wheel.next_time() <= self.now {
-            let Some(entry) = self.wheel.pop() else { break };
+        while let Some(entry) = self.wheel.pop_due(self.now) {
             self.fire_timer(entry);
         }
     }
@@ -289,9 +290,8 @@ impl World {
         self.tasks.life[place].arrival = release;
         self.tasks.life[place].deadline = release.saturating_add(deadline);
         let program = self.tasks.traits[place].program;
-        let hot = &mut self.tasks.hot[place];
-        hot.pc = program;
-        hot.flags &= !GO;
+        self.tasks.life[place].pc = program;
+        self.tasks.hot[place].flags &= !GO;
         self.make_ready(task, Why::Arrived);
     }
 

@@ -360,6 +360,14 @@ impl Policy for Eevdf {
         }
     }
 
+    fn end_asleep(&mut self, task: TaskId, context: &Context<'_>) {
+        // Nobody pays its debt, and who comes after it in its place does not have it.
+        if self.tasks.get(task as usize).is_some_and(|account| account.state == State::Leaving) {
+            self.leaving -= 1;
+            self.part(task, weight_of(task, context));
+        }
+    }
+
     fn needs_present(&self, task: TaskId) -> bool {
         self.tasks.get(task as usize).is_none_or(|account| account.state != State::Leaving)
     }

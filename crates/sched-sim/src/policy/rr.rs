@@ -18,6 +18,7 @@ pub struct RoundRobin {
 
 impl Policy for RoundRobin {
     const IN_ORDER: bool = true;
+    const TAKES_TURNS: bool = true;
 
     fn new(options: &Options<'_>) -> Self {
         let policy = &options.scenario.policy;
@@ -36,6 +37,11 @@ impl Policy for RoundRobin {
     #[inline]
     fn pick(&mut self, _: &Context<'_>, allowed: impl FnMut(TaskId) -> bool) -> Option<TaskId> {
         take_first(&mut self.queue, allowed)
+    }
+
+    #[inline]
+    fn first(&self) -> Option<TaskId> {
+        self.queue.front().copied()
     }
 
     #[inline]

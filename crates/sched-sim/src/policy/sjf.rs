@@ -41,6 +41,14 @@ impl Policy for Sjf {
         self.queue.push(self.bursts[task as usize], task, why, context);
     }
 
+    fn take_over(&mut self, task: TaskId, from: &Self) {
+        if self.bursts.len() <= task as usize {
+            self.bursts.resize(task as usize + 1, 0);
+        }
+        // What was known here is of an earlier burst.
+        self.bursts[task as usize] = from.bursts.get(task as usize).copied().unwrap_or(0);
+    }
+
     #[inline]
     fn pick(&mut self, _: &Context<'_>, allowed: impl FnMut(TaskId) -> bool) -> Option<TaskId> {
         self.queue.pop(allowed)
@@ -58,5 +66,39 @@ impl Policy for Sjf {
 
     fn remove(&mut self, task: TaskId) -> bool {
         self.queue.remove(task)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Tasks, Traits};
+    use crate::policy::Options;
+    use crate::random::{Random, Stream};
+    use crate::scenario::{PolicyKind, Scenario};
+    use crate::time::TimeScale;
+
+    #[test]
+    fn a_stolen_task_takes_the_length_of_its_burst_along() {
+        let scenario = Scenario::new(2, PolicyKind::Sjf);
+        let scale = TimeScale::new(scenario.time_unit, [], false);
+        let queue = || Sjf::new(&Options { scenario: &scenario, scale, random: Random::new(0, Stream::Policy) });
+        let (mut home, mut thief) = (queue(), queue());
+        let mut tasks = Tasks::new(2);
+        for id in 0..2 {
+            tasks.add(Traits { id, ..Default::default() }, 0);
+        }
+        // Its first burst was short, and it had it where it comes to now.
+        tasks.hot[0].remaining = 1;
+        thief.enqueue(0, Why::Arrived, &Context { now: 0, tasks: &tasks });
+        assert_eq!(thief.pick(&Context { now: 0, tasks: &tasks }, |_| true), Some(0));
+        (tasks.hot[0].remaining, tasks.hot[1].remaining) = (9, 5);
+        let context = Context { now: 1, tasks: &tasks };
+        home.enqueue(0, Why::Woken, &context);
+        assert_eq!(home.steal(&context, |_| true), Some(0));
+        thief.take_over(0, &home);
+        thief.enqueue(0, Why::Moved, &context);
+        thief.enqueue(1, Why::Arrived, &context);
+        assert_eq!(thief.pick(&context, |_| true), Some(1), "5 before 9");
     }
 }

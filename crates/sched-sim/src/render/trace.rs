@@ -1,5 +1,5 @@
 //! An outcome as a trace in Chrome's JSON format, which <https://ui.perfetto.dev> opens: one lane per core, one per lock and GIL, and
-//! counters of ready tasks and of those that wait for a worker.
+//! (where it is not known who had which core, as with ps and las: one per task, from its arrival to its end) and counters of ready tasks and of those that wait for a worker.
 
 use std::collections::HashMap;
 
@@ -11,6 +11,8 @@ use crate::scenario::TimeUnit;
 /// Lanes of cores, and of holders, as processes of the trace.
 const CORES: u32 = 1;
 const HOLDERS: u32 = 2;
+/// Lanes of tasks of which it is not known which core they had.
+const SHARING: u32 = 3;
 
 /// The outcome's timeline. A tick (and a mean service time) shows as a microsecond.
 pub fn chrome_trace(outcome: &Outcome) -> Value {
@@ -33,6 +35,16 @@ pub fn chrome_trace(outcome: &Outcome) -> Value {
         let mut event = span(&name(run.task), CORES, run.cpu, run.start * scale, run.len * scale);
         event["args"] = json!({ "task": run.task, "level": run.level });
         events.push(event);
+    }
+    if outcome.run_segments.is_none() {
+        events.push(named("process_name", SHARING, 0, "tasks, from arrival to end"));
+        for (lane, task) in (0..).zip(&outcome.tasks) {
+            let (Some(finish), Some(turnaround)) = (task.finish, task.turnaround) else { continue };
+            events.push(named("thread_name", SHARING, lane, &name(task.id)));
+            let mut event = span(&name(task.id), SHARING, lane, (finish - turnaround) * scale, turnaround * scale);
+            event["args"] = json!({ "task": task.id, "cpu": task.cpu });
+            events.push(event);
+        }
     }
     let mut lanes: Vec<&str> = Vec::new();
     for holder in outcome.holders.iter().flatten() {

@@ -159,6 +159,14 @@ impl Few {
         Entry { time: self.base + (key >> TIME_SHIFT), task: data as u32, tag: (data >> 32) as u32 }
     }
 
+    /// The place of the timer that was taken last is free.
+    #[inline]
+    pub(super) fn give_back(&mut self) {
+        if let Some(place) = self.hole {
+            self.close(place);
+        }
+    }
+
     /// Nobody took the place of the last timer.
     fn close(&mut self, place: u16) {
         self.hole = None;

@@ -82,22 +82,26 @@ impl<'a> Build<'a> {
             let after = places.partition_point(|(first, _)| *first <= id);
             places[..after].last().map_or(0, |(first, place)| place + (id - first))
         };
-        let mut order = Vec::new();
+        self.tasks.reserve(place as usize);
+        let mut order = Vec::with_capacity(place as usize);
         for task in &scenario.tasks {
             let (program, slots) = self.programs.add(&task.program, scale, &index);
             let affinity = task.affinity.as_ref().map_or(0, |cores| self.tasks.mask(cores));
             let kinds = self.kinds.len() as u16;
             let kind = *self.kinds.entry(task.kind.clone().unwrap_or_default()).or_insert(kinds);
+            let arrival = if task.spawned { NEVER } else { scale.ticks(task.arrival) };
+            let of_name = self.processes.of_name.get(&task.process).copied().unwrap_or(0);
             for copy in 0..task.count {
                 let id = task.id + copy;
-                let process = self.processes.of_task.get(&id).or_else(|| self.processes.of_name.get(&task.process));
+                let alone = self.processes.of_task.is_empty();
+                let process = if alone { None } else { self.processes.of_task.get(&id).copied() };
                 let traits = Traits {
                     id,
                     program,
                     loops: self.loops.len() as u32,
                     priority: task.priority,
                     tickets: task.tickets,
-                    process: process.copied().unwrap_or(0),
+                    process: process.unwrap_or(of_name),
                     period: task.period.map_or(NEVER, |period| scale.ticks(period).max(1)),
                     affinity,
                     kind,
@@ -105,7 +109,6 @@ impl<'a> Build<'a> {
                     class: 0,
                 };
                 self.loops.resize(self.loops.len() + slots as usize, 0);
-                let arrival = if task.spawned { NEVER } else { scale.ticks(task.arrival) };
                 let place = self.tasks.add(traits, arrival);
                 if let Some(deadline) = task.deadline {
                     // From when it is spawned, if it is.

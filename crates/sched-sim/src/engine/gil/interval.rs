@@ -110,6 +110,9 @@ impl World {
         let gil = &mut self.gils.list[number];
         gil.requested = true;
         let holder = gil.holder;
+        if gil.noticing && self.tasks.hot[holder as usize].state == State::Running {
+            return; // It is about to notice that somebody asked: a second one does not make it later.
+        }
         let notice = self.cost(self.charges.gil_notice);
         let hot = &mut self.tasks.hot[holder as usize];
         if hot.state != State::Running {
@@ -118,13 +121,16 @@ impl World {
         } else if notice == 0 {
             self.pokes.push(holder);
         } else {
+            self.gils.list[number].noticing = true;
             self.set_timer(holder, self.now.saturating_add(notice), TIMER_NOTICE);
         }
     }
 
     /// A running holder looks up, and sees the request if nothing has come between.
     pub(crate) fn notice_request(&mut self, task: TaskId) {
-        let gil = &self.gils.list[self.gil_of(task)];
+        let number = self.gil_of(task);
+        let gil = &mut self.gils.list[number];
+        gil.noticing &= gil.holder != task;
         let hot = &mut self.tasks.hot[task as usize];
         if gil.holder != task || !gil.requested {
             return;

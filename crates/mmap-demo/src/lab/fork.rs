@@ -190,7 +190,8 @@ pub(super) fn walk() -> Result<Outcome, Failure> {
         return Err(Failure::File("the child ended before it had told all".to_owned()));
     };
     let own = |step: [u64; 4]| step[2] + step[3];
-    let grown = |before: [u64; 4], after: [u64; 4]| own(after).cast_signed() - own(before).cast_signed();
+    // What is copied is dirty. A clean page of a library becomes the child's own when another program that has it mapped comes to its end.
+    let grown = |before: [u64; 4], after: [u64; 4]| after[2].cast_signed() - before[2].cast_signed();
     let (copied, of_shared) = (grown(first, second), grown(second, third));
     let step = |what: &str, step: [u64; 4]| Step {
         what: what.to_owned(),

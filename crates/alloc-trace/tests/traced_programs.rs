@@ -38,9 +38,13 @@ impl Program {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = alloc_trace();
         command.args(["run", "-o"]).arg(self.file("trace")).arg("--").arg(&self.path).args(arguments);
-        command.output().unwrap()
+        command
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -311,6 +315,33 @@ fn stacks_are_those_that_backtrace_tells() {
             // The innermost function calls both, in two places.
             assert_eq!(stack[1..], told[1..], "{size} with {flags:?}");
             assert_eq!(site.end, END_OF_CHAIN as u8, "{size} with {flags:?}");
+        }
+    }
+}
+
+/// The library as it is built without optimisation: it does each walk that begins where the last one ended a second time, from one end to the other,
+/// and ends the program at a difference.
+fn checking_library() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("preload/Cargo.toml");
+    let target = Path::new(env!("CARGO_BIN_EXE_alloc-trace")).parent().unwrap().parent().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--manifest-path"]).arg(manifest).arg("--target-dir").arg(target);
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    target.join("debug/liballoc_trace_preload.so")
+}
+
+#[test]
+fn walks_that_begin_where_the_last_one_ended_find_what_whole_ones_find() {
+    for flags in [&["-O0"][..], &["-O1"], &["-O2", "-fomit-frame-pointer"]] {
+        let Some(program) = Program::build_with("wanders", flags) else { return };
+        let library = checking_library();
+        for seed in ["1", "2", "3"] {
+            let output = program.command(&[seed, "50000"]).env("ALLOC_TRACE_PRELOAD", &library).output().unwrap();
+            assert!(output.status.success(), "{flags:?}, seed {seed}: {output:?}");
+            let [calls, _, frees, ..] = program.own(&program.read("trace"));
+            assert!(calls > 15_000 && frees == calls, "{calls} {frees}");
+            std::fs::remove_file(program.file("trace")).unwrap();
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::format::{
 use crate::incremental::Walked;
 use crate::own::control_block;
 use crate::process::{self, EPOCH, NUMBERS_AT_ONCE, Process};
+use crate::sample::Draw;
 use crate::sites::{Sites, mix};
 use crate::stack::{Bounds, ByPointers, ByTables, Frame, walk};
 use crate::{heap, incremental, modules, python, rules, system};
@@ -46,6 +47,7 @@ pub(crate) struct Thread {
     pause: usize,
     pub(crate) next_block: u64,
     pub(crate) last_block: u64,
+    pub(crate) draw: Draw,
     stack: Bounds,
     walked: Walked,
     sites: Sites,
@@ -121,6 +123,7 @@ impl Thread {
         inner.sites.begin_again();
         inner.walked.forget();
         (inner.index, inner.number, inner.defined, inner.ends, inner.looks) = (process.next_thread(), 0, 0, 0, 0);
+        inner.draw.begin(inner.index);
         inner.missed.store(0, Relaxed);
         inner.strangers = 0;
         (inner.generation, inner.arena) = (0, 0);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a traced pair of malloc and free costs, beside the peers that are installed: nanoseconds per pair as slopes between a short and a long run, so
-# that fixed costs are apart; with frame pointers, and (`-bare`) without; bytes on disk per pair, likewise; fixed start and stop; peak memory. Modes take turns; the least of ROUNDS is taken.
+# that fixed costs are apart; with frame pointers, and (`-bare`) without; `sampled` at 512 KiB; bytes on disk per pair, likewise; fixed start and stop; peak memory. Modes take turns; the least of ROUNDS is taken.
 #
 #     crates/alloc-trace/benches/pairs.sh [ROUNDS]
 set -euo pipefail
@@ -23,13 +23,14 @@ run() { # MODE THREADS PAIRS: prints nanoseconds per pair, leaves files in $work
     case $1 in
         untraced) "$work/pairs" "$2" "$3" ;;
         alloc-trace) ALLOC_TRACE_FILE=$work/out/t LD_PRELOAD=$library "$work/pairs" "$2" "$3" ;;
+        sampled) ALLOC_TRACE_SAMPLE=524288 ALLOC_TRACE_FILE=$work/out/t LD_PRELOAD=$library "$work/pairs" "$2" "$3" ;;
         untraced-bare) "$work/pairs-bare" "$2" "$3" ;;
         alloc-trace-bare) ALLOC_TRACE_FILE=$work/out/t LD_PRELOAD=$library "$work/pairs-bare" "$2" "$3" ;;
         heaptrack) heaptrack -o "$work/out/t" "$work/pairs" "$2" "$3" 2> /dev/null | grep -E '^[0-9.]+$' ;;
     esac
 }
 
-modes="untraced alloc-trace untraced-bare alloc-trace-bare"
+modes="untraced sampled alloc-trace untraced-bare alloc-trace-bare"
 if command -v heaptrack > /dev/null; then modes+=" heaptrack"; else echo "heaptrack is not installed"; fi
 for threads in 1 2; do
     declare -A least_short=() least_long=() bytes_short=() bytes_long=()

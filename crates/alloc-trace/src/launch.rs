@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use alloc_trace::trace::TraceFile;
+use alloc_trace::trace::format::LARGEST_MEAN;
 use clap::{Arg, ArgMatches, value_parser};
 use object::read::ReadCache;
 use object::{Object, ObjectSymbol};
@@ -29,6 +30,21 @@ pub(crate) fn command() -> clap::Command {
                 .help("Where to; children's traces have their process number behind it [default: PROGRAM.PID.trace]"),
         )
         .arg(
+            Arg::new("sample")
+                .long("sample")
+                .value_name("BYTES")
+                .value_parser(bytes)
+                .help("Draw one byte in so many, and note the blocks that hold one: 512K costs next to nothing, and figures are estimates"),
+        )
+        .arg(
+            Arg::new("seed")
+                .long("seed")
+                .value_name("N")
+                .requires("sample")
+                .value_parser(value_parser!(u64))
+                .help("Which bytes are drawn: the same in every run of a program that does the same [default: others each time]"),
+        )
+        .arg(
             Arg::new("program")
                 .value_name("PROGRAM")
                 .required(true)
@@ -38,6 +54,20 @@ pub(crate) fn command() -> clap::Command {
                 .help("The program and its arguments"),
         )
         .after_help("Example: alloc-trace run -o json.trace -- python3 -m json.tool FILE\n\nStacks follow frame pointers, and where there are none the tables that compilers write for exceptions. The former cost less: -fno-omit-frame-pointer, or -C force-frame-pointers=yes.\nThe library is looked for beside this program; ALLOC_TRACE_PRELOAD names another place.")
+}
+
+/// A number of bytes, of KiB with a K, of MiB with an M.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(['k', 'K', 'm', 'M']);
+    let unit = match &text[digits.len()..] {
+        "" => 1,
+        "k" | "K" => 1 << 10,
+        "m" | "M" => 1 << 20,
+        _ => 0,
+    };
+    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    let error = || format!("{text:?} is no number of bytes from 1 to 1048576M: 100000, 512K and 1M are");
+    number.filter(|number| (1..=LARGEST_MEAN).contains(number)).ok_or_else(error)
 }
 
 /// Runs the program; its exit code.
@@ -66,12 +96,15 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode, String> {
         preload.push(":");
         preload.push(others);
     }
-    let status = Command::new(&path)
-        .args(arguments)
-        .env("LD_PRELOAD", preload)
-        .env("ALLOC_TRACE_FILE", &output)
-        .status()
-        .map_err(|error| format!("{}: can't be run: {error}", path.display()))?;
+    let mut command = Command::new(&path);
+    command.args(arguments).env("LD_PRELOAD", preload).env("ALLOC_TRACE_FILE", &output);
+    for (name, variable) in [("sample", "ALLOC_TRACE_SAMPLE"), ("seed", "ALLOC_TRACE_SEED")] {
+        match matches.get_one::<u64>(name) {
+            Some(number) => command.env(variable, number.to_string()),
+            None => command.env_remove(variable),
+        };
+    }
+    let status = command.status().map_err(|error| format!("{}: can't be run: {error}", path.display()))?;
     report(&output);
     Ok(match (status.code(), status.signal()) {
         (Some(code), _) => ExitCode::from(code as u8),

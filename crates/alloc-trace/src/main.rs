@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use alloc_trace::trace::{
-    Analysis, Measure, Symbols, TraceFile, collapsed, difference, flamegraph, html, perfetto, pprof, stacks, stats,
-    summary,
+    Analysis, Measure, Symbols, TraceFile, collapsed, difference, flamegraph, html, perfetto, pprof, sampled, stacks,
+    stats, summary,
 };
 use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -143,29 +143,39 @@ fn report(name: &str, matches: &ArgMatches) -> Result<(), Failure> {
         let known = Measure::ALL.into_iter().find(|(name, _)| *name == chosen);
         known.map_or((chosen, Measure::Peak), |(name, measure)| (name, measure))
     };
+    let analysis = |argument| -> Result<Analysis, Failure> {
+        let found = analysis(matches, argument)?;
+        // The others have it in their text.
+        if !matches!(name, "summary" | "stats" | "html")
+            && let Some(note) = sampled(&found)
+        {
+            anstream::eprintln!("alloc-trace: sampled, {note}");
+        }
+        Ok(found)
+    };
     let mut symbols = Symbols::default();
     let text = match name {
         "pprof" => {
-            let profile = pprof(&analysis(matches, "file")?, &mut symbols);
+            let profile = pprof(&analysis("file")?, &mut symbols);
             return Ok(print(&profile)?);
         }
         "html" => {
-            let before = matches.contains_id("before").then(|| analysis(matches, "before")).transpose()?;
-            html(&analysis(matches, "file")?, before.as_ref())
+            let before = matches.contains_id("before").then(|| analysis("before")).transpose()?;
+            html(&analysis("file")?, before.as_ref())
         }
-        "perfetto" => perfetto(&analysis(matches, "file")?),
-        "summary" => summary(&analysis(matches, "file")?, &mut symbols),
-        "stats" => stats(&analysis(matches, "file")?),
-        "collapsed" => collapsed(&stacks(&analysis(matches, "file")?, measure().1, &mut symbols)),
+        "perfetto" => perfetto(&analysis("file")?),
+        "summary" => summary(&analysis("file")?, &mut symbols),
+        "stats" => stats(&analysis("file")?),
+        "collapsed" => collapsed(&stacks(&analysis("file")?, measure().1, &mut symbols)),
         "flamegraph" => {
-            let analysis = analysis(matches, "file")?;
+            let analysis = analysis("file")?;
             let (name, measure) = measure();
             let title = format!("{}: {name}", analysis.origin.program);
             let unit = if measure.is_bytes() { "bytes" } else { "calls" };
             flamegraph(&stacks(&analysis, measure, &mut symbols), &title, unit)
         }
         _ => {
-            let (before, after) = (analysis(matches, "before")?, analysis(matches, "after")?);
+            let (before, after) = (analysis("before")?, analysis("after")?);
             let measure = measure().1;
             let before = stacks(&before, measure, &mut symbols);
             difference(&before, &stacks(&after, measure, &mut Symbols::default()), measure)

@@ -43,7 +43,7 @@ pub use perfetto::perfetto;
 pub use pprof::pprof;
 pub use python::Python;
 pub use sites::{Address, Site, Sites};
-pub use summary::{difference, stats, summary};
+pub use summary::{difference, sampled, stats, summary};
 pub use symbols::{Frame, Symbols};
 pub use system::System;
 pub use timeline::Timeline;

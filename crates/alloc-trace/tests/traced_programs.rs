@@ -38,9 +38,19 @@ impl Program {
     }
 
     fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        self.command_with(&[], arguments)
+    }
+
+    /// The same with options of `run`.
+    fn command_with(&self, options: &[&str], arguments: &[&str]) -> Command {
         let mut command = alloc_trace();
-        command.args(["run", "-o"]).arg(self.file("trace")).arg("--").arg(&self.path).args(arguments);
-        command.output().unwrap()
+        command.args(["run", "-o"]).arg(self.file("trace")).args(options);
+        command.arg("--").arg(&self.path).args(arguments);
+        command
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -312,6 +322,62 @@ fn stacks_are_those_that_backtrace_tells() {
             assert_eq!(stack[1..], told[1..], "{size} with {flags:?}");
             assert_eq!(site.end, END_OF_CHAIN as u8, "{size} with {flags:?}");
         }
+    }
+}
+
+/// The library as it is built without optimisation: it does each walk that begins where the last one ended a second time, from one end to the other,
+/// and ends the program at a difference.
+fn checking_library() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("preload/Cargo.toml");
+    let target = Path::new(env!("CARGO_BIN_EXE_alloc-trace")).parent().unwrap().parent().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--manifest-path"]).arg(manifest).arg("--target-dir").arg(target);
+    let output = cargo.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    target.join("debug/liballoc_trace_preload.so")
+}
+
+#[test]
+fn walks_that_begin_where_the_last_one_ended_find_what_whole_ones_find() {
+    for flags in [&["-O0"][..], &["-O1"], &["-O2", "-fomit-frame-pointer"]] {
+        let Some(program) = Program::build_with("wanders", flags) else { return };
+        let library = checking_library();
+        for seed in ["1", "2", "3"] {
+            let output = program.command(&[seed, "50000"]).env("ALLOC_TRACE_PRELOAD", &library).output().unwrap();
+            assert!(output.status.success(), "{flags:?}, seed {seed}: {output:?}");
+            let [calls, _, frees, ..] = program.own(&program.read("trace"));
+            assert!(calls > 15_000 && frees == calls, "{calls} {frees}");
+            std::fs::remove_file(program.file("trace")).unwrap();
+        }
+    }
+}
+
+/// The draw is the same in each run, by the seed: what holds once always holds.
+#[test]
+fn estimates_from_a_sample_come_close_to_what_the_program_tells() {
+    let Some(program) = Program::build("sampled") else { return };
+    for seed in ["1", "2", "3"] {
+        let output = program.command_with(&["--sample", "16K", "--seed", seed], &[]).output().unwrap();
+        let [calls, bytes, frees, live, live_bytes, _] = told(&output);
+        let analysis = program.read("trace");
+        let found = program.own(&analysis);
+        // Of bytes every draw tells as much as another; of calls those that drew a small block tell for thousands.
+        for (name, found, told, at_most) in [
+            ("bytes", found[1], bytes, 0.05),
+            ("bytes left", found[4], live_bytes, 0.15),
+            ("calls", found[0], calls, 0.25),
+            ("frees", found[2], frees, 0.25),
+        ] {
+            let off = found as f64 / told as f64 - 1.0;
+            assert!(off.abs() < at_most, "seed {seed}, {name}: {found} for {told}");
+        }
+        assert!(live > 0 && found[3] > 0, "{live}");
+        assert!(analysis.noted < calls / 4, "{} of {calls}", analysis.noted);
+        assert_eq!((analysis.missed(), analysis.strangers(), analysis.total.temporary), (0, 0, 0));
+        let report = alloc_trace().arg("summary").arg(program.file("trace")).output().unwrap();
+        let text = String::from_utf8(report.stdout).unwrap();
+        assert!(text.contains("sampled     one byte in 16.0 KiB: all figures of blocks are estimates"), "{text}");
+        std::fs::remove_file(program.file("trace")).unwrap();
     }
 }
 

@@ -10,7 +10,7 @@ use crate::format::{BREAK, MAP, REMAP, UNMAP};
 use crate::inside::Inside;
 use crate::process::Process;
 use crate::stack::Frame;
-use crate::{heap, real, system};
+use crate::{heap, real, sample, system};
 
 type Block = *mut c_void;
 
@@ -30,12 +30,17 @@ const BRK: u64 = 12;
 
 #[inline(always)]
 fn handed_out(kind: u64, block: Block, size: usize, frame: *const Frame) -> Block {
-    if !block.is_null()
-        && let Some(mut inside) = Inside::enter(frame)
-    {
-        inside.alloc(kind, block, size, frame);
+    if !block.is_null() && sample::takes(size) {
+        note(kind, block, size, frame);
     }
     block
+}
+
+#[inline(always)]
+fn note(kind: u64, block: Block, size: usize, frame: *const Frame) {
+    if let Some(mut inside) = Inside::enter(frame) {
+        inside.alloc(kind, block, size, frame);
+    }
 }
 
 fn refused(error: c_int) -> Block {
@@ -94,6 +99,10 @@ unsafe fn resize(kind: u64, block: Block, size: usize, frame: *const Frame) -> B
         // SAFETY: as the caller's call.
         return unsafe { real(block, size) };
     }
+    if sample::is_on() && (block.is_null() || !sample::may_be_noted(block)) {
+        // SAFETY: as the caller's call.
+        return handed_out(kind, unsafe { real(block, size) }, size, frame);
+    }
     // It is taken out before the call, and put back if the call fails, so that nobody can be given its address meanwhile.
     let (mut before, mut mapping) = (None, None);
     if !block.is_null()
@@ -116,6 +125,10 @@ unsafe fn resize(kind: u64, block: Block, size: usize, frame: *const Frame) -> B
         Some(number) => inside.put_back(block, number),
         None if !block.is_null() && gone => inside.stranger(),
         None => {}
+    }
+    if sample::is_on() {
+        drop(inside);
+        return handed_out(kind, new, size, frame);
     }
     if !new.is_null() {
         inside.alloc(kind, new, size, frame);
@@ -184,6 +197,19 @@ pub(crate) unsafe extern "C" fn pvalloc(size: usize, frame: *const Frame) -> Blo
 
 #[inline(always)]
 pub(crate) unsafe fn free(block: Block) {
+    // As little as possible where blocks are drawn; 0 is no block, and costs nothing to pass on.
+    if !sample::may_be_noted(block) && !real::is_early(block) {
+        // SAFETY: `free`'s type.
+        if let Some(real) = unsafe { real::FREE.known::<unsafe extern "C" fn(Block)>() } {
+            // SAFETY: as the caller's call.
+            return unsafe { real(block) };
+        }
+    }
+    // SAFETY: as the caller's call.
+    unsafe { free_noted(block) }
+}
+
+unsafe fn free_noted(block: Block) {
     if block.is_null() || real::is_early(block) {
         return;
     }
@@ -199,7 +225,8 @@ pub(crate) unsafe fn free(block: Block) {
         // SAFETY: as the caller's call.
         unsafe { real(block) }
     }
-    if heap::has_moved()
+    if !sample::is_on()
+        && heap::has_moved()
         && let Some(mut inside) = Inside::enter(ptr::null())
     {
         inside.heap_moved();

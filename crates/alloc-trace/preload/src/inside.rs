@@ -13,6 +13,7 @@ use crate::format::{self, BLOCK_UNMAP, LARGE, SIZE_LIMIT, THREAD_END};
 use crate::live::{self, Entered};
 use crate::own::{BUSY, ENDED, own, set_own};
 use crate::process::{self, EPOCH, Process};
+use crate::sample;
 use crate::stack::Frame;
 use crate::thread::{INSIDE, LATE, OUTSIDE, Thread, UNUSED};
 
@@ -53,13 +54,16 @@ impl Inside {
     pub(crate) fn alloc(&mut self, kind: u64, block: *mut c_void, size: usize, frame: *const Frame) {
         let thread = self.thread();
         let site = thread.site(kind, frame);
-        // SAFETY: just handed out.
-        unsafe { thread.note_system(site, block) };
+        // What the blocks between asked the system for is not seen: of the rest there is nothing to tell.
+        if !sample::is_on() {
+            // SAFETY: just handed out.
+            unsafe { thread.note_system(site, block) };
+        }
         if thread.next_block >= thread.last_block && !thread.more_numbers() {
             return;
         }
         match live::enter(block.addr(), thread.next_block, thread.index) {
-            Entered::Yes => {}
+            Entered::Yes => sample::noted(block),
             Entered::InPlaceOf(before) => thread.word(format::free(before)),
             Entered::No => {
                 thread.miss();
@@ -86,7 +90,9 @@ impl Inside {
     /// Notes that what was mapped for a block alone goes with it.
     #[inline(always)]
     pub(crate) fn unmaps(&mut self, mapping: Option<[u64; 2]>) {
-        if let Some(mapping) = mapping {
+        if let Some(mapping) = mapping
+            && !sample::is_on()
+        {
             self.thread().record(BLOCK_UNMAP, 0, &mapping);
         }
     }
@@ -99,12 +105,15 @@ impl Inside {
     /// Takes a block out, without a note: its number.
     #[inline(always)]
     pub(crate) fn take_out(&mut self, block: *mut c_void) -> Option<u64> {
-        live::remove(block.addr(), self.thread().index)
+        let number = live::remove(block.addr(), self.thread().index)?;
+        sample::gone(block);
+        Some(number)
     }
 
     /// Puts a block in again that was taken out.
     pub(crate) fn put_back(&mut self, block: *mut c_void, number: u64) {
         live::enter(block.addr(), number, self.thread().index);
+        sample::noted(block);
     }
 
     /// Notes that the block of a number is given back.
@@ -115,6 +124,9 @@ impl Inside {
 
     /// Counts a block that nobody saw handed out.
     pub(crate) fn stranger(&mut self) {
+        if sample::is_on() {
+            return;
+        }
         let thread = self.thread();
         thread.strangers += 1;
         thread.tell(4, thread.strangers);

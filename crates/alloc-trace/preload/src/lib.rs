@@ -22,8 +22,9 @@
 //! # The parts
 //! `entry` are the exported functions: a few instructions that pass on where the caller's frame is. `hooks` does what was asked for, and
 //! tells `thread`, by way of `inside` and `own`, which keeps a thread's words, sites and numbers. `stack` walks frames, by `rules` where
-//! there are no frame pointers, `live` knows which block is at an address, `modules` where code is, `heap` what `malloc` has asked the system for,
-//! `python` which function of Python's runs, `process` the file. `format`, `encode` and `huffman` are links to the reader's.
+//! there are no frame pointers, `incremental` no more of them than have changed, `live` knows which block is at an address, `modules` where code is, `heap` what `malloc` has asked the system for,
+//! `python` which function of Python's runs, `process` the file, `sample`
+//! which blocks are noted where not all are. `format`, `encode` and `huffman` are links to the reader's.
 //!
 //! x86-64 Linux alone, for now; elsewhere the library is empty.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
@@ -45,6 +46,7 @@ mod heap;
 mod hooks;
 #[allow(dead_code)] // the reader uses more of it
 mod huffman;
+mod incremental;
 mod inside;
 mod live;
 mod modules;
@@ -53,6 +55,7 @@ mod process;
 mod python;
 mod real;
 mod rules;
+mod sample;
 mod sites;
 mod stack;
 mod system;

@@ -1,9 +1,14 @@
 //! Which number the block at an address has.
 //!
 //! Addresses are divided into regions of 64 MiB (glibc's arenas of other threads than the first are one each, so threads seldom meet in a
-//! region). A region has a hash table of eight bytes an entry: 22 bits of the address (blocks are 16 bytes apart) and 41 bits of the block's
+//! region). A region has a hash table of eight bytes an entry: 22 bits of the address (blocks are 16 bytes apart) and 40 bits of the block's
 //! number. Entries lie in buckets of eight, a cache line each, which are searched at once: how far a search goes is hard to guess for the
 //! processor, and a wrong guess costs as much as all the rest. Tables are at most three quarters full, and double.
+//!
+//! - Blocks of one stretch of 256 bytes have the same bucket: who asks for one after the other, or frees them so, finds it in the cache. glibc's
+//!   blocks are 32 bytes apart at least, so one stretch alone never fills more than its bucket.
+//! - An entry whose bucket is full goes into the next that is not. A bucket counts those that have gone by; as long as there are none, no search
+//!   looks further.
 //!
 //! # Locks
 //! A region belongs to the first thread that uses it, which needs no atomic instruction as long as no other thread comes: it says that it is busy, looks
@@ -12,8 +17,8 @@
 //! declaration, and all take turns with a lock, for good.
 
 use std::arch::x86_64::{
-    __m128i, _mm_and_si128, _mm_cmpeq_epi32, _mm_load_si128, _mm_movemask_epi8, _mm_packs_epi16, _mm_packs_epi32,
-    _mm_set1_epi32, _mm_setzero_si128,
+    __m128i, _mm_and_si128, _mm_cmpeq_epi32, _mm_load_ps, _mm_load_si128, _mm_movemask_epi8, _mm_movemask_ps,
+    _mm_packs_epi16, _mm_packs_epi32, _mm_set1_epi32, _mm_setzero_si128,
 };
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicPtr, AtomicU32, compiler_fence};
@@ -27,7 +32,7 @@ const REGION_SHIFT: u32 = 26;
 const REGIONS: usize = 1 << (47 - REGION_SHIFT);
 const KEY_BITS: u32 = REGION_SHIFT - 4;
 /// Numbers of blocks are smaller than this.
-pub(crate) const MOST_BLOCKS: u64 = 1 << 41;
+pub(crate) const MOST_BLOCKS: u64 = 1 << 40;
 /// A page.
 const FIRST_BUCKETS: usize = 64;
 
@@ -49,13 +54,19 @@ struct Region {
 struct Bucket {
     /// The key with a bit that says that there is one, and the lowest 9 bits of the number; 0 is a free place.
     low: [u32; 8],
-    /// The rest of the number.
+    /// The rest of the number, and in the highest bit, which it leaves, one of the eight bits of [`Bucket::gone_by`].
     high: [u32; 8],
 }
 
 /// That there is an entry.
 const TAKEN: u32 = 1 << KEY_BITS;
 const NUMBER_SHIFT: u32 = KEY_BITS + 1;
+/// Of `high`.
+const GONE_BY: u32 = 1 << 31;
+/// Stretches of addresses that have a bucket together: of the key, the lowest bits.
+const STRETCH_BITS: u32 = 4;
+/// What [`Bucket::gone_by`] stays at, once it has come there.
+const ALWAYS: u32 = 255;
 
 impl Bucket {
     /// A bit for each place whose masked word is the one wanted.
@@ -74,13 +85,32 @@ impl Bucket {
 
     #[inline(always)]
     fn number(&self, place: usize) -> u64 {
-        u64::from(self.high[place & 7]) << (32 - NUMBER_SHIFT) | u64::from(self.low[place & 7] >> NUMBER_SHIFT)
+        let high = u64::from(self.high[place & 7] & (GONE_BY - 1));
+        high << (32 - NUMBER_SHIFT) | u64::from(self.low[place & 7] >> NUMBER_SHIFT)
     }
 
     #[inline(always)]
     fn put(&mut self, place: usize, key: u32, number: u64) {
         self.low[place & 7] = TAKEN | key | (number as u32) << NUMBER_SHIFT;
-        self.high[place & 7] = (number >> (32 - NUMBER_SHIFT)) as u32;
+        let high = &mut self.high[place & 7];
+        *high = *high & GONE_BY | (number >> (32 - NUMBER_SHIFT)) as u32;
+    }
+
+    /// How many entries of this bucket and those before it lie behind it; of 255 and more nobody knows how many, ever again.
+    #[inline(always)]
+    fn gone_by(&self) -> u32 {
+        // SAFETY: as in `places`; a float's sign is its highest bit, whatever the others are.
+        unsafe {
+            let words = self.high.as_ptr().cast::<f32>();
+            (_mm_movemask_ps(_mm_load_ps(words)) | _mm_movemask_ps(_mm_load_ps(words.add(4))) << 4).cast_unsigned()
+        }
+    }
+
+    #[cold]
+    fn set_gone_by(&mut self, count: u32) {
+        for (place, high) in self.high.iter_mut().enumerate() {
+            *high = *high & (GONE_BY - 1) | (count >> place & 1) << 31;
+        }
     }
 }
 
@@ -92,8 +122,6 @@ struct Table {
     /// 64 minus the binary logarithm of the buckets.
     shift: u32,
     mask: usize,
-    /// How many buckets behind its own an entry may be, because its own was full.
-    farthest: usize,
     buckets: *mut Bucket,
 }
 
@@ -204,7 +232,7 @@ pub(crate) fn remove(address: usize, thread: u32) -> Option<u64> {
 impl Table {
     #[inline(always)]
     fn home(&self, key: u32) -> usize {
-        (u64::from(key).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
+        (u64::from(key >> STRETCH_BITS).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
     }
 
     #[inline(always)]
@@ -217,10 +245,14 @@ impl Table {
     #[inline(always)]
     fn find(&mut self, key: u32) -> Option<(usize, usize)> {
         let home = self.home(key);
-        for distance in 0..=self.farthest {
-            let places = self.bucket(home + distance).places(TAKEN | key, TAKEN | (TAKEN - 1));
+        for index in home..=home + self.mask {
+            let bucket = self.bucket(index);
+            let places = bucket.places(TAKEN | key, TAKEN | (TAKEN - 1));
             if places != 0 {
-                return Some((home + distance, places.trailing_zeros() as usize));
+                return Some((index, places.trailing_zeros() as usize));
+            }
+            if bucket.gone_by() == 0 {
+                break;
             }
         }
         None
@@ -244,18 +276,17 @@ impl Table {
     /// Puts an entry into the first free place from its bucket on. There is one: the table is never full.
     #[inline(always)]
     fn put(&mut self, key: u32, number: u64) {
-        let home = self.home(key);
-        let mut distance = 0;
+        let mut index = self.home(key);
         loop {
-            let bucket = self.bucket(home + distance);
+            let bucket = self.bucket(index);
             let free = bucket.places(0, u32::MAX);
             if free != 0 {
                 bucket.put(free.trailing_zeros() as usize, key, number);
                 break;
             }
-            distance += 1;
+            bucket.set_gone_by((bucket.gone_by() + 1).min(ALWAYS));
+            index += 1;
         }
-        self.farthest = self.farthest.max(distance);
         self.room -= 1;
     }
 
@@ -269,6 +300,12 @@ impl Table {
         let number = bucket.number(place);
         bucket.low[place & 7] = 0;
         self.room += 1;
+        for index in self.home(key)..index {
+            let bucket = self.bucket(index);
+            if bucket.gone_by() != ALWAYS {
+                bucket.set_gone_by(bucket.gone_by() - 1);
+            }
+        }
         Some(number)
     }
 
@@ -284,7 +321,6 @@ impl Table {
         self.buckets = buckets.cast();
         self.mask = count - 1;
         self.shift = 64 - count.ilog2();
-        self.farthest = 0;
         self.room = (count * 6) as u32;
         if let Some((before, count)) = old {
             for index in 0..count {
@@ -321,7 +357,8 @@ mod tests {
             let mut table = table();
             let mut model = HashMap::new();
             for (enter, key, number) in steps {
-                let key = key * 37 % (1 << KEY_BITS);
+                // Three strides: neighbours, stretches that are full, stretches far apart.
+                let key = key * [1, 2, 37][key as usize % 3] % (1 << KEY_BITS);
                 if enter {
                     let before = match table.enter(key, number) {
                         Entered::Yes => None,

@@ -9,17 +9,22 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 
 use crate::format::{
-    ALIGN, CHUNK_HEADER, CHUNK_MAGIC, FILE_HEADER, FILE_MAGIC, PYTHON, RAW_BYTES, STOPPED_AT, checksum,
+    ALIGN, CHUNK_HEADER, CHUNK_MAGIC, FILE_HEADER, FILE_MAGIC, LARGEST_MEAN, PYTHON, RAW_BYTES, SAMPLED_AT, STOPPED_AT,
+    checksum,
 };
 use crate::modules::Modules;
 use crate::python::{Codes, PythonFrame};
 use crate::real::{self, Guarded, Lock};
 use crate::system::{self, File};
 use crate::thread::Thread;
-use crate::{live, python};
+use crate::{live, python, sample};
 
 /// Names the file to write. Set by `alloc-trace run`, an absolute path.
-const VARIABLE: &[u8] = b"ALLOC_TRACE_FILE=";
+const FILE: &[u8] = b"ALLOC_TRACE_FILE=";
+/// Bytes of which one is drawn; all blocks are noted where it isn't set, or is 0.
+const SAMPLE: &[u8] = b"ALLOC_TRACE_SAMPLE=";
+/// Which bytes these are; otherwise others in each process.
+const SEED: &[u8] = b"ALLOC_TRACE_SEED=";
 const MOST_PATH: usize = 4096;
 /// Block numbers that a thread takes at a time.
 pub(crate) const NUMBERS_AT_ONCE: u64 = 1 << 20;
@@ -103,7 +108,10 @@ impl Process {
         }
         self.started.store(system::clock(libc::CLOCK_MONOTONIC), Relaxed);
         self.blocks.store(NUMBERS_AT_ONCE, Relaxed);
-        let file = self.make_file()?;
+        let seed = number(SEED).unwrap_or_else(|| system::clock(libc::CLOCK_REALTIME) ^ system::process() << 40);
+        let mean = number(SAMPLE).unwrap_or(0);
+        sample::set(mean, seed);
+        let file = self.make_file(mean)?;
         let (device, inode) = file.identity()?;
         // SAFETY: nobody else looks before the state says that the trace is on.
         unsafe { *self.file.get() = (file.0, device, inode) };
@@ -115,10 +123,10 @@ impl Process {
     }
 
     /// The file that the variable names, or, if that is there already, one with the process's number behind the name.
-    fn make_file(&self) -> Option<File> {
+    fn make_file(&self, mean: u64) -> Option<File> {
         // SAFETY: only `begin` calls this, once, before anybody else looks.
         let path = unsafe { &mut *self.path.get() };
-        let length = variable(path)?;
+        let length = variable(FILE, path).filter(|_| path[0] == b'/')?;
         let id = system::process();
         for attempt in 0..1000_u64 {
             let mut end = length;
@@ -133,7 +141,7 @@ impl Process {
             match File::open(name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL) {
                 Ok(file) => {
                     let file = file.moved_up();
-                    return file.write_at(&self.header(), 0).then_some(file);
+                    return file.write_at(&self.header(mean), 0).then_some(file);
                 }
                 Err(error) if error == -(libc::EEXIST as isize) => {}
                 Err(_) => return None,
@@ -142,7 +150,7 @@ impl Process {
         None
     }
 
-    fn header(&self) -> [u8; FILE_HEADER] {
+    fn header(&self, mean: u64) -> [u8; FILE_HEADER] {
         let mut header = [0; FILE_HEADER];
         header[..8].copy_from_slice(&FILE_MAGIC);
         for (at, number) in [(8, 1), (12, system::process()), (16, system::parent()), (20, 4096)] {
@@ -151,7 +159,7 @@ impl Process {
         header[24..32].copy_from_slice(&self.started.load(Relaxed).to_le_bytes());
         header[32..40].copy_from_slice(&system::clock(libc::CLOCK_REALTIME).to_le_bytes());
         // The program's path and its arguments, as much of them as there is room for, a zero after each.
-        let (program, arguments) = header[52..STOPPED_AT].split_at_mut(1500);
+        let (program, arguments) = header[52..SAMPLED_AT].split_at_mut(1500);
         let room = program.len();
         let path = [c"/proc/self/exe".as_ptr().addr(), program.as_mut_ptr().addr(), room, 0, 0, 0];
         // SAFETY: the kernel writes at most `room` bytes.
@@ -163,6 +171,7 @@ impl Process {
         }
         header[48..50].copy_from_slice(&program.to_le_bytes());
         header[50..52].copy_from_slice(&length.to_le_bytes());
+        header[SAMPLED_AT..STOPPED_AT].copy_from_slice(&mean.min(LARGEST_MEAN).to_le_bytes());
         let sum = checksum(checksum(0, &header[..40]), &header[48..STOPPED_AT]);
         header[40..48].copy_from_slice(&sum.to_le_bytes());
         header
@@ -321,8 +330,17 @@ pub(crate) fn chunk_header(
     header
 }
 
-/// The variable's value, from the environment that the process was started with; `environ` may not be set yet.
-fn variable(into: &mut [u8]) -> Option<usize> {
+/// A variable that is a number, in digits.
+fn number(name: &[u8]) -> Option<u64> {
+    let mut digits = [0; 21];
+    let length = variable(name, &mut digits)?;
+    digits[..length].iter().try_fold(0_u64, |number, &digit| {
+        number.checked_mul(10)?.checked_add(u64::from(char::from(digit).to_digit(10)?))
+    })
+}
+
+/// A variable's value, from the environment that the process was started with; `environ` may not be set yet. The name ends in `=`.
+fn variable(name: &[u8], into: &mut [u8]) -> Option<usize> {
     let file = File::open(c"/proc/self/environ", libc::O_RDONLY).ok()?;
     let mut buffer = [0; 1024];
     // Bytes of the name that have matched; `None` in a variable that is another, and in the value once it is being copied.
@@ -335,7 +353,7 @@ fn variable(into: &mut [u8]) -> Option<usize> {
         }
         for &byte in &buffer[..read] {
             if let Some(length) = &mut value {
-                if byte == 0 || *length >= MOST_PATH {
+                if byte == 0 || *length + 1 >= into.len().min(MOST_PATH + 1) {
                     break 'read;
                 }
                 into[*length] = byte;
@@ -343,15 +361,15 @@ fn variable(into: &mut [u8]) -> Option<usize> {
             } else if byte == 0 {
                 matched = Some(0);
             } else if let Some(count) = matched {
-                matched = (VARIABLE.get(count) == Some(&byte)).then_some(count + 1);
-                if matched == Some(VARIABLE.len()) {
+                matched = (name.get(count) == Some(&byte)).then_some(count + 1);
+                if matched == Some(name.len()) {
                     value = Some(0);
                 }
             }
         }
     }
     file.close();
-    value.filter(|&length| length > 0 && length < MOST_PATH && into[0] == b'/')
+    value.filter(|&length| length > 0 && length + 1 < into.len().min(MOST_PATH + 1))
 }
 
 /// Puts a dot and a number behind `length` bytes of a path; where it ends then.

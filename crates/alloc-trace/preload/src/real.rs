@@ -14,7 +14,7 @@ use crate::{heap, python, system};
 /// A function's address, once it is known; null where the C library has none of that name.
 pub(crate) struct Function {
     name: &'static CStr,
-    address: AtomicPtr<c_void>,
+    pub(crate) address: AtomicPtr<c_void>,
 }
 
 impl Function {
@@ -35,6 +35,18 @@ impl Function {
         }
         // SAFETY: `dlsym` gave the address of the function of that name, and the caller vouches for its type.
         Some(unsafe { transmute_copy(&address) })
+    }
+
+    /// The same, if it is known already.
+    ///
+    /// # Safety
+    /// As [`get`](Self::get).
+    #[inline]
+    pub(crate) unsafe fn known<F: Copy>(&self) -> Option<F> {
+        const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
+        let address = self.address.load(Relaxed);
+        // SAFETY: as in `get`.
+        (!address.is_null()).then(|| unsafe { transmute_copy(&address) })
     }
 
     #[cold]

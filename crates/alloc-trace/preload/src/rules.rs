@@ -17,6 +17,7 @@ use gimli::{
     UnwindContext, UnwindContextStorage, UnwindSection, UnwindTableRow, X86_64,
 };
 
+use crate::format::{BROKEN_CHAIN, END_OF_CHAIN};
 use crate::process::Process;
 use crate::system;
 
@@ -51,11 +52,20 @@ pub(crate) struct Registers {
 /// What a step came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The caller's return address, and where its frame is.
-    To(usize, Registers),
-    End,
-    /// The tables can't be right, for it would lead out of the stack.
-    Broken,
+    /// The caller's return address, which was read below its stack pointer; where its frame is; where the frame pointer was read, 0 if it wasn't; and
+    /// whether the frame pointer was looked at before.
+    To { address: usize, at: Registers, saved_at: usize, by_pointer: bool },
+    /// How the stack ended; where the 0 was read that says so, 0 if none was; and whether the frame pointer was looked at.
+    End { end: u64, word_at: usize, by_pointer: bool },
+}
+
+impl Step {
+    /// Threads begin here.
+    pub(crate) const END: Self = Self::End { end: END_OF_CHAIN, word_at: 0, by_pointer: false };
+    /// There is no frame pointer.
+    pub(crate) const NO_POINTER: Self = Self::End { end: END_OF_CHAIN, word_at: 0, by_pointer: true };
+    /// It would lead out of the stack.
+    pub(crate) const BROKEN: Self = Self::End { end: BROKEN_CHAIN, word_at: 0, by_pointer: true };
 }
 
 impl Rule {
@@ -87,37 +97,40 @@ impl Rule {
     /// The memory from the frame's stack pointer to `high` can be read.
     #[inline(always)]
     pub(crate) unsafe fn step(self, at: Registers, high: usize) -> Step {
-        let mut frame = at.stack_pointer;
+        let (mut frame, mut by_pointer) = (at.stack_pointer, false);
         let (up, saved) = if self.0 & (IS_END | IS_MISSING) == 0 {
             if self.0 & FROM_FRAME_POINTER != 0 {
-                frame = at.frame_pointer;
+                (frame, by_pointer) = (at.frame_pointer, true);
             }
             (self.0 >> FRAME_AT & DISTANCE, if self.0 & IS_SAVED != 0 { self.0 >> SAVED_AT } else { 0 })
         } else if self.0 & IS_END != 0 {
-            return Step::End;
+            return Step::END;
         } else {
             // As if there were a frame pointer.
             if at.frame_pointer == 0 {
-                return Step::End;
+                return Step::NO_POINTER;
             }
-            frame = at.frame_pointer;
+            (frame, by_pointer) = (at.frame_pointer, true);
             (16, 16)
         };
         let frame = frame.wrapping_add(up as usize);
         let saved = frame.wrapping_sub(saved as usize);
         // Above the frame before it, and both words between that and the stack's end.
         if frame < at.stack_pointer + 8 || frame > high || saved < at.stack_pointer || !frame.is_multiple_of(8) {
-            return Step::Broken;
+            return Step::BROKEN;
         }
         // SAFETY: aligned, and inside the stack, by the lines above.
         let address = unsafe { *((frame - 8) as *const usize) };
-        let frame_pointer = if saved == frame {
-            at.frame_pointer
+        let (frame_pointer, saved_at) = if saved == frame {
+            (at.frame_pointer, 0)
         } else {
             // SAFETY: as above, for it is a multiple of eight below the frame.
-            unsafe { *(saved as *const usize) }
+            (unsafe { *(saved as *const usize) }, saved)
         };
-        if address == 0 { Step::End } else { Step::To(address, Registers { frame_pointer, stack_pointer: frame }) }
+        if address == 0 {
+            return Step::End { end: END_OF_CHAIN, word_at: frame - 8, by_pointer };
+        }
+        Step::To { address, at: Registers { frame_pointer, stack_pointer: frame }, saved_at, by_pointer }
     }
 }
 
@@ -372,32 +385,41 @@ mod tests {
         (unsafe { rule.step(at, base + 64) }, base)
     }
 
+    fn to(address: usize, frame_pointer: usize, stack_pointer: usize, saved_at: usize, by_pointer: bool) -> Step {
+        Step::To { address, at: Registers { frame_pointer, stack_pointer }, saved_at, by_pointer }
+    }
+
     #[test]
     fn a_frame_lies_above_the_stack_pointer_or_the_frame_pointer() {
         let (step, base) = stepped(Rule::new(false, 24, None), None);
-        assert_eq!(step, Step::To(0x12, Registers { frame_pointer: 0x5000, stack_pointer: base + 24 }));
+        assert_eq!(step, to(0x12, 0x5000, base + 24, 0, false));
         let (step, base) = stepped(Rule::new(false, 40, Some(32)), None);
-        assert_eq!(step, Step::To(0x14, Registers { frame_pointer: 0x11, stack_pointer: base + 40 }));
+        assert_eq!(step, to(0x14, 0x11, base + 40, base + 8, false));
         let (step, base) = stepped(Rule::new(true, 16, Some(16)), Some(3));
-        assert_eq!(step, Step::To(0x14, Registers { frame_pointer: 0x13, stack_pointer: base + 40 }));
+        assert_eq!(step, to(0x14, 0x13, base + 40, base + 24, true));
     }
 
     #[test]
     fn without_a_rule_there_is_the_frame_pointer() {
         let (step, base) = stepped(Rule::MISSING, Some(2));
-        assert_eq!(step, Step::To(0x13, Registers { frame_pointer: 0x12, stack_pointer: base + 32 }));
-        assert_eq!(stepped(Rule::MISSING, None).0, Step::Broken);
+        assert_eq!(step, to(0x13, 0x12, base + 32, base + 16, true));
+        assert_eq!(stepped(Rule::MISSING, None).0, Step::BROKEN);
         // SAFETY: nothing is read.
         let step = unsafe { Rule::MISSING.step(Registers { frame_pointer: 0, stack_pointer: 64 }, 128) };
-        assert_eq!(step, Step::End);
+        assert_eq!(step, Step::NO_POINTER);
     }
 
     #[test]
     fn what_leads_out_of_the_stack_is_not_followed() {
-        assert_eq!(stepped(Rule::new(false, 72, None), None).0, Step::Broken);
-        assert_eq!(stepped(Rule::new(false, 24, Some(32)), None).0, Step::Broken);
-        assert_eq!(stepped(Rule::new(true, 16, Some(16)), None).0, Step::Broken);
-        assert_eq!(stepped(Rule::new(false, 64, None), None).0, Step::End, "a return address of 0");
+        assert_eq!(stepped(Rule::new(false, 72, None), None).0, Step::BROKEN);
+        assert_eq!(stepped(Rule::new(false, 24, Some(32)), None).0, Step::BROKEN);
+        assert_eq!(stepped(Rule::new(true, 16, Some(16)), None).0, Step::BROKEN);
+        let (step, base) = stepped(Rule::new(false, 64, None), None);
+        assert_eq!(
+            step,
+            Step::End { end: END_OF_CHAIN, word_at: base + 56, by_pointer: false },
+            "a return address of 0"
+        );
         for (frame, saved) in
             [(0, None), (12, None), (1 << 24, None), (16, Some(8)), (16, Some(12)), (16, Some(1 << 30))]
         {

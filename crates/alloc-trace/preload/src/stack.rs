@@ -7,7 +7,7 @@
 //! A chain that can be followed may still leave functions out: those without a frame pointer that keep the register as it was. The
 //! [tables](crate::rules) leave none out, and cost several times as much.
 
-use crate::format::{BROKEN_CHAIN, END_OF_CHAIN, MOST_FRAMES, TOO_DEEP, UNKNOWN_STACK};
+use crate::format::{END_OF_CHAIN, MOST_FRAMES, TOO_DEEP, UNKNOWN_STACK};
 use crate::rules::{self, Registers, Step};
 
 /// A frame record, as functions put it onto the stack.
@@ -33,57 +33,71 @@ impl Bounds {
     }
 }
 
-/// Calls `visit` with each return address, the innermost first, and says how the chain ended.
+impl Frame {
+    /// The return address, and where the frame is that it leads back to.
+    pub(crate) fn registers(&self) -> (usize, Registers) {
+        let stack_pointer = (&raw const *self).addr() + size_of::<Self>();
+        (self.return_address, Registers { frame_pointer: self.caller.addr(), stack_pointer })
+    }
+}
+
+/// A way to get from a frame to its caller's.
+pub(crate) trait Steps {
+    /// To the caller of a frame, on a stack that ends at `high`.
+    ///
+    /// # Safety
+    /// The memory from the frame's stack pointer to `high` can be read.
+    unsafe fn step(address: usize, at: Registers, high: usize) -> Step;
+}
+
+/// By frame pointers.
+pub(crate) struct ByPointers;
+
+impl Steps for ByPointers {
+    #[inline(always)]
+    unsafe fn step(_: usize, at: Registers, high: usize) -> Step {
+        let frame = at.frame_pointer;
+        if frame < at.stack_pointer || frame > high - size_of::<Frame>() || !frame.is_multiple_of(8) {
+            // Where a thread begins, the register is zero, and stays so until the first function that has a frame.
+            return if frame == 0 { Step::NO_POINTER } else { Step::BROKEN };
+        }
+        // SAFETY: aligned, and between the frame before it and the end of the stack.
+        let (address, at) = unsafe { (*(frame as *const Frame)).registers() };
+        if address == 0 {
+            return Step::End { end: END_OF_CHAIN, word_at: frame + 8, by_pointer: true };
+        }
+        Step::To { address, at, saved_at: frame, by_pointer: true }
+    }
+}
+
+/// By the tables, and by frame pointers where these have nothing to say.
+pub(crate) struct ByTables;
+
+impl Steps for ByTables {
+    #[inline(always)]
+    unsafe fn step(address: usize, at: Registers, high: usize) -> Step {
+        // SAFETY: as the caller promises.
+        unsafe { rules::rule(address).step(at, high) }
+    }
+}
+
+/// Calls `visit` with each return address, the innermost first, and says how the stack ended.
 ///
 /// # Safety
 /// `first` is a record on the running thread's stack, and `bounds`, if they hold it, are mapped memory from there to their end.
 #[inline(always)]
-pub(crate) unsafe fn walk(first: *const Frame, bounds: Bounds, mut visit: impl FnMut(usize)) -> u64 {
+pub(crate) unsafe fn walk<S: Steps>(first: *const Frame, bounds: Bounds, mut visit: impl FnMut(usize)) -> u64 {
     // SAFETY: by contract a record.
-    let (mut caller, address) = unsafe { ((*first).caller, (*first).return_address) };
+    let (mut address, mut at) = unsafe { (*first).registers() };
     visit(address);
     if !bounds.hold(first) {
         return UNKNOWN_STACK;
     }
-    let last = bounds.high - size_of::<Frame>();
-    let mut above = first.addr() + size_of::<Frame>();
-    for _ in 1..MOST_FRAMES {
-        let at = caller.addr();
-        if at < above || at > last || !at.is_multiple_of(8) {
-            // Where a thread begins, the register is zero, and stays so until the first function that has a frame.
-            return if at == 0 { END_OF_CHAIN } else { BROKEN_CHAIN };
-        }
-        // SAFETY: aligned, and between the first record and the end of the stack.
-        let frame = unsafe { &*caller };
-        if frame.return_address == 0 {
-            return END_OF_CHAIN;
-        }
-        visit(frame.return_address);
-        above = at + size_of::<Frame>();
-        caller = frame.caller;
-    }
-    TOO_DEEP
-}
-
-/// The same by the tables, and by frame pointers where these have nothing to say.
-///
-/// # Safety
-/// As `walk`.
-#[inline(always)]
-pub(crate) unsafe fn walk_by_tables(first: *const Frame, bounds: Bounds, mut visit: impl FnMut(usize)) -> u64 {
-    // SAFETY: by contract a record.
-    let (caller, mut address) = unsafe { ((*first).caller, (*first).return_address) };
-    visit(address);
-    if !bounds.hold(first) {
-        return UNKNOWN_STACK;
-    }
-    let mut at = Registers { frame_pointer: caller.addr(), stack_pointer: first.addr() + size_of::<Frame>() };
     for _ in 1..MOST_FRAMES {
         // SAFETY: from the record on the stack is mapped up to its end, and a step stays in there.
-        match unsafe { rules::rule(address).step(at, bounds.high) } {
-            Step::To(caller, registers) => (address, at) = (caller, registers),
-            Step::End => return END_OF_CHAIN,
-            Step::Broken => return BROKEN_CHAIN,
+        match unsafe { S::step(address, at, bounds.high) } {
+            Step::To { address: caller, at: registers, .. } => (address, at) = (caller, registers),
+            Step::End { end, .. } => return end,
         }
         visit(address);
     }
@@ -93,11 +107,12 @@ pub(crate) unsafe fn walk_by_tables(first: *const Frame, bounds: Bounds, mut vis
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::format::BROKEN_CHAIN;
 
     fn walked(stack: &[[usize; 2]], bounds: Bounds) -> (Vec<usize>, u64) {
         let mut found = Vec::new();
         // SAFETY: the pairs are laid out as records, and the bounds are theirs.
-        let end = unsafe { walk(stack.as_ptr().cast(), bounds, |address| found.push(address)) };
+        let end = unsafe { walk::<ByPointers>(stack.as_ptr().cast(), bounds, |address| found.push(address)) };
         (found, end)
     }
 

@@ -208,3 +208,13 @@ pub(crate) fn file_size_limit() -> u64 {
     let answer = unsafe { call(libc::SYS_prlimit64, arguments) };
     if answer == 0 { limit.rlim_cur } else { u64::MAX }
 }
+
+/// Says why, and ends the process by a signal that no handler of the program's is told of.
+#[cfg(debug_assertions)]
+pub(crate) fn end_with(why: &[u8]) {
+    // SAFETY: the kernel reads as many bytes as there are, and ends the process.
+    unsafe {
+        call(libc::SYS_write, [2, why.as_ptr().addr(), why.len(), 0, 0, 0]);
+        call(libc::SYS_kill, [process() as usize, libc::SIGKILL as usize, 0, 0, 0, 0]);
+    }
+}

@@ -10,11 +10,13 @@ use crate::format::{
     self, ARENA, BLOCK_MAP, CHUNK_HEADER, EVENTS, GENERATION, HEAP, MOST_FRAMES, MOST_PYTHON_FRAMES, MOST_SITE_FRAMES,
     NUMBERS, PREAMBLE_WORDS, Preamble, RAW, RAW_BYTES, RAW_WORDS, SITE, STAMP, UNKNOWN_STACK,
 };
+use crate::incremental::Walked;
 use crate::own::control_block;
 use crate::process::{self, EPOCH, NUMBERS_AT_ONCE, Process};
+use crate::sample::Draw;
 use crate::sites::{Sites, mix};
-use crate::stack::{Bounds, Frame, walk, walk_by_tables};
-use crate::{heap, modules, python, rules, system};
+use crate::stack::{Bounds, ByPointers, ByTables, Frame, walk};
+use crate::{heap, incremental, modules, python, rules, system};
 
 /// Nobody's yet; also what a forked child finds.
 pub(crate) const UNUSED: u32 = 0;
@@ -30,6 +32,9 @@ const MOST_LOOKS: u32 = 256;
 /// Frames that the tables may know above the outermost that frame pointers lead to: those in which the C library begins a thread, which have none.
 const MOST_ABOVE: usize = 2;
 
+/// The hash of a walk by frame pointers that has found nothing yet.
+const BY_POINTERS: u64 = 0x0b5e_55ed_0add;
+
 /// All zeros is one that nobody uses.
 #[repr(C, align(128))]
 pub(crate) struct Thread {
@@ -42,7 +47,9 @@ pub(crate) struct Thread {
     pause: usize,
     pub(crate) next_block: u64,
     pub(crate) last_block: u64,
+    pub(crate) draw: Draw,
     stack: Bounds,
+    walked: Walked,
     sites: Sites,
     /// Counted by signal handlers while everything else here is being changed.
     pub(crate) missed: AtomicU64,
@@ -114,7 +121,9 @@ impl Thread {
             inner.words = inner.chunk.wrapping_add(CHUNK_HEADER).cast::<u64>().wrapping_add(PREAMBLE_WORDS);
         }
         inner.sites.begin_again();
+        inner.walked.forget();
         (inner.index, inner.number, inner.defined, inner.ends, inner.looks) = (process.next_thread(), 0, 0, 0, 0);
+        inner.draw.begin(inner.index);
         inner.missed.store(0, Relaxed);
         inner.strangers = 0;
         (inner.generation, inner.arena) = (0, 0);
@@ -135,18 +144,18 @@ impl Thread {
     /// The site of this call.
     #[inline(always)]
     pub(crate) fn site(&mut self, kind: u64, frame: *const Frame) -> u64 {
-        let mut hash = kind;
-        let take_in = |address| hash = mix(hash, address);
         // SAFETY: the record is this call's; the bounds are those of the mapping that the stack is in, and hold it only if this is that stack.
-        let end = unsafe {
+        let (stack, end) = unsafe {
             if rules::rule((*frame).return_address).is_by_tables() {
-                walk_by_tables(frame, self.stack, take_in)
+                self.walked.walk(frame, self.stack)
             } else {
-                walk(frame, self.stack, take_in)
+                // A step costs no more than to compare two words: nothing is remembered.
+                let mut hash = BY_POINTERS;
+                let end = walk::<ByPointers>(frame, self.stack, |address| hash = mix(hash, address));
+                (hash, end)
             }
         };
-        hash = with_python(hash);
-        match self.sites.find(hash) {
+        match self.sites.find(with_python(mix(stack, kind as usize))) {
             Some(site) if end != UNKNOWN_STACK => site,
             found => self.new_site(kind, frame, found),
         }
@@ -160,11 +169,12 @@ impl Thread {
             // The stack has grown beyond what was its mapping then, or this is another one.
             self.looks += 1;
             self.stack = modules::stack_of(frame.addr(), control_block(), &mut self.out);
+            self.walked.forget();
         } else if let Some(site) = found {
             return site;
         }
-        let (hash, mut count, mut end) = self.frames_of(kind, frame);
-        let mut hash = with_python(hash);
+        let (stack, mut count, mut end) = self.frames_of(frame);
+        let mut hash = with_python(mix(stack, kind as usize));
         if let Some(site) = self.sites.find(hash) {
             return site;
         }
@@ -172,8 +182,8 @@ impl Thread {
         if let Some(wrong) = (1..count).find(|&index| !process.code_at(self.frames[index] as usize)) {
             (count, end) = (wrong, format::BROKEN_CHAIN);
             // What follows differs from call to call; what is left is one site.
-            hash = self.frames[..count].iter().fold(!kind, |hash, &address| mix(hash, address as usize));
-            hash = with_python(hash);
+            let stack = incremental::hash_of(&self.frames[..count]);
+            hash = with_python(mix(stack, !kind as usize));
             if let Some(site) = self.sites.find(hash) {
                 return site;
             }
@@ -199,41 +209,38 @@ impl Thread {
         site
     }
 
-    /// Walks a stack, puts its frames down, and says which hash stands for them, how many there are, and how it ended.
+    /// Walks a stack, puts its frames down, the innermost first, and says which hash stands for them, how many there are, and how it ended.
     ///
     /// By frame pointers, where these find what the tables find. Otherwise from now on by the tables, for all calls from there.
-    fn frames_of(&mut self, kind: u64, frame: *const Frame) -> (u64, usize, u64) {
-        let stack = self.stack;
-        let note = |frames: &mut [u64], by_tables: bool| {
-            let (mut hash, mut count) = (kind, 0);
-            let visit = |address| {
-                hash = mix(hash, address);
-                frames[count] = address as u64;
-                count += 1;
-            };
-            // SAFETY: as in `site`.
-            let end =
-                unsafe { if by_tables { walk_by_tables(frame, stack, visit) } else { walk(frame, stack, visit) } };
-            (hash, count, end)
+    fn frames_of(&mut self, frame: *const Frame) -> (u64, usize, u64) {
+        let (mut frames, mut known) = ([0; MOST_FRAMES], 0);
+        let visit = |address| {
+            frames[known] = address as u64;
+            known += 1;
         };
         // SAFETY: as in `site`.
-        let caller = unsafe { (*frame).return_address };
-        let by_tables = note(&mut self.frames, true);
+        let (caller, known_end) = unsafe { ((*frame).return_address, walk::<ByTables>(frame, self.stack, visit)) };
+        self.frames[..known].copy_from_slice(&frames[..known]);
+        let by_tables = (incremental::hash_of(&frames[..known]), known, known_end);
         if rules::rule(caller).is_by_tables() {
             return by_tables;
         }
-        let mut chain = [0; MOST_FRAMES];
-        let (hash, count, end) = note(&mut chain, false);
-        let shared = chain[..count].iter().zip(&self.frames[..by_tables.1]).take_while(|(a, b)| a == b).count();
+        let (mut count, mut hash) = (0, BY_POINTERS);
+        let visit = |address| {
+            frames[count] = address as u64;
+            count += 1;
+            hash = mix(hash, address);
+        };
+        // SAFETY: as in `site`.
+        let end = unsafe { walk::<ByPointers>(frame, self.stack, visit) };
+        let shared = frames[..count].iter().zip(&self.frames[..known]).take_while(|(a, b)| a == b).count();
         // A chain that broke, or that is one frame and the register happened to be zero, may stand for many a stack.
-        let is_sure = end == by_tables.2 && end != format::BROKEN_CHAIN && count > 1;
-        if shared == count && by_tables.1 - count <= MOST_ABOVE && is_sure {
-            (hash, by_tables.1, by_tables.2)
-        } else if shared == by_tables.1 && by_tables.1 < count
-            || by_tables.2 == format::BROKEN_CHAIN && end == format::END_OF_CHAIN
-        {
+        let is_sure = end == known_end && end != format::BROKEN_CHAIN && count > 1;
+        if shared == count && known - count <= MOST_ABOVE && is_sure {
+            (hash, known, known_end)
+        } else if shared == known && known < count || known_end == format::BROKEN_CHAIN && end == format::END_OF_CHAIN {
             // The tables know nothing from there on, or went astray.
-            self.frames[..MOST_FRAMES].copy_from_slice(&chain);
+            self.frames[..count].copy_from_slice(&frames[..count]);
             (hash, count, end)
         } else {
             rules::set_by_tables(caller);
@@ -366,6 +373,7 @@ impl Thread {
         if generation != self.generation {
             self.generation = generation;
             self.sites.forget();
+            self.walked.forget();
             self.record(GENERATION, 0, &[generation]);
         }
     }

@@ -5,6 +5,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::events::{Context, Event};
 use super::file::{Damage, Origin, TraceFile};
+use super::format::weight;
 use super::system::System;
 use super::timeline::Timeline;
 
@@ -24,14 +25,15 @@ pub struct Blocks {
     pub live_bytes: u64,
     /// Bytes in blocks when the whole process had most.
     pub at_peak: u64,
-    /// Blocks given back before their thread asked for another.
+    /// Blocks given back before their thread asked for another; 0 in a sampled trace, which can't tell.
     pub temporary: u64,
     /// Bytes that the C library took from the system to answer these calls: by `brk`, by `mmap` for a block alone, and the addresses of
     /// arenas for further threads.
     pub from_system: u64,
 }
 
-/// What a trace comes to.
+/// What a trace comes to. Of a sampled one ([`Origin::sampled`]) figures of blocks are estimates: each block that was noted counts as many
+/// times as its size makes likely that there were.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Analysis {
@@ -43,6 +45,8 @@ pub struct Analysis {
     pub by_site: Vec<Blocks>,
     /// In all; `at_peak` is the peak.
     pub total: Blocks,
+    /// Blocks that the trace has: those of which a byte was drawn, or all.
+    pub noted: u64,
     /// Blocks at the peak.
     pub blocks_at_peak: u64,
     /// When the peak was first reached: nanoseconds from the beginning, to the nearest stamp.
@@ -136,7 +140,10 @@ impl Hasher for Spread {
 #[derive(Default)]
 struct Tally {
     result: Analysis,
-    live: HashMap<u64, (u32, u64), BuildHasherDefault<Spread>>,
+    /// Site, how many blocks it stands for, their bytes.
+    live: HashMap<u64, (u32, u32, u64), BuildHasherDefault<Spread>>,
+    /// By how much the blocks that were counted are fewer than those estimated: less than one.
+    uncounted: f64,
     /// Freed by another thread in a stretch that seemed to be earlier.
     freed_early: HashSet<u64>,
     /// By thread: the block that it allocated last.
@@ -152,9 +159,9 @@ impl Analysis {
     /// Memory: sites, live blocks, and what [`TraceFile::each_event`] needs.
     pub fn of(mut file: TraceFile, progress: impl FnMut(f64)) -> Self {
         let mut tally = Tally::default();
+        tally.result.origin = file.origin().clone();
         let context = file.each_event(progress, |thread, time, event| tally.take(thread, time, event));
         tally.result.context = context;
-        tally.result.origin = file.origin().clone();
         tally.result.damage = file.damage().to_vec();
         tally.result.file_bytes = file.length();
         tally.end()
@@ -232,23 +239,39 @@ impl Tally {
         }
     }
 
-    fn alloc(&mut self, thread: u32, time: u64, block: u64, site: u32, size: u64) {
+    /// How many blocks one stands for that was noted, and how many bytes.
+    fn weigh(&mut self, size: u64) -> (u32, u64) {
+        let mean = self.result.origin.sampled;
+        if mean == 0 {
+            return (1, size);
+        }
+        let weight = weight(size, mean);
+        // Whole blocks; what is cut off now is counted with the next.
+        let count = (weight + self.uncounted).floor();
+        self.uncounted += weight - count;
+        (count as u32, (weight * size as f64).round() as u64)
+    }
+
+    fn alloc(&mut self, thread: u32, time: u64, block: u64, site: u32, one: u64) {
+        self.result.noted += 1;
+        let (count, size) = self.weigh(one);
+        let blocks_of = |is: bool| if is { u64::from(count) } else { 0 };
         let early = !self.freed_early.is_empty() && self.freed_early.remove(&block);
         self.site(site);
         let Analysis { by_site, total, .. } = &mut self.result;
         for blocks in [&mut by_site[site as usize], total] {
-            blocks.allocations += 1;
+            blocks.allocations += blocks_of(true);
             blocks.bytes = blocks.bytes.saturating_add(size);
-            blocks.live += u64::from(!early);
-            blocks.frees += u64::from(early);
+            blocks.live += blocks_of(!early);
+            blocks.frees += blocks_of(early);
             blocks.live_bytes = blocks.live_bytes.saturating_add(if early { 0 } else { size });
         }
-        *self.result.sizes.entry(size.checked_next_power_of_two().unwrap_or(u64::MAX)).or_default() += 1;
+        *self.result.sizes.entry(one.checked_next_power_of_two().unwrap_or(u64::MAX)).or_default() += blocks_of(true);
         self.last_block.insert(thread, block);
         if early {
             return;
         }
-        self.live.insert(block, (site, size));
+        self.live.insert(block, (site, count, size));
         self.result.timeline.set(time, self.result.total.live_bytes);
         if self.result.total.live_bytes > self.result.total.at_peak {
             self.result.total.at_peak = self.result.total.live_bytes;
@@ -259,16 +282,16 @@ impl Tally {
     }
 
     fn free(&mut self, thread: u32, time: u64, block: u64) {
-        let Some((site, size)) = self.live.remove(&block) else {
+        let Some((site, count, size)) = self.live.remove(&block) else {
             self.freed_early.insert(block);
             return;
         };
-        let temporary = self.last_block.get(&thread) == Some(&block);
+        let temporary = self.result.origin.sampled == 0 && self.last_block.get(&thread) == Some(&block);
         self.site(site);
         let Analysis { by_site, total, .. } = &mut self.result;
         for blocks in [&mut by_site[site as usize], total] {
-            blocks.frees += 1;
-            blocks.live = blocks.live.saturating_sub(1);
+            blocks.frees += u64::from(count);
+            blocks.live = blocks.live.saturating_sub(u64::from(count));
             blocks.live_bytes = blocks.live_bytes.saturating_sub(size);
             blocks.temporary += u64::from(temporary);
         }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use super::decode::{self, Malformed};
 use super::format::{
-    ALIGN, CHUNK_HEADER, CHUNK_MAGIC, EVENTS, FILE_HEADER, FILE_MAGIC, MODULES, PREAMBLE_WORDS, PYTHON, Preamble, RAW,
-    RAW_BYTES, STOPPED_AT, checksum, chunk_checksum,
+    ALIGN, CHUNK_HEADER, CHUNK_MAGIC, EVENTS, FILE_HEADER, FILE_MAGIC, LARGEST_MEAN, MODULES, PREAMBLE_WORDS, PYTHON,
+    Preamble, RAW, RAW_BYTES, SAMPLED_AT, STOPPED_AT, checksum, chunk_checksum,
 };
 
 /// Chunks longer than this are none: the largest has a list of modules.
@@ -83,6 +83,8 @@ pub struct Origin {
     pub arguments: Vec<String>,
     /// When it began: seconds since 1970.
     pub began: f64,
+    /// Of how many bytes one was drawn, on average, to note the block that holds it; 0 if all blocks were noted.
+    pub sampled: u64,
 }
 
 /// A chunk of the file.
@@ -319,5 +321,6 @@ fn origin(header: &[u8; FILE_HEADER]) -> Origin {
         program: text(&program[..length(48).min(program.len())]),
         arguments: arguments.split(|&byte| byte == 0).filter(|part| !part.is_empty()).map(text).collect(),
         began: nanoseconds as f64 / 1e9,
+        sampled: u64::from_le_bytes(*header[SAMPLED_AT..].first_chunk().unwrap_or(&[0; 8])).min(LARGEST_MEAN),
     }
 }

@@ -35,6 +35,10 @@ pub const FILE_HEADER: usize = 4096;
 pub const ALIGN: usize = 16;
 /// Where in the header stands when the trace had to end because the file could not grow: nanoseconds from the beginning; 0 if it had not.
 pub const STOPPED_AT: usize = FILE_HEADER - 8;
+/// Where in the header stands of how many bytes one was drawn, on average, to note the block that holds it; 0 if all blocks were noted.
+pub const SAMPLED_AT: usize = STOPPED_AT - 8;
+/// More than that it is not.
+pub const LARGEST_MEAN: u64 = 1 << 40;
 /// The first word of a chunk.
 pub const CHUNK_MAGIC: u64 = 0xa110_c7ac_e0c4_b10c;
 /// Bytes of a chunk's header.
@@ -223,6 +227,12 @@ impl From<u64> for Word {
             _ => Self::End,
         }
     }
+}
+
+/// How many blocks of its size a block stands for that was noted because one of its bytes was drawn, one in `mean` bytes on average: one over
+/// the probability that one is.
+pub fn weight(size: u64, mean: u64) -> f64 {
+    -1.0 / (-(size.max(1) as f64) / mean.max(1) as f64).exp_m1()
 }
 
 /// Tells damaged bytes from whole ones; not meant against forgery. Four lanes, so that a chunk costs little more than reading it.

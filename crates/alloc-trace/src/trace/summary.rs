@@ -19,7 +19,7 @@ pub fn summary(analysis: &Analysis, symbols: &mut Symbols) -> String {
     let total = &analysis.total;
     let _ = writeln!(
         text,
-        "allocated   {} in {} calls, {} blocks given back\npeak        {} in {} blocks, after {}\nleft        {} in {} blocks when the trace ends\ntemporary   {} ({:.1} % of the calls): given back before their thread asked for another",
+        "allocated   {} in {} calls, {} blocks given back\npeak        {} in {} blocks, after {}\nleft        {} in {} blocks when the trace ends",
         size(total.bytes),
         total.allocations,
         total.frees,
@@ -28,9 +28,14 @@ pub fn summary(analysis: &Analysis, symbols: &mut Symbols) -> String {
         time(analysis.peak_time),
         size(total.live_bytes),
         total.live,
-        total.temporary,
-        percent(total.temporary, total.allocations),
     );
+    if analysis.origin.sampled == 0 {
+        let (temporary, share) = (total.temporary, percent(total.temporary, total.allocations));
+        let _ = writeln!(
+            text,
+            "temporary   {temporary} ({share:.1} % of the calls): given back before their thread asked for another"
+        );
+    }
     if analysis.mapped.calls > 0 {
         let mapped = &analysis.mapped;
         let _ = writeln!(
@@ -66,13 +71,30 @@ fn heading(analysis: &Analysis) -> String {
     if command.chars().count() > 100 {
         command = command.chars().take(99).chain(['…']).collect();
     }
-    format!(
+    let mut text = format!(
         "{command}\nprocess {}, parent {}, {} long; trace of {}\n\n",
         origin.process,
         origin.parent,
         time(analysis.end_time),
         size(analysis.file_bytes)
-    )
+    );
+    if let Some(note) = sampled(analysis) {
+        let _ = writeln!(text, "sampled     {note}");
+    }
+    text
+}
+
+/// Of a sampled trace, what its figures are.
+pub fn sampled(analysis: &Analysis) -> Option<String> {
+    let mean = analysis.origin.sampled;
+    let note = || {
+        format!(
+            "one byte in {}: all figures of blocks are estimates, from the {} blocks that hold one",
+            size(mean),
+            analysis.noted
+        )
+    };
+    (mean > 0).then(note)
 }
 
 fn threads(text: &mut String, analysis: &Analysis) {

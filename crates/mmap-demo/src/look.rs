@@ -34,7 +34,7 @@ pub(crate) fn commands() -> [Command; 2] {
             Arg::new("sharers")
                 .long("sharers")
                 .action(ArgAction::SetTrue)
-                .help("Print which other processes have the same files mapped"),
+                .help("Print which other processes have the same files mapped, and how much of them is in the page cache"),
         )
         .after_help(
             "Examples: mmap-demo map $(pidof cat) --svg cat.svg\n          mmap-demo map $(pidof cat) --sharers\n          \
@@ -135,16 +135,19 @@ fn changes(text: &str) -> String {
 /// A line for each file that is mapped: by how many others, and which.
 fn sharers(map: &RegionMap) -> String {
     let sharers = map.sharers();
-    let mut files: BTreeMap<&str, (u64, Vec<u32>)> = BTreeMap::new();
+    let mut files: BTreeMap<&str, (u64, Option<u64>, Vec<u32>)> = BTreeMap::new();
     for region in map.regions.iter().filter(|region| region.file.is_some()) {
-        let (shared, others) = files.entry(&region.name).or_default();
+        let (shared, cached, others) = files.entry(&region.name).or_default();
         *shared += region.shared;
+        if let Some(bytes) = region.cached() {
+            *cached.get_or_insert(0) += bytes;
+        }
         if others.is_empty() {
             others.extend(sharers.of(region));
         }
     }
-    let mut text = format!("{:>7} {:>11}  file, and who has it, too\n", "others", "shared");
-    for (name, (shared, others)) in files {
+    let mut text = format!("{:>7} {:>11} {:>11}  file, and who has it, too\n", "others", "shared", "cached");
+    for (name, (shared, cached, others)) in files {
         let named: Vec<String> = others.iter().take(NAMED).map(|&pid| named(pid)).collect();
         let more = others.len().saturating_sub(NAMED);
         let more = if more == 0 { String::new() } else { format!(" and {more} more") };
@@ -152,7 +155,8 @@ fn sharers(map: &RegionMap) -> String {
         let name: String = name.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect();
         let shared = format!("{} KiB", shared >> 10);
         let others_of = if named.is_empty() { String::new() } else { format!(": {}{more}", named.join(", ")) };
-        let _ = writeln!(text, "{:>7} {shared:>11}  {name}{others_of}", others.len());
+        let cached = cached.map_or_else(|| "?".to_owned(), |cached| format!("{} KiB", cached >> 10));
+        let _ = writeln!(text, "{:>7} {shared:>11} {cached:>11}  {name}{others_of}", others.len());
     }
     if sharers.unseen > 0 {
         let _ = writeln!(text, "missing: the mappings of {} other processes may not be seen", sharers.unseen);

@@ -36,6 +36,15 @@ pub fn cached_pages(file: &File) -> io::Result<Vec<bool>> {
     Ok(answer)
 }
 
+/// Bytes of `length` of a file from `offset` on, whole pages, that are in the page cache.
+pub(crate) fn of_part(file: &File, offset: u64, length: u64) -> io::Result<u64> {
+    let map = MmapOptions::new().offset(offset).len(length as usize).map_raw_read_only(file)?;
+    let start = map.as_ptr() as u64;
+    let mut cached = 0;
+    ask(&(start..start + length), |states| cached += states.iter().filter(|&&state| is_cached(state)).count())?;
+    Ok((cached * rustix::param::page_size()) as u64)
+}
+
 /// The other bits are the kernel's.
 fn is_cached(state: u8) -> bool {
     state & 1 == 1

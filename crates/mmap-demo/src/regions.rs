@@ -7,7 +7,9 @@ mod read;
 mod sharers;
 mod svg;
 
+use std::fs::File;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +17,7 @@ pub use change::{RegionChange, RegionDifference};
 pub use pages::PageState;
 pub use sharers::Sharers;
 
+use crate::page_cache;
 use crate::process::{Process, ProcessError};
 
 /// All mappings of one process, in the order of their addresses.
@@ -199,6 +202,25 @@ impl RegionMap {
 }
 
 impl Region {
+    /// Of the part of its file that it maps, how many bytes are in the page cache, whoever has read them in; in this process's page tables or not.
+    /// `None` where it has no file, or that is not to be found or opened under its name. See [`cached_pages`](crate::cached_pages).
+    ///
+    /// ```
+    /// use mmap_demo::{Process, RegionMap};
+    ///
+    /// let map = RegionMap::of(&Process::own()?)?;
+    /// let program = map.regions.iter().find(|region| region.permissions.execute && region.file.is_some()).unwrap();
+    /// assert!(program.cached().is_some_and(|cached| cached > 0), "we are running from it");
+    /// # Ok::<(), mmap_demo::ProcessError>(())
+    /// ```
+    pub fn cached(&self) -> Option<u64> {
+        let inode = self.file?.inode;
+        // Looked at before it is opened: to open a device or a pipe may do something.
+        let found = std::fs::metadata(&self.name).ok().filter(|found| found.is_file() && found.ino() == inode);
+        let file = found.and_then(|_| File::open(&self.name).ok())?;
+        page_cache::of_part(&file, self.offset, self.size()).ok()
+    }
+
     /// An anonymous one with nothing in memory.
     fn named(range: Range<u64>, permissions: Permissions, name: &str) -> Self {
         Self {

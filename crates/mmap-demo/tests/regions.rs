@@ -2,6 +2,7 @@
 
 mod alone;
 
+use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -218,6 +219,7 @@ fn a_files_pages_are_cached_shared_and_named() {
     let regions = RegionMap::of(&Process::own().unwrap()).unwrap();
     let region = regions.at(map.as_ptr() as u64).unwrap();
     assert_eq!((region.kind, region.name.as_str()), (RegionKind::File, file.path().to_str().unwrap()));
+    assert_eq!(region.cached(), Some(32 * PAGE as u64));
     assert!(region.resident > 0 && region.permissions.shared && region.permissions.read && !region.permissions.write);
     assert!(region.pages.as_ref().unwrap()[5].is_of_file());
     assert_eq!(cached_pages(file.as_file()).unwrap(), vec![true; 32]);
@@ -256,6 +258,22 @@ fn a_sparse_file_of_64_gib_has_nothing_cached() {
     let file = tempfile::tempfile().unwrap();
     file.set_len(64 << 30).unwrap();
     assert!(cached_pages(&file).unwrap().iter().all(|cached| !cached));
+}
+
+#[test]
+fn a_part_of_a_file_is_asked_for_as_long_as_the_file_has_its_name() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&[7; 8 * PAGE]).unwrap();
+    // Past its end there is nothing that could be in memory.
+    file.as_file().set_len(16 * PAGE as u64).unwrap();
+    let map = MmapOptions::new().offset(2 * PAGE as u64).len(14 * PAGE).map_raw_read_only(file.as_file()).unwrap();
+    let regions = RegionMap::of(&Process::own().unwrap()).unwrap();
+    let region = regions.at(map.as_ptr() as u64).unwrap();
+    assert_eq!((region.offset, region.cached()), (2 * PAGE as u64, Some(6 * PAGE as u64)));
+    let stack = regions.regions.iter().find(|region| region.kind == RegionKind::Stack).unwrap();
+    assert_eq!(stack.cached(), None);
+    drop(file);
+    assert_eq!(region.cached(), None);
 }
 
 #[test]

@@ -11,6 +11,11 @@ use crate::driver::Driver;
 use crate::sleeper::Sleeper;
 use crate::watchdog;
 
+/// This thread's own, be it that it is not in use.
+pub(crate) fn own_driver() -> Option<Arc<Driver>> {
+    DRIVER.try_with(Clone::clone).ok()
+}
+
 thread_local! {
     /// This thread's timers and descriptors. Kept from one call to the next: making an epoll instance takes system calls.
     static DRIVER: Arc<Driver> = Arc::new(Driver::new());
@@ -73,7 +78,6 @@ impl Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         Driver::enter(None);
-        self.0.leave();
         if let Some(steward) = self.0.steward() {
             steward.rests();
         }

@@ -252,6 +252,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_pool_that_is_closed_tells_how_many_calls_never_began() {
+        let pool: Arc<Pool> = Arc::default();
+        // No more threads, and so none.
+        pool.state().threads = MOST_THREADS;
+        let calls = [0, 1].map(|_| pool.call(|| (), Location::caller()));
+        assert!(pool.has_calls());
+        assert_eq!(pool.close(), 2);
+        assert!(calls.iter().all(Task::is_finished) && !pool.has_calls());
+    }
+
+    #[test]
     fn a_closed_pool_does_not_keep_its_idle_threads() {
         let pool: Arc<Pool> = Arc::default();
         let begin = Instant::now();

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, TryLockError};
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::block_on;
 use crate::clock;
 use crate::hub::Hub;
 use crate::primitives::unpoisoned;
@@ -226,23 +227,15 @@ impl Driver {
     /// This thread is a worker of `hub` from now on, or not any more. The first counts: one that runs inside a task of another is nobody's
     /// last hope. A runtime's driver knows its executor from the start.
     pub(crate) fn set_worker_of(hub: &'static Hub, is_worker: bool) {
-        // A thread that ends has no driver.
-        let _ = CURRENT.try_with(|current| {
-            let current = current.borrow();
-            let Some(driver) = current.as_ref().filter(|driver| !driver.is_shared()) else { return };
-            let mut known = driver.known_hub();
-            if is_worker {
-                known.get_or_insert(hub);
-            } else {
-                let _ = known.take_if(|known| std::ptr::eq(*known, hub));
-            }
-        });
-    }
-
-    /// Its thread leaves `block_on`. A run that is dropped only afterwards can't tell it any more.
-    pub(crate) fn leave(&self) {
-        if !self.is_shared() {
-            *self.known_hub() = None;
+        // A thread that ends has no driver. A run may be dropped after the `block_on` that it was in.
+        let current = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten();
+        let own = || (!is_worker).then(block_on::own_driver).flatten();
+        let Some(driver) = current.or_else(own).filter(|driver| !driver.is_shared()) else { return };
+        let mut known = driver.known_hub();
+        if is_worker {
+            known.get_or_insert(hub);
+        } else {
+            let _ = known.take_if(|known| std::ptr::eq(*known, hub));
         }
     }
 
@@ -253,7 +246,7 @@ impl Driver {
 
     /// Whether a thread is at it, be it asleep.
     pub(crate) fn is_being_served(&self) -> bool {
-        self.is_being_served.load(Ordering::Relaxed)
+        self.is_being_served.load(Ordering::Acquire)
     }
 
     /// Whether there is anything that tasks may have to be interrupted for.
@@ -385,7 +378,8 @@ struct Held<'a> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        self.driver.is_being_served.store(false, Ordering::Relaxed);
+        // Release: who sees the turn free sees when it was used.
+        self.driver.is_being_served.store(false, Ordering::Release);
     }
 }
 

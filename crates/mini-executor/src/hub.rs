@@ -149,9 +149,13 @@ impl Hub {
         self.families.iter().map(|family| lock(&family.0).len()).sum()
     }
 
-    /// How many have ended since there is the hub.
-    pub(crate) fn ended(&self) -> u64 {
-        self.families.iter().map(|family| lock(&family.0).ended()).sum()
+    /// How many have ended since there is the hub, and how many there are. Each task is in one of the two.
+    pub(crate) fn ended_and_left(&self) -> (u64, usize) {
+        let counts = self.families.iter().map(|family| {
+            let family = lock(&family.0);
+            (family.ended(), family.len())
+        });
+        counts.fold((0, 0), |(ended, left), (more_ended, more_left)| (ended + more_ended, left + more_left))
     }
 
     /// Whether any worker is awake: it will sleep once more, or end.

@@ -23,7 +23,8 @@ use crate::reactor::{Interest, POLLED, Report, Source, Wait};
 ///
 /// It may be awaited on any thread in [`block_on`](crate::block_on), whose driver serves it from then on; by several tasks at once
 /// if they are on one thread, or a [`Runtime`](crate::Runtime)'s, whose threads share their driver. (Two tasks of an
-/// [`Executor`](crate::Executor) on threads of your own would take it from one another without end.) Where `T` reads and writes, it has to
+/// [`Executor`](crate::Executor) on threads of your own would take it from one another without end.) Of tasks that read, or write, by the traits of
+/// `futures-io`, the last sixteen to have polled are woken; by [`read_with`](Self::read_with) there may be any number. Where `T` reads and writes, it has to
 /// be the descriptor that does: not a buffer in between.
 ///
 /// ```

@@ -26,7 +26,7 @@
 //! | tasks on one thread, which may borrow and need not be `Send` | [`LocalExecutor`] in [`block_on`] |
 //! | tasks on several threads of your own | [`Executor`] |
 //! | threads, timers, sockets and an orderly end at once | [`Runtime`] |
-//! | time | [`sleep`], [`interval`], [`timeout`]; [`Sleep::slack`] where thousands may be late |
+//! | time | [`sleep`], [`interval`], [`timeout`]; each with a [slack](Sleep::slack) where thousands may be late |
 //! | sockets and pipes | [`Async`], with `futures-io`'s traits and (feature `tokio-io`) tokio's |
 //! | calls that block | [`spawn_blocking`] |
 //! | children that borrow, and end with their scope | [`group`](group()), [`send_group`] |

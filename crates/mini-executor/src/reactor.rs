@@ -231,9 +231,10 @@ struct Waiting {
 /// The number of a wait, by which it is [given up](Source::forget): while a descriptor stays silent, those that came and went would else
 /// pile up there.
 pub(crate) type Wait = u64;
-/// The wait of those who poll and keep no number, for they may never come back. There is one: the last who polled has it, as the contract of
-/// `Future::poll` has it; who had it before is woken, and may poll again.
+/// The wait of those who poll and keep no number, for they may never come back.
 pub(crate) const POLLED: Wait = 0;
+/// So many of them are woken, the last who polled. The contract of polling is that the last one is.
+const MOST_POLLED: usize = 16;
 
 impl Source {
     pub(crate) fn new() -> Self {
@@ -282,16 +283,16 @@ impl Source {
             waiting.last
         });
         let list = &mut waiting.lists[interest as usize];
-        let Some((_, known)) = list.iter_mut().find(|(known, _)| *known == number) else {
-            list.push((number, waker));
-            return false;
-        };
-        let is_another = !known.will_wake(&waker);
-        let former = std::mem::replace(known, waker);
-        drop(waiting);
-        if is_another && number == POLLED {
-            former.wake();
+        let is_same = |known: &(Wait, Waker)| known.0 == number && (number != POLLED || known.1.will_wake(&waker));
+        let mut former = list.iter().position(is_same);
+        if former.is_none() && number == POLLED && list.iter().filter(|known| known.0 == POLLED).count() == MOST_POLLED
+        {
+            former = list.iter().position(|known| known.0 == POLLED);
         }
+        let former = former.map(|index| list.remove(index));
+        list.push((number, waker));
+        drop(waiting);
+        drop(former);
         false
     }
 
@@ -299,7 +300,7 @@ impl Source {
     pub(crate) fn forget(&self, interest: Interest, wait: Wait) {
         let mut waiting = unpoisoned(self.waiting.lock());
         let list = &mut waiting.lists[interest as usize];
-        let forgotten = list.iter().position(|(known, _)| *known == wait).map(|index| list.swap_remove(index));
+        let forgotten = list.iter().position(|(known, _)| *known == wait).map(|index| list.remove(index));
         drop(waiting);
         drop(forgotten);
     }

@@ -233,7 +233,7 @@ impl Interval {
     }
 }
 
-/// Waits for `future`, but no longer than `time`: a duration from this call on, or a [`Sleep`], which may have a slack.
+/// Waits for `future`, but no longer than `time`: a duration from the first poll on, or a [`Sleep`], which may have a slack.
 ///
 /// # Errors
 /// [`TimedOut`] when the time has passed; the future is dropped then. It is polled once more first: a result that is there counts.
@@ -262,10 +262,9 @@ pub fn timeout<T>(
     future: impl Future<Output = T>,
 ) -> impl Future<Output = Result<T, TimedOut>> {
     let place = Location::caller();
-    let sleep = time.into();
     async move {
         let mut future = pin!(future);
-        let mut sleep = pin!(sleep);
+        let mut sleep = pin!(time.into());
         std::future::poll_fn(|context| {
             awaits::or(place, || {
                 if let Poll::Ready(output) = future.as_mut().poll(context) {

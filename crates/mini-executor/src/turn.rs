@@ -38,7 +38,9 @@ pub(crate) struct Turn {
 impl Turn {
     #[inline]
     pub(crate) fn begin() -> Self {
-        let gap = NEXT_GAP.replace(GAP);
+        // Turns that are in time move the looks apart again.
+        let gap = NEXT_GAP.get();
+        NEXT_GAP.set((2 * gap).min(GAP));
         match Driver::demand() {
             Demand::Nothing => Self { end: None, polls: 0, stop: gap, gap },
             Demand::Time => Self { end: Some(clock::now() + TURN_NS), polls: 0, stop: gap, gap },
@@ -116,6 +118,7 @@ mod tests {
 
     #[test]
     fn after_a_late_turn_a_long_poll_is_the_last_whatever_comes_before_it() {
+        NEXT_GAP.set(GAP);
         let long = 2 * TURN_NS;
         assert_eq!(polls(0, |_| long), GAP);
         assert_eq!(polls(0, |_| long), 1);
@@ -123,13 +126,29 @@ mod tests {
         // By now it is known that polls are long, also to who arms the first timer.
         assert_eq!(polls(1, |_| long), 1);
         // And now that they are not.
-        assert_eq!(polls(0, |_| 100), POLLS);
+        for _ in 0..3 {
+            assert_eq!(polls(0, |_| 100), POLLS);
+        }
         assert_eq!(polls(0, |_| LONG), GAP);
+    }
+
+    #[test]
+    fn turns_inside_of_polls_learn_as_well() {
         NEXT_GAP.set(GAP);
+        let mut inner = Vec::new();
+        for _ in 0..5 {
+            // A group in a task: its turn is one poll of the turn around it.
+            let mut outer = Turn::begin();
+            inner.push(polls(0, |_| TURN_NS + 1));
+            outer.is_over();
+        }
+        assert_eq!(inner[0], GAP);
+        assert!(inner[1..].iter().all(|&polls| polls <= 2), "{inner:?}");
     }
 
     #[test]
     fn short_polls_have_61_a_turn_and_the_clock_every_8th() {
+        NEXT_GAP.set(GAP);
         assert_eq!(polls(0, |_| 100), POLLS);
         assert_eq!(polls(0, |number| if number == 1 { LONG } else { 0 }), GAP);
         assert_eq!(polls(0, |_| 5_500), 3 * GAP, "16 polls take 88 us");
@@ -137,6 +156,7 @@ mod tests {
 
     #[test]
     fn what_is_first_awaited_in_a_turn_does_not_wait_for_61_polls() {
+        NEXT_GAP.set(GAP);
         assert_eq!(polls(1, |_| LONG), GAP);
         assert_eq!(polls(GAP + 1, |_| LONG), 2 * GAP);
     }

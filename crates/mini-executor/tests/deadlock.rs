@@ -4,7 +4,7 @@ use std::future::pending;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::sync::{Barrier, LazyLock, Mutex as StdMutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mini_executor::sync::{Mutex, Notify, oneshot};
 use mini_executor::{
@@ -139,7 +139,9 @@ fn a_report_of_a_threads_own_tasks_does_not_keep_the_runtimes_from_being_told() 
     executor.spawn_named("own", pending::<()>()).detach();
     runtime.block_on(executor.run(async { REPORTED.notified().await }));
     runtime.spawn_named("runtime's", pending::<()>()).detach();
+    let begin = Instant::now();
     while REPORTS.lock().unwrap().len() < 2 {
+        assert!(begin.elapsed() < Duration::from_mins(1), "the runtime's is not told");
         std::thread::yield_now();
     }
     drop(runtime);

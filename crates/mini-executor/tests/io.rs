@@ -410,18 +410,28 @@ fn waits_that_are_given_up_leave_nothing_at_a_silent_descriptor() -> io::Result<
 }
 
 #[test]
-fn of_those_who_poll_a_stream_the_last_waits_and_the_one_before_is_woken() -> io::Result<()> {
-    let (_here, there) = UnixStream::pair()?;
+fn of_those_who_poll_a_stream_the_last_are_woken_and_nobody_before() -> io::Result<()> {
+    let (mut here, there) = UnixStream::pair()?;
     let there = Async::new(there)?;
     let counts: Vec<Arc<Count>> = (0..100).map(|_| Arc::default()).collect();
-    block_on(async {
+    let executor = LocalExecutor::new();
+    block_on(executor.run(async {
         for count in &counts {
             let waker = Waker::from(count.clone());
-            assert!(Pin::new(&mut &there).poll_read(&mut Context::from_waker(&waker), &mut [0]).is_pending());
+            for _ in 0..2 {
+                assert!(Pin::new(&mut &there).poll_read(&mut Context::from_waker(&waker), &mut [0]).is_pending());
+            }
         }
-    });
-    let (last, others) = counts.split_last().unwrap();
-    assert!(others.iter().all(|count| Arc::strong_count(count) == 1 && count.0.load(Ordering::Relaxed) == 1));
-    assert_eq!((Arc::strong_count(last), last.0.load(Ordering::Relaxed)), (2, 0));
-    Ok(())
+        let (others, last) = counts.split_at(84);
+        assert!(others.iter().all(|count| Arc::strong_count(count) == 1));
+        assert!(last.iter().all(|count| Arc::strong_count(count) == 2 && count.0.load(Ordering::Relaxed) == 0));
+        here.write_all(b"x")?;
+        let mut byte = [0];
+        there.read_with(|mut stream| stream.read(&mut byte)).await?;
+        assert!(others.iter().all(|count| count.0.load(Ordering::Relaxed) == 0));
+        let seen: Vec<_> =
+            last.iter().map(|count| (Arc::strong_count(count), count.0.load(Ordering::Relaxed))).collect();
+        assert_eq!(seen, [(1, 1); 16]);
+        Ok(())
+    }))
 }

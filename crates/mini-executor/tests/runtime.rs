@@ -227,30 +227,6 @@ fn a_task_that_ends_is_counted_though_it_leaves_another_behind() {
 }
 
 #[test]
-fn a_call_that_never_began_is_counted() -> io::Result<()> {
-    // As many as the pool has threads are held, so that one more waits.
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    let (held, begun) = (Arc::new(std::sync::Mutex::new(held)), Arc::new(AtomicU32::new(0)));
-    let runtime = Runtime::new(1)?;
-    for _ in 0..513 {
-        let (held, begun) = (held.clone(), begun.clone());
-        let call = move || {
-            begun.fetch_add(1, Ordering::Relaxed);
-            held.lock().unwrap().recv()
-        };
-        runtime.spawn_blocking(call).detach();
-    }
-    while begun.load(Ordering::Relaxed) < 512 {
-        std::thread::yield_now();
-    }
-    let report = runtime.shutdown(Duration::ZERO);
-    drop(release);
-    assert_eq!(report.cancelled, 1);
-    assert_eq!(report.stuck.len(), 512);
-    Ok(())
-}
-
-#[test]
 fn what_is_left_at_the_deadline_is_dropped_even_if_it_holds_a_handle() -> io::Result<()> {
     struct Dropped(Arc<AtomicU32>);
     impl Drop for Dropped {

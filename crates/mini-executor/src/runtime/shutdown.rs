@@ -43,8 +43,8 @@ impl Runtime {
     /// are read.
     pub fn shutdown(mut self, deadline: Duration) -> Report {
         let end = Instant::now().checked_add(deadline);
-        let ended = || self.shared.executor.workers().ended();
-        let ended_before = ended();
+        let tasks = || self.shared.executor.workers().ended_and_left();
+        let (ended_before, _) = tasks();
         if let Some(simulation) = &self.shared.simulation {
             let is_over = || self.shared.executor.is_empty() && !simulation.has_calls();
             // In virtual time a task that yields for ever would never let the deadline come.
@@ -55,9 +55,9 @@ impl Runtime {
         while has_work() && end.is_none_or(|end| Instant::now() < end) && self.shared.simulation.is_none() {
             std::thread::sleep(Duration::from_millis(1).min(deadline));
         }
-        let (finished, left) = ((ended() - ended_before) as usize, self.shared.executor.len());
+        let (ended, left) = tasks();
         let (dropped, stuck) = self.end(true);
-        Report { finished, cancelled: left + dropped, stuck }
+        Report { finished: (ended - ended_before) as usize, cancelled: left + dropped, stuck }
     }
 
     /// Stops the workers, and drops what tasks are left if all of them have stopped. `asks`: those that are stuck are asked where. How many

@@ -106,6 +106,7 @@ impl Row {
 pub(crate) struct Family {
     first: Cell<Option<TaskRef>>,
     births: Births<TaskRef>,
+    len: Cell<usize>,
     /// How many have left it.
     ended: Cell<u64>,
 }
@@ -122,7 +123,7 @@ impl Member for TaskRef {
     }
 }
 
-// SAFETY: of its tasks it uses the links, which belong to whoever has the list, and the state, which is atomic.
+// SAFETY: of its tasks it uses the links and the mark, which belong to whoever has the list, and the state, which is atomic.
 unsafe impl Send for Family {}
 
 impl Family {
@@ -137,7 +138,7 @@ impl Family {
 
     /// How many they are.
     pub(crate) fn len(&self) -> usize {
-        self.all().count()
+        self.len.get()
     }
 
     /// How many have ended.
@@ -148,6 +149,7 @@ impl Family {
     /// Takes a new task in.
     #[inline]
     pub(crate) fn add(&self, task: TaskRef) {
+        self.len.set(self.len.get() + 1);
         self.births.add(self.first.get());
         let first = self.first.replace(Some(task));
         task.after.set(first);
@@ -159,6 +161,7 @@ impl Family {
     /// Lets a task go that is in this list.
     #[inline]
     pub(crate) fn remove(&self, task: TaskRef) {
+        self.len.set(self.len.get() - 1);
         self.ended.set(self.ended.get() + 1);
         let (before, after) = (task.before.take(), task.after.take());
         self.births.remove(task, after);

@@ -19,6 +19,35 @@ pub(crate) fn panic_of<T>(call: impl FnOnce() -> T) -> String {
 }
 
 #[test]
+fn ticks_and_time_outs_may_be_late_by_their_slack_and_stay_on_schedule() {
+    const MS: Duration = Duration::from_millis(1);
+    let since = |begin: Instant| (now() - begin).as_millis();
+    let times = Runtime::deterministic(1).block_on(async {
+        let begin = now();
+        let mut ticks = interval(2 * MS).slack(5 * MS);
+        let mut times = Vec::new();
+        for _ in 0..5 {
+            ticks.tick().await;
+            times.push(since(begin));
+        }
+        let late = sleep(MS).slack(5 * MS);
+        assert!(timeout(late, pending::<()>()).await.is_err());
+        times.push(since(begin));
+        times
+    });
+    assert_eq!(times, [5, 5, 10, 10, 10, 15]);
+    // Its time begins with the first poll, here in virtual time.
+    let took = Runtime::deterministic(1);
+    let waits = timeout(HOUR, pending::<()>());
+    let took = took.block_on(async {
+        let begin = now();
+        assert!(waits.await.is_err());
+        now() - begin
+    });
+    assert_eq!(took, HOUR);
+}
+
+#[test]
 fn time_is_virtual() {
     let begin = Instant::now();
     let runtime = Runtime::deterministic(3);

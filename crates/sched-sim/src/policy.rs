@@ -104,9 +104,8 @@ impl Options<'_> {
 pub trait Policy: Sized {
     /// Can [`Policy::preempts`] ever say yes?
     const PREEMPTIVE: bool = false;
-    /// Is the order of the queue that of [`Policy::enqueue`] alone, so that who is enqueued later can't go before who is there?
-    const IN_ORDER: bool = false;
-    /// Is the end of a slice no more than going to the end of the queue, as in round robin? Then [`Policy::first`] says who is next.
+    /// Is the end of a slice no more than going to the end of the queue, as in round robin, and can nobody who is enqueued later go before who is there?
+    /// Then [`Policy::first`] says who is next.
     const TAKES_TURNS: bool = false;
     /// Does [`Policy::charge`] do anything?
     const CHARGES: bool = false;

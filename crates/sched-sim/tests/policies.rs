@@ -28,6 +28,39 @@ fn who_yields_goes_behind_those_who_are_as_entitled() {
 }
 
 #[test]
+fn who_gets_a_core_does_nothing_before_the_other_events_of_the_instant() {
+    // At 4 the quantum of task 0 ends on core 0, and the burst of task 1 on core 1: that one takes the lock first, whoever gets core 0.
+    for (first, steps) in [("", ""), ("", "{ cpu = 0 }, "), ("affinity = [0, 1], ", "")] {
+        let outcome = run(
+            2,
+            "kind = 'rr', quantum = 4",
+            &format!(
+                "tasks = [{{ id = 0, {first}program = [{{ cpu = 20 }}] }},
+                  {{ id = 1, program = [{{ io = 1 }}, {{ cpu = 3 }}, {{ lock = 'm' }}, {{ cpu = 2 }}, {{ unlock = 'm' }}] }},
+                  {{ id = 2, arrival = 2, program = [{steps}{{ lock = 'm' }}, {{ cpu = 2 }}, {{ unlock = 'm' }}] }}]"
+            ),
+        );
+        assert_eq!((finish(&outcome, 1), finish(&outcome, 2)), (6.0, 8.0), "{first}{steps}");
+    }
+}
+
+#[test]
+fn who_is_back_in_the_instant_in_which_it_left_comes_before_the_decision() {
+    for first in ["", "affinity = [0, 1], "] {
+        let outcome = run(
+            2,
+            "kind = 'rr', quantum = 4",
+            &format!(
+                "tasks = [{{ id = 0, {first}program = [{{ cpu = 20 }}] }}, {{ id = 1, program = [{{ cpu = 4 }}, {{ io = 0 }}, {{ cpu = 5 }}] }},
+                  {{ id = 2, program = [{{ sem_post = 's' }}, {{ io = 0 }}, {{ cpu = 5 }}] }}]"
+            ),
+        );
+        let moves: Vec<u32> = outcome.tasks.iter().map(|task| task.migrations).collect();
+        assert_eq!(moves, [2, 1, 1], "{first}");
+    }
+}
+
+#[test]
 fn a_boost_leaves_those_who_run_on_their_cores() {
     let outcome = run(
         4,

@@ -202,7 +202,9 @@ pub(crate) fn for_cores<P: Policy>(scenario: &Scenario, options: &RunOptions) ->
     let ascending = policy.core_order == crate::scenario::CoreOrder::Ascending;
     // Who is killed in an instant shall not get a core in it.
     let anybody_is_killed = world.programs.ops.iter().any(|op| matches!(op, Op::Kill(_)));
-    let one_for_one = !any_affinity && ascending && steal.is_none() && machine.smt.is_none() && !anybody_is_killed;
+    // And who is asked for the GIL in an instant lets go in it.
+    let anybody_looks_up = anybody_is_killed || world.gils.has_any();
+    let one_for_one = !any_affinity && ascending && steal.is_none() && machine.smt.is_none() && !anybody_looks_up;
     let is_plain = one_for_one && queues == Queues::Shared && machine.cache.is_none() && !world.pools.has_any();
     let (switch, interrupt) = (world.charges.context_switch.fixed(), world.charges.tick_interrupt.fixed());
     let turns = switch.zip(interrupt).filter(|_| is_plain && P::TAKES_TURNS);

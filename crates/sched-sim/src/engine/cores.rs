@@ -64,7 +64,7 @@ pub(crate) struct Cores<P, S> {
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) any_affinity: bool,
-    /// A core whose slice ends can take its next thread before the other events of the instant.
+    /// A core whose slice ends can take its next thread before the other events of the instant, if that thread computes at once.
     pub(crate) one_for_one: bool,
     /// Set if a slice's end can be dealt with in the shortest way.
     pub(crate) turns: Option<Turns>,
@@ -354,9 +354,14 @@ impl<P: Policy, S: Sink> Cores<P, S> {
                 self.cores[core].slice_ends = self.world.now.saturating_add(slice);
                 self.set_timer(core);
             }
-            Tick::Leave if P::IN_ORDER && self.idle_count == 0 && self.setup.one_for_one => {
-                // All cores are busy, and who comes first in the queue does not depend on who else comes at this instant: the core can
-                // go on at once, as it would after all events. Saves two of the tree's updates.
+            Tick::Leave
+                if P::TAKES_TURNS
+                    && self.idle_count == 0
+                    && self.setup.one_for_one
+                    && self.next_computes(queue, thread) =>
+            {
+                // All cores are busy, who comes first in the queue does not depend on who else comes at this instant, and all it does in this instant is
+                // to begin to compute: the core can go on at once, as it would after all events. Saves two of the tree's updates.
                 self.leave_core(core);
                 self.put_back(core, thread, Why::SliceEnded);
                 if let Some(next) = self.queues[queue].pick(context!(self), |_| true) {
@@ -369,6 +374,14 @@ impl<P: Policy, S: Sink> Cores<P, S> {
                 self.put_back(core, thread, Why::SliceEnded);
             }
         }
+    }
+
+    /// Does whoever comes after a thread whose slice is over compute as soon as it has the core? Otherwise it would lock, send or wake before the other
+    /// events of the instant.
+    fn next_computes(&self, queue: usize, thread: TaskId) -> bool {
+        let next = self.queues[queue].first().unwrap_or(thread);
+        let hot = &self.world.tasks.hot[next as usize];
+        hot.flags & GO != 0 && hot.remaining > 0
     }
 
     /// Sets a core's timer to whatever comes first, the end of the burst or of the slice.

@@ -1,7 +1,8 @@
 //! The shortest way from one slice to the next: every core is busy, a slice ends in the middle of a burst, and the first in the queue takes the core.
 //!
 //! That is most of what round robin does. Nothing here happens otherwise than in [`super::cores`] and [`super::dispatch`]: what makes their way longer
-//! (siblings, caches, workers, costs to be drawn) is asked once, and not at each slice's end. Whatever else is due, they do.
+//! (siblings, caches, workers, GILs, costs to be drawn) is asked once, and not at each slice's end. Whatever else is due, they do: also all that comes
+//! with a thread that does not compute as soon as it has the core. Its steps would come before the other events of the instant, which have the right of way.
 
 use super::cores::{Cores, context};
 use super::tasks::{GO, KILLED, NO_CORE, State, WOKEN};
@@ -38,7 +39,8 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         let thread = state.thread;
         let hot = &mut self.world.tasks.hot[thread as usize];
         let ran = now.saturating_sub(state.since);
-        if state.starting || state.slice_ends > now || hot.remaining <= ran || flags & (GO | WOKEN | KILLED) != GO {
+        let takes_part = flags & (GO | WOKEN | KILLED) == GO && left > 0;
+        if state.starting || state.slice_ends > now || hot.remaining <= ran || !takes_part {
             return false;
         }
         hot.remaining = (hot.remaining - ran).saturating_add(turns.tick_interrupt);

@@ -13,8 +13,6 @@ pub struct Fifo {
 }
 
 impl Policy for Fifo {
-    const IN_ORDER: bool = true;
-
     fn new(_: &Options<'_>) -> Self {
         Self { queue: VecDeque::new() }
     }

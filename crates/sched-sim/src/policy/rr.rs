@@ -17,7 +17,6 @@ pub struct RoundRobin {
 }
 
 impl Policy for RoundRobin {
-    const IN_ORDER: bool = true;
     const TAKES_TURNS: bool = true;
 
     fn new(options: &Options<'_>) -> Self {

@@ -61,6 +61,28 @@ fn who_is_back_in_the_instant_in_which_it_left_comes_before_the_decision() {
 }
 
 #[test]
+fn who_is_stolen_in_a_round_takes_the_core_of_a_less_urgent_one() {
+    let outcome = run(
+        2,
+        "kind = 'priority', queues = 'per-core', steal = { every = 10, from = 'busiest', take = 'first-allowed' }",
+        "tasks = [{ id = 0, priority = 1, program = [{ cpu = 100 }] }, { id = 1, priority = 9, program = [{ cpu = 100 }] },
+          { id = 2, priority = 2, program = [{ cpu = 5 }] }]",
+    );
+    assert_eq!((finish(&outcome, 2), finish(&outcome, 1)), (15.0, 105.0));
+}
+
+#[test]
+fn who_is_stolen_in_a_round_comes_into_a_queue_that_knows_what_its_own_task_had() {
+    // Task 2 comes to core 1 at 150, when task 1 has had 150 there. At 300 it has had 100 more, and task 1 is behind it with 200.
+    let outcome = run(
+        2,
+        "kind = 'stride', quantum = 100, queues = 'per-core', steal = { every = 150, from = 'busiest', take = 'first-allowed' }",
+        "tasks = [{ id = 2, program = [{ cpu = 1000 }] }, { id = 1, program = [{ cpu = 250 }] }, { id = 0, program = [{ cpu = 1000 }] }]",
+    );
+    assert_eq!(finish(&outcome, 1), 350.0);
+}
+
+#[test]
 fn a_boost_leaves_those_who_run_on_their_cores() {
     let outcome = run(
         4,

@@ -91,6 +91,14 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     }
 
     fn steal_from(&mut self, victim: usize, core: usize) -> bool {
+        if P::CHARGES {
+            // A round comes in the middle of slices: both queues shall know what those who run have had.
+            for core in [victim, core] {
+                if self.cores[core].thread != NONE {
+                    self.account(core);
+                }
+            }
+        }
         let Setup { thieves: Some(thieves), placer, .. } = &mut self.setup else { return false };
         let queues = &mut self.queues;
         let context = context!(self);
@@ -104,6 +112,10 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             }
             queues[core].enqueue(task, Why::Moved, context);
             placer.moved(task, core);
+            if P::PREEMPTIVE {
+                // At a round the thief may be busy with somebody less entitled.
+                self.fresh.push_back(task);
+            }
             stolen = true;
         }
         self.barren[core] &= !stolen;

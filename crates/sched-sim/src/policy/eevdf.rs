@@ -15,6 +15,8 @@
 //!   before (no lag) does in the part of a tick in which the running one's slice is used up: otherwise it waits for the tick.
 //! - **Leaving late.** Who blocks after more than its share stays in the competition until V has reached it, without being run: so the debt is
 //!   paid by sleeping. If it wakes before that it goes on where it was.
+//!
+//! With a queue for each core each has a V of its own, and who is stolen comes without a lag: Linux would keep it (`place_entity`).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

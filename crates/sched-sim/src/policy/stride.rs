@@ -1,7 +1,7 @@
 //! Stride: shares after tickets without chance (Waldspurger and Weihl 1995).
 //!
 //! A task's *pass* grows as it runs, the slower the more tickets it has; the task with the least pass goes next. A task that was away comes
-//! back with the distance to the others that it had when it left.
+//! back with the distance to the others that it had when it left. Who is stolen comes to its new queue without one.
 
 use super::keyed::Keyed;
 use super::{Context, Options, Policy, TaskId, Why};

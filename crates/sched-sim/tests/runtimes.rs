@@ -529,6 +529,31 @@ fn the_old_gils_signal_goes_to_the_next_if_the_one_that_had_it_is_killed() {
 }
 
 #[test]
+fn the_new_gils_signal_goes_to_the_next_if_the_one_that_had_it_is_killed() {
+    let signalled = |cores: u32, rest: &str, [holder, first, second, killer]: [&str; 4], killed_at: f64| {
+        let outcome = fifo(
+            cores,
+            &format!(
+                "policy = {{ kind = 'priority' }}
+                runtime = {{ kind = 'gil3', gil3 = {{ switch_interval = 50 }} }}
+                time_unit = 'ms'
+                {rest}
+                tasks = [
+                  {{ id = 0, priority = 3, {holder}program = [{{ cpu = 5 }}, {{ io = 100 }}, {{ cpu = 1 }}] }},
+                  {{ id = 1, priority = 1, {first}arrival = 1, program = [{{ cpu = 1 }}] }},
+                  {{ id = 2, priority = 2, {second}arrival = 1, program = [{{ cpu = 1 }}] }},
+                  {{ id = 3, priority = 0, {killer}process = 1, program = [{{ io = {killed_at} }}, {{ kill = 1 }}] }}]"
+            ),
+        );
+        assert_eq!(outcome.stopped, StopReason::Finished);
+        [1, 2, 0].map(|task| finish(&outcome, task))
+    };
+    // In the queue, as above.
+    assert_eq!(signalled(1, "", [""; 4], 5.0), [5.0, 6.0, 106.0]);
+    // On its way to a core: it switches from 5 to 6, and task 2 from 5.5 to 6.5.
+    let pinned = ["affinity = [0], ", "affinity = [1], ", "affinity = [1], ", "affinity = [2], "];
+    assert_eq!(signalled(3, "costs = { context_switch = 1 }", pinned, 5.5), [5.5, 7.5, 106.0]);
+}
 fn a_second_request_for_the_gil_does_not_make_the_holder_notice_the_first_later() {
     // Task 1 asks at 5, task 2 at 8; the holder needs 4 to notice.
     let outcome = fifo(

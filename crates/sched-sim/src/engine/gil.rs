@@ -256,6 +256,9 @@ impl World {
 
     /// A task has ended. If it was on its way to the GIL, nobody else will take that from whoever let go for it; and the signal it had is the next one's.
     pub(crate) fn free_forced(&mut self, task: TaskId) {
+        if self.gils.check.is_none() {
+            self.abandon_interval(task);
+        }
         let number = self.gil_of(task);
         let gil = &mut self.gils.list[number];
         if let Some(at) = gil.signalled.iter().position(|other| *other == task) {
@@ -288,7 +291,7 @@ impl World {
             gil.forced = NONE;
         }
         if self.gils.check.is_none() {
-            self.gils.forget(number, task);
+            self.abandon_interval(task);
         }
     }
 }

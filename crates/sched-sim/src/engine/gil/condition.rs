@@ -31,6 +31,16 @@ impl Condition {
         self.signals = self.signals.min(self.older.len());
     }
 
+    /// A task that was killed waits no more. Gives whether a signal is lost with it: the one that it was woken for, if nobody has taken that, or would
+    /// have taken as soon as it looked.
+    pub(super) fn abandon(&mut self, task: TaskId, was_woken: bool) -> bool {
+        let (was_closed, was_older) = (self.closed.contains(&task), self.older.contains(&task));
+        let before = self.signals;
+        self.signals -= usize::from(was_woken && was_older && before > 0);
+        self.leave(task);
+        was_closed || self.signals < before
+    }
+
     /// A task that waits looks whether there is a signal for it, and takes it.
     pub(super) fn take(&mut self, task: TaskId) -> bool {
         let signalled = self.signals > 0 && self.older.contains(&task);
@@ -84,6 +94,25 @@ mod tests {
         assert!(!condition.take(3));
         assert!(condition.take(1) && condition.take(2));
         assert_eq!(condition.signal(|_| true), Some(3));
+    }
+
+    #[test]
+    fn who_is_killed_takes_the_signal_along_that_was_for_it() {
+        let mut condition = Condition::default();
+        for task in 1..=3 {
+            condition.join(task);
+        }
+        assert!(!condition.abandon(3, false), "there was none");
+        assert_eq!(condition.signal(|_| true), Some(1));
+        assert!(condition.abandon(1, true));
+        assert!(!condition.take(2), "it was not woken");
+        assert_eq!(condition.signal(|_| true), Some(2));
+        condition.join(4);
+        assert!(condition.abandon(2, false), "all of its group were signalled: it was the only one");
+        assert_eq!(condition.signal(|_| true), Some(4));
+        condition.join(5);
+        assert_eq!(condition.signal(|_| true), Some(5));
+        assert!(condition.abandon(4, false), "of a closed group");
     }
 
     #[test]

@@ -48,14 +48,27 @@ impl Gils {
         &mut self.waiters[task as usize]
     }
 
-    /// A task waits no more.
-    pub(super) fn forget(&mut self, number: usize, task: TaskId) {
+    /// A task waits no more: its interval was over.
+    fn forget(&mut self, number: usize, task: TaskId) {
         self.list[number].condition.leave(task);
         *self.waiter(task) = Waiter::default();
     }
 }
 
 impl World {
+    /// A task that was killed waits no more. A signal that is lost with it is the next one's, as long as the GIL is free.
+    pub(super) fn abandon_interval(&mut self, task: TaskId) {
+        let number = self.gil_of(task);
+        let phase = std::mem::take(self.gils.waiter(task)).phase;
+        if phase == Phase::Away {
+            return;
+        }
+        let gil = &mut self.gils.list[number];
+        if gil.condition.abandon(task, phase == Phase::Signalled) && gil.holder == NONE {
+            self.signal_gil(number);
+        }
+    }
+
     /// Begins to wait; returns when the interval is over or a signal came, see [`World::look_for_gil`].
     pub(super) fn wait_an_interval(&mut self, task: TaskId) -> Next {
         let number = self.gil_of(task);

@@ -228,4 +228,8 @@ pub struct Draws {
     pub winners: Vec<TaskId>,
     /// How many tickets took part.
     pub live_tickets: Vec<u64>,
+    /// When, in sub-ticks.
+    pub times: Vec<u64>,
+    /// There were more than `limits.recorded`.
+    pub truncated: bool,
 }

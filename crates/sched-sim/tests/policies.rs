@@ -83,6 +83,32 @@ fn who_is_stolen_in_a_round_comes_into_a_queue_that_knows_what_its_own_task_had(
 }
 
 #[test]
+fn a_lottery_with_a_queue_for_each_core_tells_all_winners_in_order() {
+    let outcome = run(
+        2,
+        "kind = 'lottery', quantum = 5, queues = 'per-core'",
+        "tasks = [{ id = 0, count = 2, program = [{ cpu = 10 }] }, { id = 2, arrival = 1, count = 2, program = [{ cpu = 10 }] }]",
+    );
+    let winners = outcome.winners.unwrap();
+    assert_eq!((winners.len(), outcome.live_tickets.unwrap().len()), (8, 8), "a draw each 5 on each of two cores");
+    let dispatched: Vec<u32> = outcome.dispatches.unwrap().iter().map(|dispatch| dispatch.task).collect();
+    assert_eq!(winners, dispatched);
+    assert!(!outcome.truncated);
+}
+
+#[test]
+fn winners_that_are_left_out_are_said_to_be() {
+    for queues in ["shared", "per-core"] {
+        let outcome = run(
+            2,
+            &format!("kind = 'lottery', quantum = 5, queues = '{queues}'"),
+            "record = ['per_task']\nlimits = { recorded = 6 }\ntasks = [{ id = 0, count = 4, program = [{ cpu = 10 }] }]",
+        );
+        assert_eq!((outcome.winners.unwrap().len(), outcome.truncated), (6, true), "{queues}");
+    }
+}
+
+#[test]
 fn a_boost_leaves_those_who_run_on_their_cores() {
     let outcome = run(
         4,

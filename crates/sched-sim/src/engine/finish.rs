@@ -42,13 +42,25 @@ pub(crate) fn of_cores<P: Policy, S: Sink>(scenario: &Scenario, run: &mut Cores<
     outcome.counters.switches = run.switches;
     outcome.counters.migrations = run.migrations;
     outcome.aggregates.insert("switches".into(), Aggregate::One(run.switches as f64));
-    let draws = run.queues.iter_mut().find_map(Policy::draws);
-    if let Some(Draws { winners, live_tickets }) = draws {
-        let id = |task: &TaskId| run.world.tasks.traits[*task as usize].id;
-        outcome.winners = Some(winners.iter().map(id).collect());
-        outcome.live_tickets = Some(live_tickets);
+    let draws: Vec<Draws> = run.queues.iter_mut().filter_map(Policy::draws).collect();
+    if !draws.is_empty() {
+        winners(&mut outcome, &draws, scenario.limits.recorded as usize, &run.world);
     }
     outcome
+}
+
+/// What all lotteries drew, in order of time, and at one instant of cores.
+fn winners(outcome: &mut Outcome, queues: &[Draws], most: usize, world: &World) {
+    let of_queue = |draws: &Draws| {
+        let drawn = draws.times.iter().zip(&draws.winners).zip(&draws.live_tickets);
+        drawn.map(|((time, winner), live)| (*time, *winner, *live)).collect::<Vec<_>>()
+    };
+    let mut all: Vec<(u64, TaskId, u64)> = queues.iter().flat_map(of_queue).collect();
+    all.sort_by_key(|(time, ..)| *time);
+    outcome.truncated |= all.len() > most || queues.iter().any(|draws| draws.truncated);
+    all.truncate(most);
+    outcome.winners = Some(all.iter().map(|(_, winner, _)| world.tasks.traits[*winner as usize].id).collect());
+    outcome.live_tickets = Some(all.iter().map(|(_, _, live)| *live).collect());
 }
 
 /// The outcome of a run of a fluid policy.

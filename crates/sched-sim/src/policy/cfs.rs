@@ -3,7 +3,7 @@
 //! A task's *virtual runtime* is its time on a core over its weight. Each task shall get a turn within a latency of eight base slices, and no
 //! turn is shorter than a base slice. Who slept comes back with at most half a latency of credit. The running task is found to have used up
 //! its turn only at a `tick`. Per-core load balancing beyond stealing is not modelled.
-//! Who is stolen starts where its new queue is: Linux would keep how far it was ahead or behind (`migrate_task_rq_fair`).
+//! Who is stolen starts where its new queue is: Linux would keep how far it was ahead or behind (`dequeue_entity`).
 
 use super::keyed::Keyed;
 use super::weights::weight;

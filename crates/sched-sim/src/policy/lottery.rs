@@ -84,9 +84,14 @@ impl Policy for Lottery {
             let winner_there = winner_there.or_else(|| self.tickets.holders().find(|task| allowed(*task)));
             winner = winner_there?;
         }
-        if let Some(record) = self.record.as_mut().filter(|record| record.winners.len() < self.most) {
-            record.winners.push(winner);
-            record.live_tickets.push(live);
+        if let Some(record) = &mut self.record {
+            if record.winners.len() < self.most {
+                record.winners.push(winner);
+                record.live_tickets.push(live);
+                record.times.push(context.now);
+            } else {
+                record.truncated = true;
+            }
         }
         self.remove(winner);
         Some(winner)

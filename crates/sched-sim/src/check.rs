@@ -172,6 +172,10 @@ impl<'a> Checker<'a> {
                 );
             }
         }
+        if let Some((number, core)) = Self::twice(machine.llc_groups.as_deref()) {
+            let what = format!("core {core} is in another group already");
+            self.problem(format!("machine.llc_groups[{number}]"), what, "name each core once");
+        }
         if let Some(cache) = &machine.cache {
             self.time("machine.cache.warmup", cache.warmup);
             self.time("machine.cache.capacity", cache.capacity);
@@ -371,6 +375,18 @@ impl<'a> Checker<'a> {
                 self.problem(key, format!("there is no task {task}"), "name ids of tasks");
             }
         }
+        if let Some((number, task)) = Self::twice(runtime.processes.as_deref()) {
+            let what = format!("task {task} is in another process already");
+            self.problem(format!("runtime.processes[{number}]"), what, "name each task once");
+        }
+    }
+
+    /// What stands twice in groups, and in which it does so.
+    fn twice(groups: Option<&[Vec<u32>]>) -> Option<(usize, u32)> {
+        let mut seen = std::collections::HashSet::new();
+        let all = groups.into_iter().flatten().enumerate();
+        all.flat_map(|(number, group)| group.iter().map(move |member| (number, *member)))
+            .find(|(_, member)| !seen.insert(*member))
     }
 
     /// Sums of times must not overflow: all that can be said beforehand is that single ones are far from it.

@@ -96,12 +96,15 @@ impl Grid {
     ///
     /// # Errors
     ///
-    /// A key of `vary` is not in the scenario, or what comes out is no scenario.
+    /// A key of `vary` has no values or is not in the scenario, or what comes out is no scenario.
     pub fn run(&self, run: u64) -> Result<(Scenario, BTreeMap<String, Value>, u32), Problems> {
         let (mut point, replicate) = (run / u64::from(self.replicates.max(1)), run % u64::from(self.replicates.max(1)));
         let mut scenario = self.scenario.clone();
         let mut values = BTreeMap::new();
         for (key, choices) in &self.vary {
+            if choices.is_empty() {
+                return Err(Problems::one(format!("vary.{key}"), "no value", "give one, or leave the key out"));
+            }
             let value = &choices[(point % choices.len() as u64) as usize];
             point /= choices.len() as u64;
             set(&mut scenario, key, value.clone())?;
@@ -188,4 +191,20 @@ fn set(scenario: &mut Value, key: &str, value: Value) -> Result<(), Problems> {
     }
     *place = value;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_without_values_is_an_error_and_no_division_by_zero() {
+        let scenario = serde_json::json!({
+            "schema": "sched-scenario/0", "machine": { "cores": 1 }, "policy": { "kind": "fifo" },
+            "tasks": [{ "id": 0, "program": [{ "cpu": 1 }] }],
+        });
+        let grid = Grid { scenario, vary: BTreeMap::from([("seed".to_owned(), vec![])]), replicates: 1 };
+        assert!(grid.is_empty());
+        assert!(grid.run(0).unwrap_err().to_string().starts_with("vary.seed: no value"));
+    }
 }

@@ -25,6 +25,11 @@ impl<'a> Checker<'a> {
         if policy.kind == PolicyKind::Lottery && policy.quantum.is_none() {
             self.problem("policy.quantum", "a lottery without quantum would draw once", "give one: quantum = 10");
         }
+        let is_number = |draw: &crate::scenario::Draw| matches!(draw, crate::scenario::Draw::Number(_));
+        if policy.kind == PolicyKind::Lottery && policy.queues() == Queues::PerCore && self.draws().any(is_number) {
+            let what = "one list of draws, and a lottery for each core";
+            self.problem("randomness.draws", what, "set queues = \"shared\", or leave the numbers out");
+        }
         if policy.kind == PolicyKind::Mlfq && policy.levels.is_empty() {
             self.problem(
                 "policy.levels",
@@ -48,8 +53,7 @@ impl<'a> Checker<'a> {
         if let Some(other) = policy.nice_to_weight.as_ref().filter(|other| *other != "linux") {
             self.problem("policy.nice_to_weight", format!("unknown table {other:?}"), "the only one is \"linux\"");
         }
-        let stealing = policy.kind == PolicyKind::WorkStealing;
-        if policy.steal.is_some() && policy.queues != Some(Queues::PerCore) && !stealing {
+        if policy.steal.is_some() && policy.queues() != Queues::PerCore {
             self.problem(
                 "policy.steal",
                 "with one queue for all there is nobody to steal from",

@@ -54,6 +54,10 @@ impl Checker<'_> {
                     self.time(&format!("{key}.await.cpu"), *cpu);
                     self.time(&format!("{key}.await.io"), *io);
                 }
+                Step::Send { bytes, .. } if *bytes > u64::from(u32::MAX) => {
+                    let what = format!("a message of {bytes} bytes");
+                    self.problem(format!("{key}.bytes"), what, format!("give at most {}", u32::MAX));
+                }
                 Step::Spawn(task) => match self.task(*task) {
                     Some(known) if known.spawned => {}
                     Some(_) => self.problem(

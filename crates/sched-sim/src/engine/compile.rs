@@ -146,6 +146,7 @@ impl Programs {
                 Step::NotifyAll(name) => Op::Notify { condition: self.conditions.number(name), all: true },
                 Step::Send { channel, bytes } => Op::Send {
                     channel: self.channels.number(channel),
+                    // `check` has seen to it that it fits.
                     bytes: u32::try_from(*bytes).unwrap_or(u32::MAX),
                 },
                 Step::Recv(name) => Op::Recv(self.channels.number(name)),

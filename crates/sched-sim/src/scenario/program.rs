@@ -171,6 +171,9 @@ impl TryFrom<StepKeys> for Step {
         steps.extend(keys.recv.map(Self::Recv));
         steps.extend(keys.spawn.map(Self::Spawn));
         steps.extend(keys.join.map(Self::Join));
+        if keys.yield_ == Some(false) {
+            return Err("yield = false does nothing; leave the step out, or write { yield = true }".into());
+        }
         steps.extend(keys.yield_.map(|_| Self::Yield));
         steps.extend(keys.await_.map(|Awaited { cpu, io }| Self::Await { cpu, io }));
         steps.extend(keys.nogil.map(|steps| match steps {

@@ -13,6 +13,7 @@ use crate::{BAD_INPUT, subjects};
 Examples:
   cargo xtask simulate crates/sched-sim/scenarios/three-tasks.toml          a table
   cargo xtask simulate crates/sched-sim/scenarios/gil-convoy.toml --svg convoy.svg --trace convoy.json
+  cargo xtask simulate crates/sched-sim/scenarios/gil-interval-5ms.toml --svg trips.svg --window 0..50000
   cargo xtask simulate mine.toml --json - | jq .mean                        for a program to read
 
 More scenarios, each with what to look for: crates/sched-sim/scenarios. What a scenario may contain: crates/sched-sim/docs/scenario.md, and
@@ -31,6 +32,9 @@ pub(crate) struct Options {
     /// Write the timeline to F as a picture: who had which core, lock and GIL, and when.
     #[arg(long, value_name = "F")]
     svg: Option<PathBuf>,
+    /// Draw only this part of the time, in the scenario's unit.
+    #[arg(long, value_name = "FROM..TO", requires = "svg")]
+    window: Option<String>,
     /// Another seed than the scenario's.
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -44,6 +48,9 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
         if let Some(file) = file {
             command.arg(flag).arg(file);
         }
+    }
+    if let Some(window) = &options.window {
+        command.args(["--window", window]);
     }
     if let Some(seed) = options.seed {
         command.args(["--seed", &seed.to_string()]);

@@ -134,6 +134,13 @@ fn a_scenario_is_simulated_printed_drawn_and_traced() {
     let printed = output(&["simulate", &file, "--json", "-"]);
     let printed: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
     assert_eq!(printed["digest"], whole["digest"]);
+    let (part, all) = (path("part.svg"), path("o.svg"));
+    let drawn = output(&["simulate", &file, "--svg", &part, "--window", "0..20000"]);
+    assert_eq!(drawn.status.code(), Some(0), "{}", text(&drawn.stderr));
+    let [part, all] = [part, all].map(|path| std::fs::read_to_string(path).unwrap());
+    assert!(part.starts_with("<svg") && part.len() < all.len(), "a part of the time");
+    assert_refused(&["simulate", &file, "--svg", &path("none.svg"), "--window", "2..1"], &["--window", "FROM < TO"]);
+    assert_refused(&["simulate", &file, "--window", "0..20000"], &["--svg"]);
 }
 
 #[test]

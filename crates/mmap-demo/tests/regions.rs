@@ -263,7 +263,7 @@ fn a_sparse_file_of_64_gib_has_nothing_cached() {
 #[test]
 fn a_part_of_a_file_is_asked_for_as_long_as_the_file_has_its_name() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(&[7; 8 * PAGE]).unwrap();
+    file.write_all(&vec![7; 8 * PAGE]).unwrap();
     // Past its end there is nothing that could be in memory.
     file.as_file().set_len(16 * PAGE as u64).unwrap();
     let map = MmapOptions::new().offset(2 * PAGE as u64).len(14 * PAGE).map_raw_read_only(file.as_file()).unwrap();

@@ -554,6 +554,8 @@ fn the_new_gils_signal_goes_to_the_next_if_the_one_that_had_it_is_killed() {
     let pinned = ["affinity = [0], ", "affinity = [1], ", "affinity = [1], ", "affinity = [2], "];
     assert_eq!(signalled(3, "costs = { context_switch = 1 }", pinned, 5.5), [5.5, 7.5, 106.0]);
 }
+
+#[test]
 fn a_second_request_for_the_gil_does_not_make_the_holder_notice_the_first_later() {
     // Task 1 asks at 5, task 2 at 8; the holder needs 4 to notice.
     let outcome = fifo(

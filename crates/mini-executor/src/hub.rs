@@ -146,7 +146,7 @@ impl Hub {
 
     /// How many tasks there are.
     pub(crate) fn len(&self) -> usize {
-        self.families.iter().map(|family| lock(&family.0).len()).sum()
+        self.ended_and_left().1
     }
 
     /// How many have ended since there is the hub, and how many there are. Each task is in one of the two.

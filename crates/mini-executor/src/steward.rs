@@ -27,8 +27,8 @@ const LONG: Duration = Duration::from_millis(1);
 /// compute is found out by the first look that comes [`LONG`] afterwards: after 4 ms at most. A timer that has to wait for that is late by
 /// no more, and by what it takes to wake a sibling.
 const ROUND: Duration = Duration::from_millis(3);
-/// After so many looks, each [`LONG`] after the last, at which all were asleep, it sleeps, too. Not at once: who gets up with it asleep has to wake it, a system call, and in
-/// a busy server that would be at each event.
+/// After so many looks, each [`LONG`] after the last, at which all were asleep, it sleeps, too. Not at once: who gets up with it asleep has to
+/// wake it, a system call, and in a busy server that would be at each event.
 const QUIET: u32 = 10;
 
 /// What a driver and its steward share.

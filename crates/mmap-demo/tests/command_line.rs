@@ -1,12 +1,20 @@
 //! The program as a person meets it.
 
+mod waiting;
+
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
+use waiting::Waiting;
 
 fn mmap_demo(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_mmap-demo")).args(arguments).output().unwrap()
+}
+
+/// A process with a file mapped that others have, too.
+fn waiting() -> Waiting {
+    Waiting::of(&mut Command::new("cat"))
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -145,28 +153,9 @@ fn a_process_is_looked_at_and_one_that_is_not_there_is_an_error() {
     assert_eq!(mmap_demo(&["no-such"]).status.code(), Some(2));
 }
 
-/// A process that waits, and has a file of ours mapped: `sh` reads its program from a pipe.
-struct Waits(Child);
-
-impl Waits {
-    fn start() -> Self {
-        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
-        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
-        Self(child)
-    }
-}
-
-impl Drop for Waits {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn who_shares_a_file_is_named() {
-    let (one, other) = (Waits::start(), Waits::start());
+    let (one, other) = (waiting(), waiting());
     let [one, other] = [&one, &other].map(|process| process.0.id().to_string());
     let shown = text(&mmap_demo(&["map", &one, "--sharers"]).stdout);
     let of_cat = shown.lines().find(|line| line.contains("/cat")).unwrap_or_else(|| panic!("{shown}"));
@@ -176,7 +165,7 @@ fn who_shares_a_file_is_named() {
 #[test]
 fn what_has_changed_since_is_said_of_the_map_and_of_the_figures() {
     let directory = TempDir::new().unwrap();
-    let waits = Waits::start();
+    let waits = waiting();
     let pid = waits.0.id().to_string();
     let before = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let (map, figures) = (before("map.json"), before("figures.json"));

@@ -1,15 +1,17 @@
 //! The map of a process: it adds up, it agrees with `pmap`, and it sees what is done.
 
 mod alone;
+mod waiting;
 
 use std::io::Write;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use memmap2::{MmapMut, MmapOptions};
 use mmap_demo::{
-    Detail, Figure, MemorySnapshot, Process, ProcessError, RegionChange, RegionKind, RegionMap, cached_pages,
+    Detail, Figure, MemorySnapshot, Process, ProcessError, Region, RegionChange, RegionKind, RegionMap, cached_pages,
 };
+use waiting::Waiting;
 
 const PAGE: usize = 4096;
 
@@ -19,34 +21,36 @@ fn alone() -> MutexGuard<'static, ()> {
     STARTING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A process that waits for its input to end, and has its memory as it will be.
-struct Waiting(Child);
-
-impl Waiting {
-    fn start() -> Self {
-        let _alone = alone();
-        Self::of(&mut Command::new("cat"))
-    }
-
-    fn of(program: &mut Command) -> Self {
-        let mut child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        // It answers: so it has begun, and waits for more.
-        std::io::Write::write_all(child.stdin.as_mut().unwrap(), b"x").unwrap();
-        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut [0]).unwrap();
-        Self(child)
-    }
+fn waiting() -> Waiting {
+    let _alone = alone();
+    Waiting::of(&mut Command::new("cat"))
 }
 
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// What `pmap` says of a process with that option, and what `of` says of each region, the same before and after. `None` without the tool.
+fn pmap<T: PartialEq>(waiting: &Waiting, option: &str, of: impl Fn(&Region) -> T) -> Option<(Vec<T>, String)> {
+    let process = Process::of(waiting.0.id()).unwrap();
+    let regions = || RegionMap::of(&process).unwrap().regions.iter().map(&of).collect::<Vec<T>>();
+    // It waits, but the kernel may take back a page of a file.
+    let (ours, output) = loop {
+        let before = regions();
+        let _alone = alone();
+        let output = Command::new("pmap").args([option, &waiting.0.id().to_string()]).output();
+        if regions() == before {
+            break (before, output);
+        }
+    };
+    let Ok(output) = output else {
+        let required = std::env::var("LAB_REQUIRE").is_ok_and(|all| all.split_whitespace().any(|one| one == "pmap"));
+        assert!(!required, "there is no pmap, and LAB_REQUIRE wants it");
+        eprintln!("SKIPPED: no pmap");
+        return None;
+    };
+    Some((ours, String::from_utf8(output.stdout).unwrap()))
 }
 
 #[test]
 fn regions_add_up_to_the_processs_figures() {
-    let waiting = Waiting::start();
+    let waiting = waiting();
     let process = Process::of(waiting.0.id()).unwrap();
     // With whom a page is shared changes whenever another process of the same program begins or ends: two equal snapshots, one before and one
     // after, say that none did.
@@ -60,7 +64,7 @@ fn regions_add_up_to_the_processs_figures() {
     };
     assert!(map.missing.is_empty(), "{:?}", map.missing);
     assert_eq!(Some(map.size()), snapshot.get(Figure::Virtual));
-    let total = |figure: fn(&mmap_demo::Region) -> u64| Some(map.regions.iter().map(figure).sum::<u64>());
+    let total = |figure: fn(&Region) -> u64| Some(map.regions.iter().map(figure).sum::<u64>());
     assert_eq!(total(|region| region.resident), snapshot.get(Figure::ResidentExact));
     assert_eq!(total(|region| region.anonymous), snapshot.get(Figure::Anonymous));
     let shared = snapshot.get(Figure::SharedClean).unwrap() + snapshot.get(Figure::SharedDirty).unwrap();
@@ -80,29 +84,8 @@ fn regions_add_up_to_the_processs_figures() {
 
 #[test]
 fn pmap_says_the_same() {
-    let waiting = Waiting::start();
-    let process = Process::of(waiting.0.id()).unwrap();
-    let regions = || {
-        let map = RegionMap::of(&process).unwrap();
-        let of = |region: &mmap_demo::Region| (region.range.start, region.size(), region.resident, region.dirty);
-        map.regions.iter().map(of).collect::<Vec<(u64, u64, u64, u64)>>()
-    };
-    // It waits, but the kernel may take back a page of a file.
-    let (ours, output) = loop {
-        let before = regions();
-        let _alone = alone();
-        let output = Command::new("pmap").args(["-x", &waiting.0.id().to_string()]).output();
-        if regions() == before {
-            break (before, output);
-        }
-    };
-    let Ok(output) = output else {
-        let required = std::env::var("LAB_REQUIRE").is_ok_and(|all| all.split_whitespace().any(|one| one == "pmap"));
-        assert!(!required, "there is no pmap, and LAB_REQUIRE wants it");
-        eprintln!("SKIPPED: no pmap");
-        return;
-    };
-    let text = String::from_utf8(output.stdout).unwrap();
+    let of = |region: &Region| (region.range.start, region.size(), region.resident, region.dirty);
+    let Some((ours, text)) = pmap(&waiting(), "-x", of) else { return };
     let theirs: Vec<(u64, u64, u64, u64)> = text
         .lines()
         .filter_map(|line| {
@@ -125,22 +108,7 @@ fn pmap_says_the_same_of_every_figure_of_each_mapping() {
         let _alone = alone();
         Waiting::of(&mut cat)
     };
-    let process = Process::of(waiting.0.id()).unwrap();
-    let regions = || RegionMap::of(&process).unwrap().regions;
-    let (ours, output) = loop {
-        let before = regions();
-        let _alone = alone();
-        let output = Command::new("pmap").args(["-XX", &waiting.0.id().to_string()]).output();
-        // It waits, but the kernel may take back a page of a file.
-        if regions() == before {
-            break (before, output);
-        }
-    };
-    let Ok(output) = output else {
-        eprintln!("SKIPPED: no pmap");
-        return;
-    };
-    let text = String::from_utf8(output.stdout).unwrap();
+    let Some((ours, text)) = pmap(&waiting, "-XX", Region::clone) else { return };
     let headings: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
     for region in ours {
         let address = format!("{:x}", region.range.start);
@@ -225,7 +193,7 @@ fn a_files_pages_are_cached_shared_and_named() {
     assert_eq!(cached_pages(file.as_file()).unwrap(), vec![true; 32]);
     assert!(cached_pages(&tempfile::tempfile().unwrap()).unwrap().is_empty());
     // Another process with the C library mapped is one that shares it.
-    let waiting = Waiting::start();
+    let waiting = waiting();
     let _alone = alone();
     let sharers = regions.sharers();
     let library = regions.regions.iter().find(|region| region.name.contains("libc.so")).unwrap();
@@ -296,7 +264,7 @@ fn a_process_that_has_ended_is_gone_or_has_no_memory() {
 #[test]
 fn a_process_that_vanishes_while_inspected_gives_an_error_or_a_partial_answer_and_nothing_else() {
     for _ in 0..50 {
-        let mut waiting = Waiting::start();
+        let mut waiting = waiting();
         let process = Process::of(waiting.0.id()).unwrap();
         std::thread::scope(|scope| {
             let looking = scope.spawn(|| {
@@ -323,7 +291,7 @@ fn a_process_that_vanishes_while_inspected_gives_an_error_or_a_partial_answer_an
 
 #[test]
 fn pictures_name_every_region_and_the_svg_is_well_formed() {
-    let waiting = Waiting::start();
+    let waiting = waiting();
     let map = RegionMap::of(&Process::of(waiting.0.id()).unwrap()).unwrap();
     let picture = map.picture(120);
     for region in &map.regions {

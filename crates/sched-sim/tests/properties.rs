@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use sched_sim::outcome::{Outcome, StopReason};
 use sched_sim::scenario::read::{Format, text};
-use sched_sim::scenario::{QuantumClock, Queues, Record, Steal};
+use sched_sim::scenario::{Pinned, QuantumClock, Queues, Record, Steal, StealFrom, StealTake};
 use sched_sim::{PolicyKind, RunOptions, RuntimeKind, Scenario, Step, Task, simulate};
 use serde_json::{Value, json};
 
@@ -16,6 +16,11 @@ use scenarios::{POLICIES, config, tasks, with_policy};
 
 fn run(scenario: &Scenario) -> Outcome {
     simulate(scenario, &RunOptions::default()).unwrap()
+}
+
+/// Who steals takes half of a queue, and none of those that may not come.
+fn half_of(from: StealFrom, every: Option<f64>) -> Steal {
+    Steal { every, from, take: StealTake::Half, pinned: Pinned::IfAllowed }
 }
 
 fn computing(program: &[Step]) -> f64 {
@@ -172,12 +177,7 @@ proptest! {
             let mut scenario = with_policy(cores, kind);
             scenario.tasks.clone_from(&tasks);
             scenario.policy.queues = Some(Queues::PerCore);
-            scenario.policy.steal = Some(Steal {
-                every: every.map(f64::from),
-                from: sched_sim::scenario::StealFrom::Busiest,
-                take: sched_sim::scenario::StealTake::Half,
-                pinned: sched_sim::scenario::Pinned::IfAllowed,
-            });
+            scenario.policy.steal = Some(half_of(StealFrom::Busiest, every.map(f64::from)));
             let outcome = run(&scenario);
             prop_assert_eq!(&outcome.stopped, &StopReason::Finished, "{:?}", kind);
             check_timeline(&scenario, &outcome);
@@ -207,12 +207,7 @@ proptest! {
             scenario.tasks.clone_from(&tasks);
             if steals {
                 scenario.policy.queues = Some(Queues::PerCore);
-                scenario.policy.steal = Some(Steal {
-                    every: None,
-                    from: sched_sim::scenario::StealFrom::RandomOther,
-                    take: sched_sim::scenario::StealTake::Half,
-                    pinned: sched_sim::scenario::Pinned::IfAllowed,
-                });
+                scenario.policy.steal = Some(half_of(StealFrom::RandomOther, None));
             }
             let outcome = run(&scenario);
             prop_assert_eq!(&outcome.stopped, &StopReason::Finished, "{:?}", kind);
@@ -235,12 +230,7 @@ proptest! {
             scenario.runtime.gil2.ns_per_tick = 20_000.0;
             if steals {
                 scenario.policy.queues = Some(Queues::PerCore);
-                scenario.policy.steal = Some(Steal {
-                    every: None,
-                    from: sched_sim::scenario::StealFrom::Busiest,
-                    take: sched_sim::scenario::StealTake::Half,
-                    pinned: sched_sim::scenario::Pinned::IfAllowed,
-                });
+                scenario.policy.steal = Some(half_of(StealFrom::Busiest, None));
             }
             if costs {
                 scenario.costs.wakeup_cross_core = 0.5.into();

@@ -93,9 +93,7 @@ fn cold(length: usize, means: Means) -> Result<Box<dyn Subject>, Failure> {
 
 fn direct(length: usize, piece: usize) -> Result<Box<dyn Subject>, Failure> {
     let file = file::warm(length)?;
-    let past = file::direct(&file)?;
-    let buffer = Mapping::anonymous(piece, MapFlags::POPULATE).trying("to map memory")?;
-    buffer.fill(&past, 0, piece).trying("to read past the page cache (O_DIRECT)")?;
+    let (past, buffer) = file::direct(&file, piece)?;
     file::make_cold(&file)?;
     Ok(Box::new(Cold { file, length, means: Means::Direct(past, buffer, piece), state: 1 }))
 }

@@ -6,7 +6,9 @@ use std::os::unix::fs::FileExt;
 
 use mmap_demo::cached_pages;
 use rustix::fs::{Advice, Mode, OFlags, fadvise};
+use rustix::mm::MapFlags;
 
+use super::memory::Mapping;
 use super::{Failure, Trying};
 
 /// Byte `index` of every file: none is zero, and pages differ from one another, for 251 doesn't divide their size.
@@ -46,15 +48,18 @@ pub(super) fn make_cold(file: &File) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The same file once more, past the page cache.
+/// The same file once more, past the page cache, and memory for so many bytes of it: the first ones, which were read that way.
 ///
 /// # Errors
 /// Where the file system has no such way.
-pub(super) fn direct(file: &File) -> Result<File, Failure> {
+pub(super) fn direct(file: &File, piece: usize) -> Result<(File, Mapping), Failure> {
     // Its name is gone; the kernel still knows the way to it.
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
     let flags = OFlags::RDONLY | OFlags::DIRECT | OFlags::CLOEXEC;
     let direct =
         rustix::fs::open(path, flags, Mode::empty()).trying("to open a file past the page cache (O_DIRECT)")?;
-    Ok(direct.into())
+    let direct: File = direct.into();
+    let buffer = Mapping::anonymous(piece, MapFlags::POPULATE).trying("to map memory")?;
+    buffer.fill(&direct, 0, piece).trying("to read past the page cache (O_DIRECT)")?;
+    Ok((direct, buffer))
 }

@@ -107,9 +107,7 @@ fn past_the_cache(length: usize, piece: usize) -> Result<Box<dyn Subject>, Failu
     let cached = file::warm(length)?;
     // What is not on the disk yet would be written first.
     cached.sync_data().trying("to have a file on the disk")?;
-    let file = file::direct(&cached)?;
-    let buffer = Mapping::anonymous(piece, MapFlags::POPULATE).trying("to map memory")?;
-    buffer.fill(&file, 0, piece).trying("to read past the page cache (O_DIRECT)")?;
+    let (file, buffer) = file::direct(&cached, piece)?;
     Ok(Box::new(ByDirect { file, buffer, piece, length, state: 1 }))
 }
 

@@ -16,6 +16,18 @@ fn fifo(cores: u32, rest: &str) -> Outcome {
     run(&format!("schema = 'sched-scenario/0'\n{policy}\nmachine = {{ cores = {cores} }}\n{rest}"))
 }
 
+const RUNTIMES: [&str; 9] = [
+    "native",
+    "gil2",
+    "gil3",
+    "free_threaded",
+    "event_loop",
+    "thread_pool",
+    "process_pool",
+    "thread_per_request",
+    "m_n",
+];
+
 fn finish(outcome: &Outcome, task: u32) -> f64 {
     outcome.task(task).unwrap().finish.unwrap_or(f64::NAN)
 }
@@ -553,6 +565,42 @@ fn the_new_gils_signal_goes_to_the_next_if_the_one_that_had_it_is_killed() {
     // On its way to a core: it switches from 5 to 6, and task 2 from 5.5 to 6.5.
     let pinned = ["affinity = [0], ", "affinity = [1], ", "affinity = [1], ", "affinity = [2], "];
     assert_eq!(signalled(3, "costs = { context_switch = 1 }", pinned, 5.5), [5.5, 7.5, 106.0]);
+}
+
+#[test]
+fn what_a_task_owes_at_its_end_it_pays_with_every_runtime() {
+    for kind in RUNTIMES {
+        let outcome = fifo(
+            1,
+            &format!(
+                "runtime = {{ kind = '{kind}', workers = 2 }}
+                costs = {{ mode_switch = 2 }}
+                tasks = [{{ id = 0, program = [{{ cpu = 1 }}, {{ io = 3 }}] }}]"
+            ),
+        );
+        assert_eq!((finish(&outcome, 0), outcome.task(0).unwrap().cpu), (6.0, 3.0), "{kind}");
+        let family = fifo(
+            2,
+            &format!(
+                "runtime = {{ kind = '{kind}', workers = 3 }}
+                costs = {{ thread_create = 12, thread_join = 5 }}
+                tasks = [{{ id = 0, program = [{{ spawn = 1 }}, {{ spawn = 2 }}, {{ join = 1 }}, {{ join = 2 }}] }},
+                  {{ id = 1, spawned = true, program = [{{ cpu = 1 }}] }}, {{ id = 2, spawned = true, program = [{{ cpu = 1 }}] }}]"
+            ),
+        );
+        // Two joins after the last child, and what creating threads cost.
+        let expected = match kind {
+            "gil2" | "gil3" => 2.0 + 24.0 + 10.0,
+            "thread_per_request" => 1.0 + 12.0 + 24.0 + 10.0,
+            "process_pool" => 1.0 + 10.0,
+            // All on one worker, or it goes on on one of theirs.
+            "event_loop" => 12.0 + 2.0 + 10.0,
+            "m_n" => 12.0 + 1.0 + 10.0,
+            // In a pool its own worker's creation and that of one child's, which are created at the same time: 24, too.
+            _ => 1.0 + 24.0 + 10.0,
+        };
+        assert_eq!(finish(&family, 0), expected, "{kind}");
+    }
 }
 
 #[test]

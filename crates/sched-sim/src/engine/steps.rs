@@ -109,7 +109,7 @@ impl World {
     pub(crate) fn step(&mut self, task: TaskId, thread: TaskId) -> Next {
         let place = task as usize;
         if self.tasks.hot[place].flags & KILLED != 0 {
-            return self.finish(task);
+            return self.finish(task, thread);
         }
         let mut uncounted = 0;
         loop {
@@ -133,7 +133,7 @@ impl World {
                     Some(self.sleep(task, time, matches!(self.runtime, RuntimeKind::MN | RuntimeKind::EventLoop)))
                 }
                 Op::Yield => Some(Next::Yielded),
-                Op::End => Some(self.finish(task)),
+                Op::End => Some(self.finish(task, thread)),
                 Op::NogilBegin => {
                     self.tasks.hot[place].flags |= NOGIL;
                     self.release_gil(task);
@@ -163,7 +163,7 @@ impl World {
                     self.mark(mark, task);
                     None
                 }
-                _ => self.synchronise(op, task),
+                _ => self.synchronise(op, task, thread),
             };
             match next {
                 None if self.stop.is_some() => return Next::Blocked,
@@ -180,7 +180,7 @@ impl World {
     }
 
     /// Locks and their like. `None`: go on.
-    fn synchronise(&mut self, op: Op, task: TaskId) -> Option<Next> {
+    fn synchronise(&mut self, op: Op, task: TaskId, thread: TaskId) -> Option<Next> {
         match op {
             Op::Lock(lock) => {
                 if self.sync.lock(lock, task) {
@@ -256,7 +256,7 @@ impl World {
             }
             Op::Kill(victim) if victim == task => {
                 self.tasks.hot[task as usize].flags |= KILLED;
-                Some(self.finish(task))
+                Some(self.finish(task, thread))
             }
             Op::Kill(victim) => {
                 self.kill(victim);
@@ -282,13 +282,13 @@ impl World {
         Next::Run
     }
 
-    /// The task's steps are done; it may have costs to pay yet.
-    fn finish(&mut self, task: TaskId) -> Next {
+    /// The task's steps are done; it, or its worker, may have costs to pay yet.
+    fn finish(&mut self, task: TaskId, thread: TaskId) -> Next {
         let killed = self.tasks.hot[task as usize].flags & KILLED != 0;
-        let debt = self.tasks.life[task as usize].debt;
-        if debt > 0 && !killed && !self.pools.has_any() && !self.gils.has_any() {
+        let owes = |task: TaskId| self.tasks.life[task as usize].debt > 0;
+        if !killed && (owes(task) || owes(thread)) {
             self.tasks.life[task as usize].pc -= 1;
-            return self.compute(task, task, 0);
+            return self.compute(task, thread, 0);
         }
         self.tasks.hot[task as usize].flags &= !GO;
         self.release_gil(task);

@@ -236,6 +236,9 @@ proptest! {
                 scenario.costs.wakeup_cross_core = 0.5.into();
                 scenario.costs.context_switch = 0.25.into();
                 scenario.costs.mode_switch = 0.125.into();
+                // Longer than it takes all other threads to wake up and wait again: where the last to come is the first to go, they would leave the
+                // holder no core otherwise, and the run would have no end.
+                scenario.runtime.gil3.switch_interval = Some(20.0);
             }
             let outcome = run(&scenario);
             prop_assert_eq!(&outcome.stopped, &StopReason::Finished, "{:?} on {:?}", kind, POLICIES[policy]);

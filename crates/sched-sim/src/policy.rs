@@ -181,6 +181,17 @@ pub trait Policy: Sized {
         false
     }
 
+    /// The running task goes on from one burst to the next, of which so much is left as the context says. Gives who of those that are allowed on its core is
+    /// to be asked whether it [`Policy::preempts`] for that.
+    fn next_burst(
+        &mut self,
+        _task: TaskId,
+        _context: &Context<'_>,
+        _allowed: impl FnMut(TaskId) -> bool,
+    ) -> Option<TaskId> {
+        None
+    }
+
     /// Takes a ready task out of the queue (it was killed). Returns whether it was there.
     fn remove(&mut self, task: TaskId) -> bool;
 

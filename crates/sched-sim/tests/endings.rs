@@ -7,7 +7,8 @@ use sched_sim::{Outcome, RunOptions, simulate};
 
 fn run(cores: u32, rest: &str) -> Outcome {
     let policy = if rest.contains("policy = ") { "" } else { "policy = { kind = 'fifo' }" };
-    let head = format!("schema = 'sched-scenario/0'\n{policy}\nmachine = {{ cores = {cores} }}");
+    let machine = if rest.contains("machine = ") { String::new() } else { format!("machine = {{ cores = {cores} }}") };
+    let head = format!("schema = 'sched-scenario/0'\n{policy}\n{machine}");
     let scenario = text(&format!("{head}\n{rest}"), Format::Toml).unwrap_or_else(|problems| panic!("{problems}"));
     simulate(&scenario, &RunOptions::default()).unwrap()
 }
@@ -241,4 +242,65 @@ fn what_each_queue_keeps_of_every_task_is_memory_too() {
     assert_eq!(problems.0[0].key, "tasks[0].count", "{problems}");
     assert!(problems.0[0].fix.contains("queues = \"shared\""), "{problems}");
     text(&scenario("shared"), Format::Toml).unwrap();
+}
+
+/// Runs with places that are given back, and with each task kept.
+fn both(cores: u32, rest: &str) -> (Outcome, Outcome) {
+    let kept = format!("record = ['per_task']\n{rest}");
+    (run(cores, rest), run(cores, &kept))
+}
+
+#[test]
+fn who_gets_an_ended_tasks_place_is_not_taken_for_it() {
+    let ten = "generator = { arrivals = { kind = 'periodic', rate = 0.05 }, service = { kind = 'det', value = 10 }, count = 10 }";
+    let same = |cores: u32, rest: &str| {
+        let (recycled, kept) = both(cores, &format!("{rest}\n{ten}"));
+        assert_eq!(recycled.aggregate("mean_response"), kept.aggregate("mean_response"), "{rest}");
+        assert_eq!(recycled.counters.switches, kept.counters.switches, "{rest}");
+        kept
+    };
+    // Its core was the ended one's: it has to be switched to.
+    assert_eq!(same(1, "costs = { context_switch = 1 }").counters.switches, 9);
+    // Its worker was, and its cache, and its GIL.
+    for kind in ["thread_pool", "process_pool", "event_loop", "m_n", "gil2", "gil3"] {
+        same(1, &format!("runtime = {{ kind = '{kind}' }}\ncosts = {{ task_switch = 1, gil_handoff = 1 }}"));
+    }
+    let cold = same(
+        1,
+        "machine = { cores = 1, cache = { capacity = 100, warmup = 5, cold_rate = 1, warm_rate = 2, progress = 'continuous' } }",
+    );
+    assert_eq!(cold.aggregate("mean_response"), Some(7.5));
+    // And so was what it left unfinished: a stopwatch, a lock.
+    let head =
+        "generator = { arrivals = { kind = 'periodic', rate = 0.1 }, service = { kind = 'det', value = 1 }, count = 3";
+    let (recycled, _) = both(1, &format!("{head}, program = [{{ mark = 'a' }}, {{ cpu = 'service' }}] }}"));
+    assert!(!recycled.histograms.contains_key("mark:a"), "nobody stopped one");
+    let (recycled, kept) = both(1, &format!("{head}, program = [{{ lock = 'm' }}, {{ cpu = 'service' }}] }}"));
+    assert_eq!(recycled.stopped, StopReason::Deadlock);
+    assert_eq!(recycled.deadlock, kept.deadlock);
+}
+
+#[test]
+fn a_task_whose_last_io_stands_in_a_loop_ends_when_that_is_done() {
+    for last in ["{ io = 5 }", "{ repeat = [1, [{ io = 5 }]] }", "{ nogil = [{ repeat = [2, [{ io = 2.5 }]] }] }"] {
+        let outcome = run(
+            1,
+            &format!(
+                "tasks = [{{ id = 0, program = [{{ cpu = 1 }}, {last}] }}, {{ id = 1, arrival = 4, program = [{{ cpu = 100 }}] }}]"
+            ),
+        );
+        assert_eq!(finish(&outcome, 0), 6.0, "{last}");
+    }
+}
+
+#[test]
+fn who_goes_round_without_time_is_found_also_if_it_changes_something_each_time() {
+    let yields = "tasks = [{ id = 7, program = [{ repeat = [4000000000, [{ yield = true }]] }] }]";
+    let sends = "tasks = [
+        { id = 7, program = [{ repeat = [4000000000, [{ send = 'to' }, { recv = 'fro' }]] }] },
+        { id = 8, program = [{ repeat = [4000000000, [{ recv = 'to' }, { send = 'fro' }]] }] }]";
+    for tasks in [yields, sends] {
+        let outcome = run(1, tasks);
+        assert!(matches!(outcome.stopped, StopReason::Livelock { task: 7 | 8 }), "{:?}", outcome.stopped);
+    }
 }

@@ -310,3 +310,58 @@ fn quantiles_of_turnaround_are_over_listed_tasks_and_over_generated_ones() {
     let outcome = run(1, "kind = 'fifo'", generated);
     assert_eq!(outcome.histograms["turnaround"], outcome.histograms["response"]);
 }
+
+#[test]
+fn the_next_burst_is_known_also_if_other_steps_come_before_it() {
+    let finishes = |policy: &str, tasks: &str| {
+        let outcome = run(1, policy, tasks);
+        [0, 1].map(|task| finish(&outcome, task))
+    };
+    let long = "{ cpu = 100 }";
+    for program in [
+        format!("{{ mark = 'm' }}, {long}"),
+        format!("{{ lock = 'm' }}, {long}, {{ unlock = 'm' }}"),
+        format!("{{ repeat = [1, [{{ sem_post = 's' }}, {{ nogil = [{long}] }}]] }}"),
+        format!("{{ repeat = [3, [{{ mark = 'm' }}]] }}, {long}"),
+    ] {
+        let tasks = format!("tasks = [{{ id = 0, program = [{program}] }}, {{ id = 1, program = [{{ cpu = 10 }}] }}]");
+        assert_eq!(finishes("kind = 'sjf'", &tasks), [110.0, 10.0], "{program}");
+        let later = format!(
+            "tasks = [{{ id = 0, program = [{{ cpu = 5 }}] }}, {{ id = 1, arrival = 4, program = [{program}] }}]"
+        );
+        assert_eq!(finishes("kind = 'srpt'", &later), [5.0, 105.0], "{program}");
+    }
+    // Who will wait first is done soonest.
+    let waits = "tasks = [{ id = 0, program = [{ lock = 'm' }, { cpu = 9 }, { unlock = 'm' }] },
+        { id = 1, arrival = 4, program = [{ lock = 'm' }, { cpu = 20 }, { unlock = 'm' }] },
+        { id = 2, arrival = 4, program = [{ cpu = 10 }] }]";
+    assert_eq!(run(1, "kind = 'srpt'", waits).task(1).unwrap().response, Some(0.0));
+}
+
+#[test]
+fn a_task_whose_next_burst_is_longer_may_lose_its_core_for_that() {
+    let tasks = "tasks = [{ id = 0, program = [{ cpu = 1 }, { cpu = 100 }] }, { id = 1, program = [{ cpu = 50 }] }]";
+    let outcome = run(1, "kind = 'srpt'", tasks);
+    assert_eq!((finish(&outcome, 1), finish(&outcome, 0)), (51.0, 151.0));
+    let outcome = run(1, "kind = 'sjf', preemptive = true", tasks);
+    assert_eq!((finish(&outcome, 1), finish(&outcome, 0)), (51.0, 151.0));
+    assert_eq!(finish(&run(1, "kind = 'sjf'", tasks), 0), 101.0, "nobody takes its core there");
+    // The next in the queue may not run there.
+    let elsewhere = "tasks = [{ id = 0, affinity = [0], program = [{ cpu = 1 }, { cpu = 100 }] },
+        { id = 1, affinity = [1], program = [{ cpu = 30 }] }, { id = 2, affinity = [1], program = [{ cpu = 40 }] },
+        { id = 3, affinity = [0], program = [{ cpu = 50 }] }]";
+    assert_eq!(finish(&run(2, "kind = 'srpt'", elsewhere), 3), 51.0);
+}
+
+#[test]
+fn a_switch_that_is_broken_off_leaves_nothing_behind() {
+    // Task 1's first slice ends at 8, the switch back at 12: the boost comes in its middle. The next one to task 0 is one, too.
+    let outcome = run(
+        1,
+        "kind = 'mlfq', boost_every = 10, levels = [{ quantum = 8 }, { quantum = 8 }]",
+        "costs = { context_switch = 4 }\ntasks = [{ id = 0, program = [{ cpu = 12 }] }, { id = 1, program = [{ cpu = 8 }] }]",
+    );
+    // 0 until 8; the switch to 1 broken off at 10, and begun again: at 10 to 14, 1 until 22, 4 for the switch, 0's last 4.
+    let finishes = [0, 1].map(|task| finish(&outcome, task));
+    assert_eq!((finishes, outcome.counters.switches), ([30.0, 22.0], 3));
+}

@@ -280,24 +280,34 @@ proptest! {
 
     #[test]
     fn giving_an_ended_tasks_place_to_another_changes_nothing(
-        rate in 0.3..1.9_f64, io in 0..4_u32, cores in 1..3_u32, seed in 0..1000_u64
+        rate in 0.3..1.9_f64, io in 0..4_u32, cores in 1..3_u32, seed in 0..1000_u64, runtime in 0..RUNTIMES.len(), cost in 0..2_u32
     ) {
         // But for lottery, where the tickets lie in the order of places.
         let sharing = [PolicyKind::Ps, PolicyKind::Las];
         for kind in POLICIES.into_iter().filter(|kind| *kind != PolicyKind::Lottery).chain(sharing) {
             let mut scenario = with_policy(cores, kind);
             scenario.seed = seed;
+            if !sharing.contains(&kind) {
+                scenario = scenario.runtime(RUNTIMES[runtime]);
+                scenario.costs.context_switch = (f64::from(cost) / 16.0).into();
+                scenario.costs.task_switch = (f64::from(cost) / 32.0).into();
+                scenario.costs.gil_handoff = (f64::from(cost) / 64.0).into();
+            }
             scenario.generator = serde_json::from_value(json!({
-                "arrivals": { "kind": "poisson", "rate": rate * f64::from(cores) }, "count": 300,
+                "arrivals": { "kind": "poisson", "rate": rate * f64::from(cores) }, "count": 120,
                 "service": { "kind": "exp", "mean": 0.5 },
                 // Who has nothing left to do after its I/O ends without a core.
-                "program": [{ "cpu": "service" }, { "io": f64::from(io) }],
+                "program": [{ "mark": "one" }, { "cpu": "service" }, { "io": f64::from(io) }],
             })).unwrap();
+            scenario.limits.events = 10_000_000;
             scenario.record = Some(vec![]);
             let recycled = run(&scenario);
             scenario.record = Some(vec![Record::PerTask]);
             let kept = run(&scenario);
             prop_assert_eq!(kept.digest, recycled.digest, "{:?}", kind);
+            prop_assert_eq!(&kept.counters, &recycled.counters, "{:?}", kind);
+            prop_assert_eq!(&kept.aggregates, &recycled.aggregates, "{:?}", kind);
+            prop_assert_eq!(&kept.histograms, &recycled.histograms, "{:?}", kind);
         }
     }
 

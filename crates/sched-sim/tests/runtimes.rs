@@ -562,9 +562,9 @@ fn the_new_gils_signal_goes_to_the_next_if_the_one_that_had_it_is_killed() {
     };
     // In the queue, as above.
     assert_eq!(signalled(1, "", [""; 4], 5.0), [5.0, 6.0, 106.0]);
-    // On its way to a core: it switches from 5 to 6, and task 2 from 5.5 to 6.5.
+    // On its way to a core, from 5 to 6. At 5.5 that core is task 2's, without a switch: nobody has run there yet.
     let pinned = ["affinity = [0], ", "affinity = [1], ", "affinity = [1], ", "affinity = [2], "];
-    assert_eq!(signalled(3, "costs = { context_switch = 1 }", pinned, 5.5), [5.5, 7.5, 106.0]);
+    assert_eq!(signalled(3, "costs = { context_switch = 1 }", pinned, 5.5), [5.5, 6.5, 106.0]);
 }
 
 #[test]
@@ -617,4 +617,24 @@ fn a_second_request_for_the_gil_does_not_make_the_holder_notice_the_first_later(
           { id = 2, arrival = 3, program = [{ cpu = 1 }] }]",
     );
     assert_eq!(finish(&outcome, 1), 10.0);
+}
+
+#[test]
+fn a_worker_that_runs_tasks_to_their_ends_offers_its_core_and_keeps_its_task() {
+    for kind in ["thread_pool", "process_pool", "native"] {
+        let tasks = "tasks = [{ id = 0, program = [{ io = 5 }, { cpu = 1 }] }, { id = 1, program = [{ cpu = 6 }, { yield = true }, { cpu = 10 }] }]";
+        assert_eq!(
+            finish(&fifo(1, &format!("runtime = {{ kind = '{kind}', workers = 2 }}\n{tasks}")), 0),
+            7.0,
+            "{kind}"
+        );
+    }
+    let tasks = "tasks = [{ id = 0, program = [{ cpu = 1 }, { yield = true }, { cpu = 1 }] }, { id = 1, program = [{ cpu = 1 }] }]";
+    let one = |kind: &str| {
+        let outcome = fifo(1, &format!("runtime = {{ kind = '{kind}', workers = 1 }}\n{tasks}"));
+        [0, 1].map(|task| finish(&outcome, task))
+    };
+    assert_eq!(one("thread_pool"), [2.0, 3.0]);
+    // A loop goes on with the others that it has.
+    assert_eq!((one("event_loop"), one("m_n")), ([3.0, 2.0], [3.0, 2.0]));
 }

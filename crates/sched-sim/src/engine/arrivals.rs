@@ -117,9 +117,25 @@ impl World {
             self.stats.window.left(self.now, served);
         }
         if self.source.gives_places_back() {
-            self.tasks.recycle(task);
+            self.give_place_back(task);
         }
         self.wake_joiners(task);
+    }
+
+    /// The task's place is free for the next one, who is not to be taken for it.
+    fn give_place_back(&mut self, task: TaskId) {
+        if self.sync.locks.iter().any(|lock| lock.holder == task) {
+            return; // For ever: who asks who has the lock shall hear of this task.
+        }
+        if !self.marks.running.is_empty() {
+            for mark in 0..self.programs.marks.list.len() as u32 {
+                self.marks.running.remove(&(mark, task));
+            }
+        }
+        self.gils.forget_place(task);
+        self.pools.forget_place(task);
+        self.replaced.push(task);
+        self.tasks.recycle(task);
     }
 
     fn generate(&mut self) {

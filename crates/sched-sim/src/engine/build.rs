@@ -67,6 +67,7 @@ pub(crate) fn world(scenario: &Scenario, options: &RunOptions) -> World {
         ready: Vec::new(),
         pokes: Vec::new(),
         ended_asleep: Vec::new(),
+        replaced: Vec::new(),
         removed: Vec::new(),
         runtime: scenario.runtime.kind,
         pools,

@@ -79,6 +79,14 @@ impl Caches {
         cache.phase = Phase::Warming(left);
     }
 
+    /// The task has ended, and its place will be another's.
+    pub(crate) fn forget_place(&mut self, task: TaskId) {
+        for cache in &mut self.cores {
+            cache.warm.retain(|other| *other != task);
+            cache.warming.remove(&task);
+        }
+    }
+
     /// The task's working set is in, and pushes out older ones.
     fn fill(&mut self, core: usize, task: TaskId) {
         let mut total: f64 = self.cores[core].warm.iter().map(|other| self.working_set(*other)).sum();

@@ -309,8 +309,14 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         let thread = self.cores[core].thread;
         let queue = self.setup.placer.queue(core);
         if next == Next::Run {
-            // From one burst to the next: for all others nothing has changed.
+            // From one burst to the next: for all others nothing has changed, but where the length of bursts counts.
             self.world.idle(thread, 1);
+            if P::PREEMPTIVE && self.world.gils.check.is_none() && self.world.tasks.hot[thread as usize].remaining > 0 {
+                let context = context!(self);
+                let any_affinity = self.setup.any_affinity;
+                let allowed = |task: TaskId| !any_affinity || context.tasks.allowed(task, core);
+                self.fresh.extend(self.queues[queue].next_burst(thread, context, allowed));
+            }
             let shown = self.world.shown(thread);
             if shown != self.cores[core].shown {
                 self.show(core);
@@ -420,7 +426,10 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         let now = self.world.now;
         let state = &mut self.cores[core];
         let shown = state.shown;
-        state.last = state.thread;
+        // Whose switch was broken off has left nothing behind.
+        if state.since <= now {
+            state.last = state.thread;
+        }
         state.thread = NONE;
         state.idle_since = now;
         state.starting = false;

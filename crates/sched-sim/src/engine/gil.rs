@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use super::holdings::Held;
 use super::steps::Next;
 use super::sync::WaitsFor;
-use super::tasks::{GO, KILLED, NOGIL, NONE, State, TaskId};
+use super::tasks::{GO, GONE, KILLED, NOGIL, NONE, State, TaskId};
 use super::world::World;
 use crate::policy::Why;
 use condition::Condition;
@@ -93,6 +93,13 @@ impl Gils {
     /// How often GILs changed hands.
     pub(crate) fn switches(&self) -> u64 {
         self.list.iter().map(|gil| gil.switches).sum()
+    }
+
+    /// The task has ended, and its place will be another's.
+    pub(crate) fn forget_place(&mut self, task: TaskId) {
+        for gil in self.list.iter_mut().filter(|gil| gil.last_holder == task) {
+            gil.last_holder = GONE;
+        }
     }
 
     pub(crate) fn holder(&self, gil: u32) -> TaskId {

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::tasks::TaskId;
+use super::tasks::{State, TaskId};
 use super::world::World;
 use crate::outcome::StopReason;
 use crate::scenario::Limits;
@@ -31,17 +31,29 @@ pub(crate) struct Watch {
     /// What changed nothing in the instant in which that was counted last.
     in_instant: u64,
     instant: u64,
+    /// The instant of the last look, and how much happened in it before.
+    looked: Option<u64>,
+    still: u64,
 }
 
 /// Between two looks pass one to ten milliseconds.
 const EVENTS: u64 = 1 << 16;
-/// Steps without time in one instant, beside [`EACH`] of every task: with more of them a program goes round and round.
+/// Steps without time in one instant, or events, beside [`EACH`] of every task: with more of them a program goes round and round.
 const TIMELESS: u64 = 10_000_000;
 const EACH: u64 = 1_000;
 
 impl Watch {
     pub(crate) fn new(control: Control, limits: &Limits) -> Self {
-        Self { control, most_events: limits.events, most_bytes: limits.memory, idle: 0, in_instant: 0, instant: 0 }
+        Self {
+            control,
+            most_events: limits.events,
+            most_bytes: limits.memory,
+            idle: 0,
+            in_instant: 0,
+            instant: 0,
+            looked: None,
+            still: 0,
+        }
     }
 
     /// Is there room for so many bytes?
@@ -67,6 +79,8 @@ impl World {
     #[cold]
     fn look(&mut self) {
         self.watch.control.events.store(self.events, Ordering::Relaxed);
+        let before = self.watch.looked.replace(self.now);
+        self.watch.still = if before == Some(self.now) { self.watch.still + EVENTS } else { 0 };
         self.next_look = self.watch.most_events.min(self.events.saturating_add(EVENTS));
         if self.stop.is_some() {
             return;
@@ -77,9 +91,22 @@ impl World {
             Some(StopReason::Interrupted)
         } else if self.bytes() > self.watch.most_bytes {
             Some(StopReason::MemoryLimit)
+        } else if self.watch.still > self.most_in_an_instant() {
+            Some(StopReason::Livelock { task: self.who_goes_round() })
         } else {
             None
         };
+    }
+
+    fn most_in_an_instant(&self) -> u64 {
+        TIMELESS + EACH * self.tasks.len() as u64
+    }
+
+    /// One of those who keep the instant from being over: they run, or are about to.
+    fn who_goes_round(&self) -> u32 {
+        let of = |state| (0..self.tasks.len()).find(|task| self.tasks.hot[*task].state == state);
+        let task = of(State::Running).or_else(|| of(State::Ready)).unwrap_or(0);
+        self.tasks.traits[self.shown(task as TaskId) as usize].id
     }
 
     /// The task did so much that took no time and changed nothing. Gives whether the run has to end.
@@ -91,7 +118,7 @@ impl World {
             (watch.instant, watch.in_instant) = (self.now, 0);
         }
         watch.in_instant += count;
-        if watch.in_instant > TIMELESS + EACH * self.tasks.len() as u64 {
+        if self.watch.in_instant > self.most_in_an_instant() {
             self.stop = Some(StopReason::Livelock { task: self.tasks.traits[task as usize].id });
         }
         self.watch();

@@ -11,9 +11,10 @@ use std::collections::VecDeque;
 use super::depth::DepthLog;
 use super::steps::Next;
 use super::sync::WaitsFor;
-use super::tasks::{GO, KILLED, NONE, STARTED, State, TaskId, WORKER};
+use super::tasks::{GO, GONE, KILLED, NONE, STARTED, State, TaskId, WORKER};
 use super::world::World;
 use crate::policy::Why;
+use crate::scenario::RuntimeKind;
 
 /// All workers, and what they have to do.
 #[derive(Debug, Default)]
@@ -121,6 +122,13 @@ impl Pools {
         std::mem::replace(&mut worker.last, task) != task
     }
 
+    /// The task has ended, and its place will be another's.
+    pub(crate) fn forget_place(&mut self, task: TaskId) {
+        for worker in self.workers.iter_mut().filter(|worker| worker.last == task) {
+            worker.last = GONE;
+        }
+    }
+
     /// Takes a task that was killed out of the queues.
     pub(crate) fn forget(&mut self, task: TaskId, now: u64) {
         for queue in &mut self.queues {
@@ -204,6 +212,12 @@ impl World {
                     hot.flags &= !GO;
                     return Next::Blocked;
                 }
+                // A thread that runs one task to its end offers its core, and keeps the task.
+                Next::Yielded if matches!(self.runtime, RuntimeKind::ThreadPool | RuntimeKind::ProcessPool) => {
+                    self.tasks.hot[thread as usize].flags &= !GO;
+                    return Next::Yielded;
+                }
+                // A loop has others in its own queue.
                 Next::Yielded => {
                     self.pools.unmount(task);
                     let number = self.work_queue(task);

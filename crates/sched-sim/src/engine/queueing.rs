@@ -1,7 +1,7 @@
 //! Into the run queues: threads that became ready, were put back, or have to leave because somebody asked or killed them.
 
 use super::cores::{Cores, context};
-use super::tasks::{KILLED, NONE, State, TaskId};
+use super::tasks::{GONE, KILLED, NONE, State, TaskId};
 use crate::policy::{Context, Policy, Why};
 use crate::record::{Event, Sink};
 
@@ -25,6 +25,9 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         if !self.world.ended_asleep.is_empty() {
             self.forget_ended();
         }
+        if !self.world.replaced.is_empty() {
+            self.forget_places();
+        }
         while !self.world.ready.is_empty() {
             let mut ready = std::mem::take(&mut self.world.ready);
             for (thread, why) in ready.drain(..) {
@@ -37,6 +40,18 @@ impl<P: Policy, S: Sink> Cores<P, S> {
         }
         if !self.world.pokes.is_empty() || !self.world.removed.is_empty() {
             self.interrupt();
+        }
+    }
+
+    /// What is known of a core's last thread by its place shall not be taken for another's.
+    fn forget_places(&mut self) {
+        while let Some(place) = self.world.replaced.pop() {
+            for core in self.cores.iter_mut().filter(|core| core.last == place) {
+                core.last = GONE;
+            }
+            if let Some(caches) = &mut self.setup.caches {
+                caches.forget_place(place);
+            }
         }
     }
 

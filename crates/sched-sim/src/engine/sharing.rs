@@ -116,6 +116,7 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
         loop {
             // Who slept had no share.
             self.world.ended_asleep.clear();
+            self.world.replaced.clear();
             let mut ready = std::mem::take(&mut self.world.ready);
             for (task, _) in ready.drain(..) {
                 self.world.watch();

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use super::compile::Op;
 use super::holdings::Held;
 use super::sync::WaitsFor;
-use super::tasks::{GO, KILLED, NOGIL, State, TaskId, WORKER};
+use super::tasks::{GO, KILLED, NOGIL, NONE, State, TaskId, WORKER};
 use super::world::{TIMER_IO, World};
 use crate::policy::Why;
 use crate::scenario::RuntimeKind;
@@ -42,17 +42,13 @@ impl World {
     /// Looks at what a ready thread will do, without doing it: policies want to know how long its next burst is. Gives whether there is anything: who
     /// has nothing left after its I/O ends here.
     pub(crate) fn prepare(&mut self, task: TaskId) -> bool {
+        let place = task as usize;
         if self.gils.has_any() {
             // It has to take the GIL first, on a core.
-            self.tasks.hot[task as usize].remaining =
-                match self.programs.ops[self.tasks.life[task as usize].pc as usize] {
-                    Op::Cpu(time) => time,
-                    Op::CpuService => self.tasks.life[task as usize].service,
-                    _ => 0,
-                };
+            self.tasks.hot[place].remaining = self.burst_ahead(task);
             return true;
         }
-        let place = task as usize;
+        self.skip_ends(task);
         let burst = match self.programs.ops[self.tasks.life[place].pc as usize] {
             Op::Cpu(time) => time,
             Op::CpuService => self.tasks.life[place].service,
@@ -67,7 +63,7 @@ impl World {
                 return false;
             }
             _ => {
-                self.tasks.hot[place].remaining = 0;
+                self.tasks.hot[place].remaining = self.burst_ahead(task);
                 return true;
             }
         };
@@ -78,6 +74,69 @@ impl World {
         hot.flags |= GO;
         hot.remaining = burst.saturating_add(debt);
         true
+    }
+
+    /// Leaves loops that are over and sections without a GIL that there is not, which takes no core: what comes next may be the end.
+    fn skip_ends(&mut self, task: TaskId) {
+        let place = task as usize;
+        loop {
+            match self.programs.ops[self.tasks.life[place].pc as usize] {
+                Op::RepeatEnd { slot, .. } => {
+                    let counter = self.tasks.traits[place].loops as usize + slot as usize;
+                    if self.loops[counter] > 1 {
+                        return;
+                    }
+                    self.loops[counter] = 0;
+                }
+                Op::NogilEnd => self.tasks.hot[place].flags &= !NOGIL,
+                _ => return,
+            }
+            self.tasks.life[place].pc += 1;
+        }
+    }
+
+    /// How long the task will compute as soon as it has a core, as far as that can be told: 0 if it will wait first, or goes round for long.
+    fn burst_ahead(&self, task: TaskId) -> u64 {
+        let life = &self.tasks.life[task as usize];
+        let mut pc = life.pc;
+        for _ in 0..BATCH {
+            pc += 1;
+            let goes_on = match self.programs.ops[pc as usize - 1] {
+                Op::Cpu(time) => return time.saturating_add(life.debt),
+                Op::CpuService => return life.service.saturating_add(life.debt),
+                Op::RepeatBegin { times, end, .. } => {
+                    if times == 0 {
+                        pc = end;
+                    }
+                    true
+                }
+                // A loop that was not begun yet has no rounds to do: they are all like the one that was looked at.
+                Op::RepeatEnd { slot, begin } => {
+                    if self.loops[self.tasks.traits[task as usize].loops as usize + slot as usize] > 1 {
+                        pc = begin;
+                    }
+                    true
+                }
+                Op::Lock(lock) => self.sync.locks[lock as usize].holder == NONE,
+                Op::SemWait(semaphore) => self.sync.semaphores[semaphore as usize].count > 0,
+                Op::Send { channel, .. } => self.sync.channels[channel as usize].takes(),
+                Op::Recv(channel) => self.sync.channels[channel as usize].gives(),
+                Op::Join(other) => self.tasks.hot[other as usize].state == State::Done,
+                Op::Kill(victim) => victim != task,
+                Op::Unlock(_)
+                | Op::SemPost(_)
+                | Op::Notify { .. }
+                | Op::Spawn(_)
+                | Op::Mark(_)
+                | Op::NogilBegin
+                | Op::NogilEnd => true,
+                _ => false,
+            };
+            if !goes_on {
+                break;
+            }
+        }
+        0
     }
 
     /// A thread ends that slept until now.

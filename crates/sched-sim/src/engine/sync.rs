@@ -54,6 +54,18 @@ pub(crate) struct Channel {
     pub(crate) senders: VecDeque<TaskId>,
 }
 
+impl Channel {
+    /// Can a message be sent at once?
+    pub(crate) fn takes(&self) -> bool {
+        !self.receivers.is_empty() || self.messages < self.capacity
+    }
+
+    /// Can one be received at once?
+    pub(crate) fn gives(&self) -> bool {
+        self.messages > 0 || !self.senders.is_empty()
+    }
+}
+
 /// All of them, by number.
 #[derive(Debug, Default)]
 pub(crate) struct Sync {

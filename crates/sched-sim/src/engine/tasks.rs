@@ -10,6 +10,8 @@ pub type TaskId = u32;
 
 /// No task.
 pub(crate) const NONE: TaskId = u32::MAX;
+/// A task that has ended, and whose place may be another's.
+pub(crate) const GONE: TaskId = NONE - 1;
 /// No core.
 pub(crate) const NO_CORE: u16 = u16::MAX;
 

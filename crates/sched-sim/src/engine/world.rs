@@ -63,6 +63,8 @@ pub(crate) struct World {
     pub(crate) pokes: Vec<TaskId>,
     /// Threads that ended while they slept.
     pub(crate) ended_asleep: Vec<TaskId>,
+    /// Places of tasks that have ended, to be another's: cores and caches have to forget them.
+    pub(crate) replaced: Vec<TaskId>,
     /// Ready threads that have to leave their run queue: they were killed.
     pub(crate) removed: Vec<TaskId>,
     pub(crate) sync: Sync,

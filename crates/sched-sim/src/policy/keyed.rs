@@ -50,6 +50,16 @@ impl<K: Ord> Keyed<K> {
         }
     }
 
+    /// The one that [`Keyed::pop`] would give. Looks at all if it is not the very first.
+    pub(crate) fn first(&self, mut allowed: impl FnMut(TaskId) -> bool) -> Option<TaskId> {
+        let Reverse((.., first)) = self.heap.peek()?;
+        if allowed(*first) {
+            return Some(*first);
+        }
+        // The greatest of the reversed is the least.
+        self.heap.iter().filter(|entry| allowed(entry.0.2)).max().map(|entry| entry.0.2)
+    }
+
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.heap.len()
@@ -64,6 +74,9 @@ impl<K: Ord> Keyed<K> {
 
 /// How urgent a task is.
 pub trait Urgency: fmt::Debug {
+    /// Is it about a task's burst, so that it is another with the next?
+    const OF_BURST: bool = false;
+
     /// The smaller, the more urgent.
     fn of(task: TaskId, context: &Context<'_>) -> u64;
 }
@@ -100,6 +113,10 @@ impl<U: Urgency> Policy for MostUrgent<U> {
     #[inline]
     fn preempts(&self, ready: TaskId, running: TaskId, context: &Context<'_>) -> bool {
         U::of(ready, context) < U::of(running, context)
+    }
+
+    fn next_burst(&mut self, _: TaskId, _: &Context<'_>, allowed: impl FnMut(TaskId) -> bool) -> Option<TaskId> {
+        if U::OF_BURST { self.queue.first(allowed) } else { None }
     }
 
     fn remove(&mut self, task: TaskId) -> bool {

@@ -64,6 +64,18 @@ impl Policy for Sjf {
         self.preemptive && self.burst(ready) < self.burst(running)
     }
 
+    fn next_burst(
+        &mut self,
+        task: TaskId,
+        context: &Context<'_>,
+        allowed: impl FnMut(TaskId) -> bool,
+    ) -> Option<TaskId> {
+        if let Some(burst) = self.bursts.get_mut(task as usize) {
+            *burst = context.tasks.remaining(task);
+        }
+        if self.preemptive { self.queue.first(allowed) } else { None }
+    }
+
     fn remove(&mut self, task: TaskId) -> bool {
         self.queue.remove(task)
     }

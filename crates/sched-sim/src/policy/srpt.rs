@@ -13,6 +13,8 @@ pub type Srpt = MostUrgent<Remaining>;
 pub struct Remaining;
 
 impl Urgency for Remaining {
+    const OF_BURST: bool = true;
+
     #[inline]
     fn of(task: TaskId, context: &Context<'_>) -> u64 {
         context.tasks.remaining(task)

@@ -4,6 +4,7 @@
 
 mod policy;
 mod programs;
+mod unused;
 mod work;
 
 use std::fmt;
@@ -93,6 +94,7 @@ pub fn check(scenario: &Scenario) -> Result<(), Problems> {
     checker.tasks();
     checker.runtime();
     checker.programs();
+    checker.unused();
     checker.magnitude();
     if checker.problems.is_empty() { Ok(()) } else { Err(Problems(checker.problems)) }
 }
@@ -178,10 +180,13 @@ impl<'a> Checker<'a> {
         }
         if let Some(cache) = &machine.cache {
             self.time("machine.cache.warmup", cache.warmup);
-            self.time("machine.cache.capacity", cache.capacity);
+            if !cache.capacity.is_finite() || cache.capacity < 0.0 {
+                self.problem("machine.cache.capacity", "no size", "give a number that is not negative");
+            }
             for (key, rate) in [("cold_rate", cache.cold_rate), ("warm_rate", cache.warm_rate)] {
                 if !(rate > 0.0 && rate <= 1e6) {
-                    self.problem(format!("machine.cache.{key}"), format!("{rate} is no rate"), "give a number above 0");
+                    let key = format!("machine.cache.{key}");
+                    self.problem(key, format!("{rate} is no rate"), "give a number above 0, up to 1e6");
                 }
             }
             if machine.smt.is_some() {

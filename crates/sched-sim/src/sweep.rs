@@ -110,7 +110,8 @@ impl Grid {
             set(&mut scenario, key, value.clone())?;
             values.insert(key.clone(), value.clone());
         }
-        let mut scenario: Scenario = scenario::read::value(&scenario)?;
+        let read = scenario::read::value(&scenario);
+        let mut scenario: Scenario = read.map_err(|problems| in_run(problems, run, &values))?;
         scenario.seed = Self::seed(&scenario, replicate);
         Ok((scenario, values, replicate as u32))
     }
@@ -121,11 +122,21 @@ impl Grid {
         mix(hash(text.bytes()) ^ mix(replicate))
     }
 
+    /// Looks a run's scenario over without running it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Grid::run`], and whatever is wrong with the scenario, with the values that make it so.
+    pub fn check(&self, run: u64) -> Result<(), Problems> {
+        let (scenario, values, _) = self.run(run)?;
+        crate::check::check(&scenario).map_err(|problems| in_run(problems, run, &values))
+    }
+
     /// Runs one run.
     ///
     /// # Errors
     ///
-    /// As [`Grid::run`], and whatever is wrong with the scenario.
+    /// As [`Grid::check`].
     pub fn simulate(&self, run: u64, options: &RunOptions) -> Result<RunSummary, Problems> {
         let (mut scenario, values, replicate) = self.run(run)?;
         // Means and quantiles, but no timeline, which nobody would see.
@@ -135,7 +146,8 @@ impl Grid {
             record
         });
         scenario.record = Some(record);
-        let outcome = simulate(&scenario, &RunOptions { digest: true, ..options.clone() })?;
+        let outcome = simulate(&scenario, &RunOptions { digest: true, ..options.clone() })
+            .map_err(|problems| in_run(problems, run, &values))?;
         Ok(RunSummary {
             run,
             values,
@@ -149,6 +161,15 @@ impl Grid {
             digest: outcome.digest.unwrap_or_default(),
         })
     }
+}
+
+/// Says in which run something is wrong, and with which values: each may be right with others.
+fn in_run(mut problems: Problems, run: u64, values: &BTreeMap<String, Value>) -> Problems {
+    let values: Vec<String> = values.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+    for problem in &mut problems.0 {
+        problem.what = format!("{} (run {run}, with {})", problem.what, values.join(", "));
+    }
+    problems
 }
 
 /// Puts the runs of all shards together.

@@ -14,7 +14,7 @@ use sched_sim::{PolicyKind, RunOptions, RuntimeKind, Scenario, Step, Task, TimeU
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Tasks that compute, sleep and take a lock, so many rounds; half of them may only use two of the cores, if they have threads.
+/// Tasks that compute, sleep and take a lock, so many rounds; half of them may only use two of the cores, if they have threads and these have cores.
 fn busy(policy: PolicyKind, runtime: RuntimeKind, rounds: u32) -> Scenario {
     let mut scenario = Scenario::new(4, policy).time_unit(TimeUnit::Us).quantum(100.0).runtime(runtime);
     scenario.costs.context_switch = 1.5.into();
@@ -31,7 +31,8 @@ fn busy(policy: PolicyKind, runtime: RuntimeKind, rounds: u32) -> Scenario {
         Step::Io(33.0),
     ];
     let program = [Step::Repeat(rounds, steps)];
-    let affinity = (!runtime.has_workers()).then(|| vec![1, 2]);
+    let shares = matches!(policy, PolicyKind::Ps | PolicyKind::Las);
+    let affinity = (!runtime.has_workers() && !shares).then(|| vec![1, 2]);
     let narrow = Task { affinity, ..Task::new(20, program.clone()).count(20) };
     scenario.task(Task::new(0, program).count(20)).task(narrow)
 }

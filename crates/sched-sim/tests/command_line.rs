@@ -130,6 +130,24 @@ fn a_shard_done_again_is_the_same_file() {
 }
 
 #[test]
+fn values_that_do_not_go_together_are_told_before_anything_is_run() {
+    let folder = Folder::new("together");
+    folder.file("base.json", &TWO.replace("\"cores\":1", "\"cores\":2"));
+    let grid = r#"{"scenario":"base.json","vary":{"machine.cores":[2,1],"tasks.0.affinity":[[0],[1]]},"replicates":2}"#;
+    let (grid, out) = (folder.file("grid.json", grid), folder.path("out.jsonl"));
+    let output = sched_sim(&["sweep", &grid, "--out", &out]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("grid.json: tasks[0].affinity: there is no core 1"), "{said}");
+    assert!(said.contains("run 6, with machine.cores = 1, tasks.0.affinity = [1]"), "{said}");
+    assert!(!said.contains("runs done"), "{said}");
+    // The other shard has only good ones.
+    let first = sched_sim(&["sweep", &grid, "--shard", "1/4", "--out", &out]);
+    assert!(first.status.success(), "{first:?}");
+    assert_eq!(fs::read_to_string(&out).unwrap().lines().count(), 2, "runs 0 and 4");
+}
+
+#[test]
 fn a_missing_shard_is_said_and_strangers_are_refused() {
     let (folder, grid) = swept("missing");
     let [two, three] = ["2/3", "3/3"].map(|shard| {

@@ -304,3 +304,90 @@ fn who_goes_round_without_time_is_found_also_if_it_changes_something_each_time()
         assert!(matches!(outcome.stopped, StopReason::Livelock { task: 7 | 8 }), "{:?}", outcome.stopped);
     }
 }
+
+#[test]
+fn timers_that_nobody_waits_for_keep_no_deadlock_from_being_one() {
+    let by_signal = "runtime = { kind = 'gil3', gil3 = { switch_interval = 50 } }
+        tasks = [{ id = 0, program = [{ cpu = 10 }, { sem_wait = 's' }] }, { id = 1, program = [{ cpu = 1 }, { sem_wait = 's' }] }]";
+    let asleep = "tasks = [{ id = 0, program = [{ io = 100 }] }, { id = 1, program = [{ cpu = 11 }, { kill = 0 }, { recv = 'c' }] }]";
+    let on_a_worker = format!("runtime = {{ kind = 'm_n', workers = 2 }}\n{asleep}");
+    let with_it = format!("runtime = {{ kind = 'thread_pool', workers = 2 }}\n{asleep}");
+    let sharing = format!("policy = {{ kind = 'ps' }}\n{asleep}");
+    let boosted = format!("policy = {{ kind = 'mlfq', boost_every = 3, levels = [{{ quantum = 2 }}] }}\n{asleep}");
+    // One that waits for the GIL, with a timer, is killed by another that has none to give.
+    let for_the_gil = "runtime = { kind = 'gil3', gil3 = { switch_interval = 50 } }
+        tasks = [{ id = 0, program = [{ nogil = [{ cpu = 1 }] }, { cpu = 10 }, { sem_wait = 's' }] }, { id = 1, program = [{ nogil = [{ cpu = 2 }] }, { cpu = 5 }] },
+          { id = 2, program = [{ nogil = [{ cpu = 4 }, { kill = 1 }] }, { sem_wait = 's' }] }]";
+    for rest in [by_signal, asleep, &on_a_worker, &with_it, &sharing, &boosted, for_the_gil] {
+        for until in ["", "until = 30", "until = 1000"] {
+            let outcome = run(3, &format!("{until}\n{rest}"));
+            assert_eq!((&outcome.stopped, outcome.finish_time), (&StopReason::Deadlock, 11.0), "{until}, {rest}");
+        }
+    }
+    // Between two jobs, and before the first.
+    for arrival in [0, 50] {
+        let outcome = run(
+            2,
+            &format!(
+                "until = 1000
+                tasks = [{{ id = 0, arrival = {arrival}, period = 20, program = [{{ cpu = 4 }}] }}, {{ id = 1, program = [{{ cpu = 11 }}, {{ kill = 0 }}, {{ recv = 'c' }}] }}]"
+            ),
+        );
+        assert_eq!((outcome.stopped, outcome.finish_time), (StopReason::Deadlock, 11.0), "{arrival}");
+    }
+    // Somebody still sleeps beside the void timer, and that is no deadlock.
+    let outcome = run(
+        2,
+        "tasks = [{ id = 0, program = [{ io = 100 }] }, { id = 1, program = [{ cpu = 5 }, { kill = 0 }, { recv = 'c' }] },
+          { id = 2, program = [{ io = 50 }, { send = 'c' }] }]",
+    );
+    assert_eq!((outcome.stopped, outcome.finish_time), (StopReason::Finished, 50.0));
+}
+
+#[test]
+fn a_periodic_task_is_in_the_system_from_its_first_release_on() {
+    let outcome = run(
+        1,
+        "until = 200
+        admission = { max_in_system = 1 }
+        tasks = [{ id = 0, arrival = 100, period = 50, program = [{ cpu = 1 }] }, { id = 1, program = [{ cpu = 1 }] },
+          { id = 2, arrival = 120, program = [{ cpu = 1 }] }]",
+    );
+    assert_eq!(finish(&outcome, 1), 1.0, "nobody else is here");
+    assert_eq!(outcome.task(2).unwrap().finish, None, "task 0 is, between its jobs");
+    assert_eq!((outcome.counters.arrivals, outcome.counters.drops), (3, 1));
+    // One that is killed before has never come.
+    let outcome = run(
+        1,
+        "until = 200
+        admission = { max_in_system = 1 }
+        tasks = [{ id = 0, arrival = 100, period = 50, program = [{ cpu = 1 }] }, { id = 1, program = [{ cpu = 1 }, { kill = 0 }] },
+          { id = 2, arrival = 120, program = [{ cpu = 1 }] }]",
+    );
+    assert_eq!((finish(&outcome, 1), finish(&outcome, 2)), (1.0, 121.0));
+    assert_eq!((outcome.counters.arrivals, outcome.counters.drops), (2, 0));
+}
+
+#[test]
+fn who_is_woken_by_the_end_has_slept_until_then() {
+    let killer = "{ id = 1, program = [{ cpu = 5 }, { kill = 0 }] }";
+    for head in [
+        "",
+        "policy = { kind = 'ps' }",
+        "runtime = { kind = 'm_n' }",
+        "runtime = { kind = 'thread_pool' }",
+        "runtime = { kind = 'gil3' }",
+    ] {
+        for sleep in ["{ io = 100 }", "{ sleep = 100 }", "{ await = { cpu = 0, io = 100 } }", "{ io = 3 }, { io = 97 }"]
+        {
+            let tasks = format!("{head}\ntasks = [{{ id = 0, program = [{sleep}] }}, {killer}]");
+            let killed = run(2, &tasks);
+            let task = killed.task(0).unwrap();
+            assert_eq!((task.turnaround, task.io, task.wait), (Some(5.0), 5.0, Some(0.0)), "{tasks}");
+            let cut = run(2, &format!("until = 4\n{tasks}"));
+            assert_eq!((&cut.stopped, cut.task(0).unwrap().io), (&StopReason::Until, 4.0), "{tasks}");
+            let whole = run(2, &tasks.replace("{ kill = 0 }", "{ cpu = 1 }"));
+            assert_eq!((finish(&whole, 0), whole.task(0).unwrap().io), (100.0, 100.0), "{tasks}");
+        }
+    }
+}

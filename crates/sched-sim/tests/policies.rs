@@ -17,13 +17,19 @@ fn finish(outcome: &Outcome, task: u32) -> f64 {
 
 #[test]
 fn who_yields_goes_behind_those_who_are_as_entitled() {
-    let tasks = "tasks = [{ id = 0, program = [{ cpu = 1 }, { yield = true }, { cpu = 1 }] }, { id = 1, program = [{ cpu = 1 }] }]";
+    let one = "tasks = [{ id = 0, program = [{ cpu = 1 }, { yield = true }, { cpu = 1 }] }, { id = 1, program = [{ cpu = 1 }] }]";
+    for kind in ["fifo", "sjf", "srpt", "priority", "edf", "rm"] {
+        let outcome = run(1, &format!("kind = '{kind}'"), one);
+        assert_eq!((finish(&outcome, 1), finish(&outcome, 0)), (2.0, 3.0), "{kind}");
+    }
+    // Nor before one who did so first, in the same instant.
+    let tasks = "tasks = [{ id = 0, arrival = 1, program = [{ yield = true }, { cpu = 1 }] }, { id = 1, program = [{ cpu = 1 }, { yield = true }, { cpu = 1 }] }]";
     for kind in ["fifo", "sjf", "srpt", "priority", "edf", "rm"] {
         let outcome = run(1, &format!("kind = '{kind}'"), tasks);
         assert_eq!((finish(&outcome, 1), finish(&outcome, 0)), (2.0, 3.0), "{kind}");
     }
     // But not behind those who are less.
-    let urgent = tasks.replace("id = 1,", "id = 1, priority = 1,");
+    let urgent = one.replace("id = 1,", "id = 1, priority = 1,");
     assert_eq!(finish(&run(1, "kind = 'priority'", &urgent), 0), 2.0);
 }
 
@@ -364,4 +370,108 @@ fn a_switch_that_is_broken_off_leaves_nothing_behind() {
     // 0 until 8; the switch to 1 broken off at 10, and begun again: at 10 to 14, 1 until 22, 4 for the switch, 0's last 4.
     let finishes = [0, 1].map(|task| finish(&outcome, task));
     assert_eq!((finishes, outcome.counters.switches), ([30.0, 22.0], 3));
+}
+
+#[test]
+fn who_had_its_time_in_more_pieces_comes_no_sooner() {
+    for cores in 1..=2 {
+        let tasks = "tasks = [{ id = 0, count = 2, tickets = 150, program = [{ cpu = 4 }, { cpu = 8 }] },
+          { id = 2, count = 2, tickets = 150, program = [{ cpu = 1 }, { cpu = 3 }, { cpu = 8 }] }]";
+        let tasks = if cores == 1 { tasks.replace("count = 2, ", "") } else { tasks.to_owned() };
+        let outcome = run(cores, "kind = 'stride', quantum = 4", &tasks);
+        let mut runs = outcome.run_segments.unwrap();
+        runs.retain(|run| run.cpu == 0);
+        let order: Vec<u32> = runs.iter().map(|run| run.task / 2).collect();
+        assert_eq!(order, [0, 1, 0, 1, 0, 1], "on {cores}: {runs:?}");
+    }
+}
+
+#[test]
+fn work_that_is_counted_continuously_takes_no_time_if_there_is_none() {
+    let cores = "1, cache = { capacity = 1, warmup = 2, cold_rate = 1, warm_rate = 3, progress = 'PROGRESS' }";
+    let ended = |progress: &str, program: &str| {
+        let scenario = format!(
+            "schema = 'sched-scenario/0'\nmachine = {{ cores = {} }}\npolicy = {{ kind = 'fifo' }}\ntasks = [{{ id = 0, program = [{program}] }}]",
+            cores.replace("PROGRESS", progress)
+        );
+        simulate(&text(&scenario, Format::Toml).unwrap(), &RunOptions::default()).unwrap().finish_time
+    };
+    let program = "{ cpu = 0 }, { cpu = 5 }, { cpu = 0 }";
+    assert_eq!(ended("continuous", program), 3.0, "two units cold, one warm");
+    assert_eq!(ended("whole-units", program), 5.0, "as the original: one for each that has none");
+    assert_eq!(ended("continuous", "{ cpu = 5 }"), 3.0);
+}
+
+#[test]
+fn a_cache_has_a_size_and_not_a_time() {
+    let scenario = |capacity: &str| {
+        format!(
+            "schema = 'sched-scenario/0'
+            machine = {{ cores = 1, cache = {{ capacity = {capacity}, warmup = 2, cold_rate = 1, warm_rate = 1e6 }} }}
+            policy = {{ kind = 'fifo' }}
+            tasks = [{{ id = 0, working_set = 1e29, program = [{{ cpu = 1 }}] }}]"
+        )
+    };
+    let outcome = simulate(&text(&scenario("1e30"), Format::Toml).unwrap(), &RunOptions::default()).unwrap();
+    assert_eq!(outcome.finish_time, 1.0);
+    assert!(text(&scenario("inf"), Format::Toml).is_err());
+}
+
+#[test]
+fn a_tick_of_no_time_is_a_timer_as_fine_as_needed() {
+    let with = |tick: &str, format| {
+        let scenario = match format {
+            Format::Json => format!(
+                "{{\"schema\":\"sched-scenario/0\",\"machine\":{{\"cores\":1}},\"policy\":{{\"kind\":\"cfs\",\"base_slice\":1.5,\"tick\":{tick}}},
+                \"tasks\":[{{\"id\":0,\"count\":9,\"program\":[{{\"cpu\":20}}]}}]}}"
+            ),
+            Format::Toml => format!(
+                "schema = 'sched-scenario/0'\nmachine = {{ cores = 1 }}\npolicy = {{ kind = 'cfs', base_slice = 1.5, tick = {tick} }}
+                tasks = [{{ id = 0, count = 9, program = [{{ cpu = 20 }}] }}]"
+            ),
+        };
+        simulate(&text(&scenario, format).unwrap(), &RunOptions::default()).unwrap().digest
+    };
+    assert_eq!(with("0", Format::Toml), with("null", Format::Json));
+    assert_ne!(with("4", Format::Toml), with("null", Format::Json));
+}
+
+#[test]
+fn what_is_of_use_is_not_refused_with_what_is_not() {
+    let is_right = |policy: &str, rest: &str| {
+        let scenario = format!(
+            "schema = 'sched-scenario/0'\nmachine = {{ cores = 2 }}\npolicy = {{ {policy} }}\n{rest}
+            tasks = [{{ id = 0, program = [{{ nogil = [{{ repeat = [2, [{{ send = 'c' }}, {{ sem_post = 's' }}]] }}] }}] }}]"
+        );
+        text(&scenario, Format::Toml).map_err(|problems| problems.to_string())
+    };
+    // An interrupt may take nearly all of a slice, and all of one after which a task gets longer ones.
+    for policy in [
+        "kind = 'rr', quantum = 2.1",
+        "kind = 'mlfq', levels = [{ quantum = 1 }, { quantum = 3 }]",
+        "kind = 'eevdf'",
+        "kind = 'eevdf', tick = 0, base_slice = 2.1",
+        "kind = 'fifo', quantum = 1",
+    ] {
+        assert!(is_right(policy, "costs = { tick_interrupt = 2 }").is_ok(), "{policy}");
+    }
+    for policy in [
+        "kind = 'rr', quantum = 2",
+        "kind = 'mlfq', levels = [{ quantum = 3 }, { quantum = 1 }]",
+        "kind = 'eevdf', tick = 2",
+        "kind = 'eevdf', tick = 0",
+        "kind = 'cfs', tick = 0",
+        "kind = 'stride', quantum = 1",
+    ] {
+        let said = is_right(policy, "costs = { tick_interrupt = 2 }").unwrap_err();
+        assert!(said.contains("costs.tick_interrupt"), "{policy}: {said}");
+    }
+    for rest in [
+        "semaphores = { s = 1 }\nchannels = { c = 3 }",
+        "runtime = { kind = 'event_loop', workers = 1, queue_limit = 5, processes = [[0]] }",
+        "runtime = { kind = 'gil2', processes = [[0]], gil3 = { switch_interval = 5 } }",
+        "runtime = { kind = 'm_n', workers = 8, queue_limit = 0 }",
+    ] {
+        assert_eq!(is_right("kind = 'fifo'", rest).map(|_| ()), Ok(()), "{rest}");
+    }
 }

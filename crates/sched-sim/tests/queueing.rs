@@ -155,3 +155,49 @@ fn who_computes_more_than_its_service_time_does_not_wait_meanwhile() {
         assert_eq!(figures, [6.0, 0.0, 0.0], "{policy}");
     }
 }
+
+#[test]
+fn all_who_are_in_the_system_up_to_the_last_arrival_count() {
+    for policy in ["fifo", "ps"] {
+        let scenario = |rate: f64, work: f64, count: u64, until: &str| {
+            text(
+                &format!(
+                    "schema = 'sched-scenario/0'
+                    machine = {{ cores = 1 }}
+                    policy = {{ kind = '{policy}' }}
+                    {until}
+                    generator = {{ arrivals = {{ kind = 'periodic', rate = {rate} }}, service = {{ kind = 'det', value = {work} }}, count = {count} }}"
+                ),
+                Format::Toml,
+            )
+            .unwrap()
+        };
+        // One from 1 on, when the window opens, to 2, when it closes.
+        assert_eq!(run(&scenario(1.0, 5.0, 2, "")).aggregate("mean_in_system"), Some(1.0), "{policy}");
+        // One for two units, two for the last.
+        let cut = run(&scenario(0.5, 50.0, 20, "until = 5")).aggregate("mean_in_system").unwrap();
+        assert!((cut - 4.0 / 3.0).abs() < 1e-12, "{policy}: {cut}");
+    }
+}
+
+#[test]
+fn who_came_in_the_warm_up_was_not_let_in_either() {
+    for room in
+        ["admission = { max_in_system = 1 }", "runtime = { kind = 'thread_pool', workers = 1, queue_limit = 0 }"]
+    {
+        let scenario = format!(
+            "schema = 'sched-scenario/0'
+            machine = {{ cores = 1 }}
+            policy = {{ kind = 'fifo' }}
+            {room}
+            record = ['histogram:response', 'histogram:wait']
+            generator = {{ arrivals = {{ kind = 'periodic', rate = 1 }}, service = {{ kind = 'det', value = 5 }}, count = 2, warmup = 1 }}"
+        );
+        let outcome = run(&text(&scenario, Format::Toml).unwrap());
+        assert_eq!((outcome.counters.arrivals, outcome.counters.drops), (2, 1));
+        assert_eq!(outcome.aggregate("p_drop"), Some(1.0), "{room}: the one that came after the warm-up");
+        // Of nobody there are no quantiles.
+        assert_eq!((outcome.aggregate("response_p50"), outcome.aggregate("wait_p99")), (None, None), "{room}");
+        assert!(outcome.histograms.is_empty(), "{:?}", outcome.histograms);
+    }
+}

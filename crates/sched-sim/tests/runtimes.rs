@@ -28,6 +28,12 @@ const RUNTIMES: [&str; 9] = [
     "m_n",
 ];
 
+/// Of the runtimes that can have several.
+fn workers(kind: &str, number: u32) -> String {
+    let can = ["thread_pool", "process_pool", "m_n"].contains(&kind);
+    if can { format!(", workers = {number}") } else { String::new() }
+}
+
 fn finish(outcome: &Outcome, task: u32) -> f64 {
     outcome.task(task).unwrap().finish.unwrap_or(f64::NAN)
 }
@@ -411,7 +417,7 @@ fn ticks_and_checks_that_change_nothing_count() {
         "policy = { kind = 'mlfq', boost_every = 0.000001, levels = [{ quantum = 5 }] }",
         "runtime = { kind = 'gil2', gil2 = { check_interval_ticks = 1, ns_per_tick = 0.001 } }",
         "policy = { kind = 'fifo', queues = 'per-core', steal = { every = 0.000001, from = 'busiest', take = 'half' } }",
-        "costs = { tick_interrupt = 2 }\npolicy = { kind = 'rr', quantum = 1 }",
+        "costs = { tick_interrupt = { dist = 'lognormal', p50 = 2, p99 = 2 } }\npolicy = { kind = 'rr', quantum = 1 }",
     ] {
         let outcome = timeless(head, "{ id = 0, program = [{ cpu = 1000000 }] }");
         assert_eq!(outcome.stopped, StopReason::EventLimit, "{head}");
@@ -573,19 +579,21 @@ fn what_a_task_owes_at_its_end_it_pays_with_every_runtime() {
         let outcome = fifo(
             1,
             &format!(
-                "runtime = {{ kind = '{kind}', workers = 2 }}
+                "runtime = {{ kind = '{kind}'{} }}
                 costs = {{ mode_switch = 2 }}
-                tasks = [{{ id = 0, program = [{{ cpu = 1 }}, {{ io = 3 }}] }}]"
+                tasks = [{{ id = 0, program = [{{ cpu = 1 }}, {{ io = 3 }}] }}]",
+                workers(kind, 2)
             ),
         );
         assert_eq!((finish(&outcome, 0), outcome.task(0).unwrap().cpu), (6.0, 3.0), "{kind}");
         let family = fifo(
             2,
             &format!(
-                "runtime = {{ kind = '{kind}', workers = 3 }}
+                "runtime = {{ kind = '{kind}'{} }}
                 costs = {{ thread_create = 12, thread_join = 5 }}
                 tasks = [{{ id = 0, program = [{{ spawn = 1 }}, {{ spawn = 2 }}, {{ join = 1 }}, {{ join = 2 }}] }},
-                  {{ id = 1, spawned = true, program = [{{ cpu = 1 }}] }}, {{ id = 2, spawned = true, program = [{{ cpu = 1 }}] }}]"
+                  {{ id = 1, spawned = true, program = [{{ cpu = 1 }}] }}, {{ id = 2, spawned = true, program = [{{ cpu = 1 }}] }}]",
+                workers(kind, 3)
             ),
         );
         // Two joins after the last child, and what creating threads cost.
@@ -621,20 +629,35 @@ fn a_second_request_for_the_gil_does_not_make_the_holder_notice_the_first_later(
 
 #[test]
 fn a_worker_that_runs_tasks_to_their_ends_offers_its_core_and_keeps_its_task() {
-    for kind in ["thread_pool", "process_pool", "native"] {
+    for runtime in ["kind = 'thread_pool', workers = 2", "kind = 'process_pool', workers = 2", "kind = 'native'"] {
         let tasks = "tasks = [{ id = 0, program = [{ io = 5 }, { cpu = 1 }] }, { id = 1, program = [{ cpu = 6 }, { yield = true }, { cpu = 10 }] }]";
-        assert_eq!(
-            finish(&fifo(1, &format!("runtime = {{ kind = '{kind}', workers = 2 }}\n{tasks}")), 0),
-            7.0,
-            "{kind}"
-        );
+        assert_eq!(finish(&fifo(1, &format!("runtime = {{ {runtime} }}\n{tasks}")), 0), 7.0, "{runtime}");
     }
     let tasks = "tasks = [{ id = 0, program = [{ cpu = 1 }, { yield = true }, { cpu = 1 }] }, { id = 1, program = [{ cpu = 1 }] }]";
-    let one = |kind: &str| {
-        let outcome = fifo(1, &format!("runtime = {{ kind = '{kind}', workers = 1 }}\n{tasks}"));
+    let one = |runtime: &str| {
+        let outcome = fifo(1, &format!("runtime = {{ {runtime} }}\n{tasks}"));
         [0, 1].map(|task| finish(&outcome, task))
     };
-    assert_eq!(one("thread_pool"), [2.0, 3.0]);
+    assert_eq!(one("kind = 'thread_pool', workers = 1"), [2.0, 3.0]);
     // A loop goes on with the others that it has.
-    assert_eq!((one("event_loop"), one("m_n")), ([3.0, 2.0], [3.0, 2.0]));
+    assert_eq!((one("kind = 'event_loop'"), one("kind = 'm_n', workers = 1")), ([3.0, 2.0], [3.0, 2.0]));
+}
+
+#[test]
+fn bytes_that_never_got_through_are_not_counted() {
+    let bytes = |capacity: u32, receiver: &str| {
+        let outcome = fifo(
+            2,
+            &format!(
+                "channels = {{ c = {capacity} }}
+                tasks = [{{ id = 0, program = [{{ send = 'c', bytes = 8 }}, {{ send = 'c', bytes = 4 }}] }}, {{ id = 1, program = [{{ cpu = 1 }}{receiver}] }}]"
+            ),
+        );
+        outcome.counters.bytes
+    };
+    assert_eq!((bytes(0, ""), bytes(1, ""), bytes(2, "")), (0, 8, 12));
+    assert_eq!((bytes(0, ", { recv = 'c' }"), bytes(1, ", { recv = 'c' }")), (8, 12));
+    assert_eq!(bytes(0, ", { recv = 'c' }, { recv = 'c' }"), 12);
+    assert_eq!(bytes(0, ", { kill = 0 }, { cpu = 1 }"), 0);
+    assert_eq!((bytes(0, ", { kill = 0 }, { recv = 'c' }"), bytes(1, ", { kill = 0 }, { recv = 'c' }")), (0, 8));
 }

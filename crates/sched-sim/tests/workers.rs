@@ -30,11 +30,8 @@ fn generated_tasks_stand_on_the_timeline_under_their_own_ids() {
         program = [{ lock = 'm' }, { cpu = 'service' }, { unlock = 'm' }] }";
     // With `per_task` every task keeps its place, without it the place of an ended one is used again.
     for record in ["'per_task', 'dispatches', 'run_segments', 'holders'", "'dispatches', 'run_segments', 'holders'"] {
-        for runtime in ["native", "thread_pool"] {
-            let outcome = run(
-                "cores = 2",
-                &format!("runtime = {{ kind = '{runtime}', workers = 3 }}\nrecord = [{record}]\n{work}"),
-            );
+        for runtime in ["kind = 'native'", "kind = 'thread_pool', workers = 3"] {
+            let outcome = run("cores = 2", &format!("runtime = {{ {runtime} }}\nrecord = [{record}]\n{work}"));
             // They come one after the other.
             let mut ran = outcome.run_segments.unwrap();
             ran.sort_by(|one, other| one.start.total_cmp(&other.start));
@@ -105,4 +102,32 @@ fn deadlines_count_on_workers_unless_they_should_decide() {
     assert_eq!(simulate(&fifo, &RunOptions::default()).unwrap().counters.deadline_misses, 1);
     let problems = text(&scenario("edf"), Format::Toml).unwrap_err();
     assert_eq!(problems.0[0].key, "tasks[0].deadline", "{problems}");
+}
+
+#[test]
+fn a_workers_first_task_is_another_than_none() {
+    for (kind, ended) in [("event_loop", [15.0, 30.0]), ("thread_pool", [15.0, 30.0]), ("m_n", [15.0, 30.0])] {
+        let outcome = run(
+            "cores = 1",
+            &format!(
+                "runtime = {{ kind = '{kind}' }}\ncosts = {{ task_switch = 5 }}\ntasks = [{{ id = 0, count = 2, program = [{{ cpu = 10 }}] }}]"
+            ),
+        );
+        let finish: Vec<f64> = outcome.tasks.iter().map(|task| task.finish.unwrap()).collect();
+        assert_eq!(finish, ended, "{kind}");
+    }
+}
+
+#[test]
+fn an_await_keeps_a_pools_worker_and_no_other() {
+    for (kind, response) in [("thread_pool", 10.0), ("process_pool", 10.0), ("event_loop", 1.0), ("m_n", 1.0)] {
+        let outcome = run(
+            "cores = 1",
+            &format!(
+                "runtime = {{ kind = '{kind}' }}
+                tasks = [{{ id = 0, program = [{{ await = {{ cpu = 1, io = 9 }} }}] }}, {{ id = 1, program = [{{ cpu = 1 }}] }}]"
+            ),
+        );
+        assert_eq!(outcome.task(1).unwrap().response, Some(response), "{kind}");
+    }
 }

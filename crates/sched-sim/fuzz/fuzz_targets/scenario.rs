@@ -203,12 +203,16 @@ fn scenario(from: &mut Unstructured<'_>) -> Result<Value> {
         "seed": u8::arbitrary(from)?,
     });
     if u8::arbitrary(from)? < 64 {
-        scenario["runtime"]["workers"] = number(from)?;
-        scenario["runtime"]["queue_limit"] = number(from)?;
+        let kind = scenario["runtime"]["kind"].as_str().unwrap_or_default();
+        let (is_pool, is_loop) = (["thread_pool", "process_pool", "m_n"].contains(&kind), kind == "event_loop");
+        if is_pool {
+            scenario["runtime"]["workers"] = number(from)?;
+        }
+        if is_pool || is_loop {
+            scenario["runtime"]["queue_limit"] = number(from)?;
+        }
         scenario["runtime"]["gil3"] = json!({ "switch_interval": time(from)?, "force_switch": bool::arbitrary(from)? });
         scenario["runtime"]["gil2"] = json!({ "check_interval_ticks": number(from)?, "ns_per_tick": time(from)? });
-        scenario["semaphores"] = json!({ "m": number(from)? });
-        scenario["channels"] = json!({ "n": number(from)? });
         scenario["admission"] = json!({ "max_in_system": number(from)? });
     }
     if u8::arbitrary(from)? < 160 {
@@ -238,6 +242,14 @@ fn scenario(from: &mut Unstructured<'_>) -> Result<Value> {
             let tasks: Result<Vec<Value>> = (0..count).map(|id| task(from, id)).collect();
             scenario["tasks"] = Value::Array(tasks?);
         }
+    }
+    // Names that no program uses are refused.
+    let text = scenario.to_string();
+    if text.contains(r#""sem_wait":"m""#) && bool::arbitrary(from)? {
+        scenario["semaphores"] = json!({ "m": number(from)? });
+    }
+    if text.contains(r#""recv":"n""#) && bool::arbitrary(from)? {
+        scenario["channels"] = json!({ "n": number(from)? });
     }
     Ok(scenario)
 }

@@ -1,7 +1,7 @@
 //! What is wrong with the policy section.
 
 use super::Checker;
-use crate::scenario::{CoreOrder, PolicyKind, Queues, RuntimeKind};
+use crate::scenario::{CoreOrder, Cost, PolicyKind, Queues, RuntimeKind};
 
 impl<'a> Checker<'a> {
     pub(super) fn policy(&mut self) {
@@ -30,6 +30,7 @@ impl<'a> Checker<'a> {
             let what = "one list of draws, and a lottery for each core";
             self.problem("randomness.draws", what, "set queues = \"shared\", or leave the numbers out");
         }
+        self.interrupts();
         if policy.kind == PolicyKind::Mlfq && policy.levels.is_empty() {
             self.problem(
                 "policy.levels",
@@ -80,6 +81,33 @@ impl<'a> Checker<'a> {
             if self.scenario.machine.smt.is_some() || self.scenario.machine.cache.is_some() {
                 self.problem("machine", "ps and las know no single cores", "leave smt and cache out");
             }
+        }
+    }
+
+    /// An interrupt at each end of a slice must leave something of it.
+    fn interrupts(&mut self) {
+        let (policy, unit) = (&self.scenario.policy, self.scenario.time_unit);
+        let Cost::Fixed(interrupt) = self.scenario.costs.tick_interrupt else { return };
+        let milliseconds = |time| crate::engine::milliseconds(unit, time);
+        let (key, slice) = match policy.kind {
+            PolicyKind::Rr | PolicyKind::Lottery | PolicyKind::Stride | PolicyKind::WorkStealing => {
+                ("quantum", policy.quantum)
+            }
+            // From the levels above tasks sink to the last.
+            PolicyKind::Mlfq => ("levels", policy.levels.last().map(|level| level.quantum)),
+            PolicyKind::Cfs | PolicyKind::Eevdf => match policy.tick {
+                None => ("tick", Some(milliseconds(4.0))),
+                Some(Some(tick)) => ("tick", Some(tick)),
+                Some(None) => {
+                    let own = if policy.kind == PolicyKind::Cfs { 0.75 } else { 1.4 };
+                    ("base_slice", Some(policy.base_slice.unwrap_or_else(|| milliseconds(own))))
+                }
+            },
+            _ => return,
+        };
+        if let Some(slice) = slice.filter(|slice| interrupt > 0.0 && interrupt >= *slice) {
+            let what = format!("{interrupt} after each {slice} would leave no time to get on");
+            self.problem("costs.tick_interrupt", what, format!("give less than policy.{key}"));
         }
     }
 

@@ -40,6 +40,15 @@ impl SweepCommand {
         let options = RunOptions { digest: true, control: control.clone() };
         let numbers: Vec<u64> = grid.shard(self.shard.0, self.shard.1).collect();
         let all = numbers.len();
+        // All combinations before any of them is run: the last may be a bad one. Seeds make none so.
+        let mut points = numbers.clone();
+        points.dedup_by_key(|number| *number / u64::from(grid.replicates.max(1)));
+        let wrong = |number: &u64| grid.check(*number).err().filter(|_| !control.stop.load(Ordering::Relaxed));
+        if let Some(mut problems) = points.par_iter().find_map_first(wrong) {
+            let file = self.grid.display().to_string();
+            problems.0.iter_mut().for_each(|problem| problem.file = Some(file.clone()));
+            return Err(problems.into());
+        }
         // Where no bar is drawn, a line for every tenth.
         let lines = !std::io::stderr().is_terminal();
         if lines {

@@ -65,7 +65,7 @@ impl World {
         match &mut self.source {
             Source::Listed { order, taken, .. } => {
                 let task = order[*taken];
-                let in_system = self.live - (order.len() - *taken) as u64;
+                let in_system = self.live - (order.len() - *taken) as u64 - self.unreleased;
                 *taken += 1;
                 if in_system >= self.most_in_system {
                     self.stats.arrivals += 1;
@@ -104,6 +104,7 @@ impl World {
     /// A task that found no room.
     fn drop_task(&mut self, task: TaskId) {
         self.stats.drops += 1;
+        self.stats.late_drops += u64::from(self.tasks.traits[task as usize].id >= self.stats.warmup);
         self.leave_system(task, false);
     }
 
@@ -168,6 +169,7 @@ impl World {
         if self.live >= self.most_in_system {
             self.stats.arrivals += 1;
             self.stats.drops += 1;
+            self.stats.late_drops += u64::from(number >= self.stats.warmup);
             self.events += 1;
             return;
         }

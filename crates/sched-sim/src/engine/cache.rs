@@ -22,6 +22,8 @@ pub(crate) struct Caches {
     warm_rate: u64,
     /// Bursts end at multiples of this.
     unit: u64,
+    /// And no burst takes fewer of it.
+    least: u64,
     working_sets: Vec<f64>,
     cores: Vec<CoreCache>,
 }
@@ -58,6 +60,7 @@ impl Caches {
             cold_rate: rate(cache.cold_rate),
             warm_rate: rate(cache.warm_rate),
             unit,
+            least: u64::from(cache.progress == Progress::WholeUnits),
             working_sets,
             cores: vec![CoreCache::default(); cores],
         }
@@ -133,7 +136,7 @@ impl Caches {
             }
             Phase::Cold | Phase::Warming(_) => time(remaining, self.cold_rate),
         };
-        exact.div_ceil(self.unit).max(1).saturating_mul(self.unit)
+        exact.div_ceil(self.unit).max(self.least).saturating_mul(self.unit)
     }
 
     /// How long tasks ran warm on a core.

@@ -131,7 +131,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             self.turns();
             let now = self.next_time();
             // What is due just at the end still happens: a job may meet its deadline there.
-            if now >= END || now > self.setup.until {
+            if now >= END || now > self.setup.until || self.is_stuck() {
                 return self.nothing_more();
             }
             debug_assert!(now >= self.world.now, "time went back from {} to {now}", self.world.now);
@@ -155,8 +155,7 @@ impl<P: Policy, S: Sink> Cores<P, S> {
     /// Nothing happens until the end.
     fn nothing_more(&mut self) -> StopReason {
         let until = self.setup.until;
-        let is_waiting = self.cores.iter().all(|core| core.thread == NONE) && self.world.wheel.is_empty();
-        let is_stuck = is_waiting && self.world.source.next_time() == NEVER;
+        let is_stuck = self.idle_count == self.cores.len() && self.world.is_still();
         // Nobody can do anything any more, long before the end: that is why it ended.
         self.stop_clock(if until == NEVER || is_stuck { self.world.now } else { until });
         match () {
@@ -165,6 +164,12 @@ impl<P: Policy, S: Sink> Cores<P, S> {
             () if until != NEVER => StopReason::Until,
             () => StopReason::EndOfTime,
         }
+    }
+
+    /// Will nothing ever happen? There may be timers yet, of tasks that were killed or woken before theirs was due.
+    #[inline]
+    fn is_stuck(&self) -> bool {
+        self.idle_count == self.cores.len() && self.ready_count == 0 && self.world.is_still()
     }
 
     #[inline]

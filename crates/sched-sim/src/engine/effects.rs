@@ -46,7 +46,7 @@ impl World {
     }
 
     /// A round of a closed system is over: counts it, and begins the I/O.
-    pub(super) fn end_round(&mut self, task: TaskId, thread: TaskId) -> Next {
+    pub(super) fn end_round(&mut self, task: TaskId) -> Next {
         let began = self.tasks.life[task as usize].service;
         let Some(closed) = &mut self.closed else { return Next::Blocked };
         closed.rounds += 1;
@@ -65,7 +65,6 @@ impl World {
         }
         let time = closed.io.draw(&mut self.io_random);
         self.tasks.life[task as usize].pc = self.tasks.traits[task as usize].program;
-        let _ = thread;
         self.sleep(task, time, false)
     }
 
@@ -81,11 +80,14 @@ impl World {
             State::Absent if self.periodic.of(victim).is_some() => self.end(victim),
             // Gone, or not here yet: then looked at when it comes.
             State::Absent | State::Done => {}
-            State::Asleep | State::Waiting => {
+            before @ (State::Asleep | State::Waiting) => {
                 let waits_for = std::mem::replace(&mut self.waits_for[place], WaitsFor::Nothing);
                 self.sync.forget(victim, waits_for);
                 self.forget_gil_waiter(victim);
-                self.clear_timer(victim);
+                if before == State::Asleep {
+                    self.clear_timer(victim);
+                    self.tasks.life[place].io = self.tasks.life[place].io.wrapping_add(self.now);
+                }
                 let carrier = self.pools.carrier(victim);
                 if carrier != NONE && self.pools.has_any() {
                     // Its worker is blocked with it, and finds out as soon as it runs.

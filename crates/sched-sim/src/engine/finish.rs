@@ -119,6 +119,7 @@ fn outcome(
     busy: u128,
     switching: u128,
 ) -> Outcome {
+    wake_all(world);
     let keep = kept(scenario);
     let capacity = u128::from(end) * u128::from(scenario.machine.cores);
     let late = overdue(world);
@@ -179,6 +180,16 @@ fn outcome(
     outcome
 }
 
+/// Who still sleeps has slept until now.
+fn wake_all(world: &mut World) {
+    let now = world.now;
+    for (hot, life) in world.tasks.hot.iter().zip(&mut world.tasks.life) {
+        if hot.state == State::Asleep {
+            life.io = life.io.wrapping_add(now);
+        }
+    }
+}
+
 /// Averages over time, from the end of the warm-up to the last arrival or the run's end.
 fn window_aggregates(scenario: &Scenario, world: &mut World, busy: u128, set: &mut impl FnMut(&str, f64)) {
     let window = &mut world.stats.window;
@@ -215,10 +226,11 @@ fn open_aggregates(world: &World, set: &mut impl FnMut(&str, f64)) {
     set("mean_response", world.scale.units_wide(stats.response) / ended);
     set("mean_wait", world.scale.units_wide(stats.wait) / ended);
     set("p_wait", stats.waited as f64 / ended);
-    set("p_drop", stats.drops as f64 / stats.arrivals as f64);
+    let arrivals = stats.arrivals.saturating_sub(stats.warmup.into());
+    set("p_drop", stats.late_drops as f64 / arrivals as f64);
     set("slowdown_every_size", stats.slowdown / stats.slowdowns as f64);
     for (name, histogram) in [("response", &stats.response_histogram), ("wait", &stats.wait_histogram)] {
-        let Some(histogram) = histogram else { continue };
+        let Some(histogram) = histogram.as_ref().filter(|histogram| !histogram.is_empty()) else { continue };
         for (suffix, quantile) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)] {
             set(&format!("{name}_{suffix}"), quantile_of(histogram, quantile, world));
         }
@@ -370,7 +382,9 @@ fn histograms(scenario: &Scenario, world: &World) -> BTreeMap<String, Quantiles>
         p999: quantile_of(histogram, 0.999, world),
         max: world.units(histogram.max()),
     };
-    all.filter_map(|(name, histogram)| Some((name, quantiles(histogram?)))).collect()
+    let filled =
+        |histogram: Option<&Histogram<u64>>| histogram.filter(|histogram| !histogram.is_empty()).map(quantiles);
+    all.filter_map(|(name, histogram)| Some((name, filled(histogram)?))).collect()
 }
 
 /// The queues of pools, loops and M:N.

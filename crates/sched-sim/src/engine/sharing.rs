@@ -28,7 +28,7 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
     pub(crate) fn run(&mut self) -> StopReason {
         loop {
             let now = self.policy.next().min(self.world.next_time());
-            if now >= END || now > self.until {
+            if now >= END || now > self.until || self.is_stuck() {
                 return self.nothing_more();
             }
             self.world.now = now;
@@ -62,8 +62,7 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
 
     /// Nothing happens until the end.
     fn nothing_more(&mut self) -> StopReason {
-        let World { wheel, source, .. } = &self.world;
-        let is_stuck = self.policy.is_empty() && wheel.is_empty() && source.next_time() == NEVER;
+        let is_stuck = self.is_stuck();
         let over = if self.until == NEVER || is_stuck { self.world.now } else { self.until };
         self.busy += self.policy.advance(over);
         self.world.now = over;
@@ -74,6 +73,11 @@ impl<F: Fluid, S: Sink> Sharing<F, S> {
             () if self.until != NEVER => StopReason::Until,
             () => StopReason::EndOfTime,
         }
+    }
+
+    /// Will nothing ever happen? There may be timers yet, of tasks that were killed.
+    fn is_stuck(&self) -> bool {
+        self.policy.is_empty() && self.world.is_still()
     }
 
     /// Notes what tasks had of the cores that are not done with their bursts.

@@ -9,6 +9,8 @@ use super::tasks::{NONE, TaskId, Tasks};
 pub(crate) struct Stats {
     pub(crate) arrivals: u64,
     pub(crate) drops: u64,
+    /// Those of them that came after the warm-up.
+    pub(crate) late_drops: u64,
     /// Tasks that have ended; those that found no room have not.
     pub(crate) served: u64,
     /// Those of them that came after the warm-up (closed systems: bursts).
@@ -80,7 +82,8 @@ impl Window {
 
     #[inline]
     fn sum(&mut self, now: u64) {
-        if self.state == WindowState::Open {
+        // Up to the event that closes it.
+        if matches!(self.state, WindowState::Open | WindowState::Closing) {
             self.area += u128::from(self.present) * u128::from(now - self.changed);
         }
         self.changed = now;
@@ -160,6 +163,8 @@ pub(crate) struct Periodic {
     /// Relative.
     pub(crate) deadline: u64,
     pub(crate) next_release: u64,
+    /// It was released at least once, or never will be.
+    pub(crate) has_come: bool,
     /// How many releases there were whose job has not begun because the one before is not done, and when the first of them was.
     pub(crate) pending: u64,
     pub(crate) first_pending: u64,

@@ -182,7 +182,7 @@ impl World {
                     let time = self.closed.as_mut().map_or(0, |closed| closed.cpu.draw(&mut closed.cpu_random));
                     Some(self.compute(task, thread, time))
                 }
-                Op::IoClosed => Some(self.end_round(task, thread)),
+                Op::IoClosed => Some(self.end_round(task)),
                 Op::Io(time) => Some(self.sleep(task, time, matches!(self.runtime, RuntimeKind::MN))),
                 Op::Sleep(time) => {
                     let time = time.saturating_add(self.cost(self.charges.timer_slack));
@@ -365,7 +365,8 @@ impl World {
         let cost = self.cost(self.charges.mode_switch);
         let life = &mut self.tasks.life[task as usize];
         life.debt = life.debt.saturating_add(cost);
-        life.io = life.io.saturating_add(time);
+        // What has passed by the time it wakes up, is killed or the run ends: they add that time.
+        life.io = life.io.wrapping_sub(self.now);
         let until = self.now.saturating_add(time);
         self.release_gil(task);
         self.set_timer(task, until, TIMER_IO);

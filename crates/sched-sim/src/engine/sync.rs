@@ -51,7 +51,8 @@ pub(crate) struct Channel {
     pub(crate) messages: u64,
     pub(crate) capacity: u64,
     pub(crate) receivers: VecDeque<TaskId>,
-    pub(crate) senders: VecDeque<TaskId>,
+    /// With the bytes of each one's message.
+    pub(crate) senders: VecDeque<(TaskId, u32)>,
 }
 
 impl Channel {
@@ -125,16 +126,16 @@ impl Sync {
     /// Puts a message in, or queues while the channel is full. Gives who received it, if one waited.
     pub(crate) fn send(&mut self, channel: u32, bytes: u32, task: TaskId) -> Result<Option<TaskId>, ()> {
         let channel = &mut self.channels[channel as usize];
-        self.bytes += u64::from(bytes);
-        if let Some(receiver) = channel.receivers.pop_front() {
-            return Ok(Some(receiver));
-        }
-        if channel.messages < channel.capacity {
+        let receiver = channel.receivers.pop_front();
+        if receiver.is_none() {
+            if channel.messages >= channel.capacity {
+                channel.senders.push_back((task, bytes));
+                return Err(());
+            }
             channel.messages += 1;
-            return Ok(None);
         }
-        channel.senders.push_back(task);
-        Err(())
+        self.bytes += u64::from(bytes);
+        Ok(receiver)
     }
 
     /// Takes a message, or queues. Gives whose message found room by that.
@@ -146,11 +147,10 @@ impl Sync {
             channel.receivers.push_back(task);
             return Err(());
         }
-        let sender = channel.senders.pop_front();
-        if sender.is_some() && channel.capacity > 0 {
-            channel.messages += 1;
-        }
-        Ok(sender)
+        let Some((sender, bytes)) = channel.senders.pop_front() else { return Ok(None) };
+        channel.messages += u64::from(channel.capacity > 0);
+        self.bytes += u64::from(bytes);
+        Ok(Some(sender))
     }
 
     /// Takes those who wait for the end of a task.
@@ -165,7 +165,7 @@ impl Sync {
             WaitsFor::Semaphore(n) => self.semaphores[n as usize].waiting.retain(|other| *other != task),
             WaitsFor::Condition(n) => self.conditions[n as usize].waiting.retain(|(other, _)| *other != task),
             WaitsFor::Message(n) => self.channels[n as usize].receivers.retain(|other| *other != task),
-            WaitsFor::Room(n) => self.channels[n as usize].senders.retain(|other| *other != task),
+            WaitsFor::Room(n) => self.channels[n as usize].senders.retain(|(other, _)| *other != task),
             WaitsFor::End(other) => {
                 if let Some(joiners) = self.joiners.get_mut(&other) {
                     joiners.retain(|joiner| *joiner != task);

@@ -68,7 +68,7 @@ pub(crate) struct Life {
     pub(crate) arrival: u64,
     pub(crate) first_run: u64,
     pub(crate) finish: u64,
-    /// Time in I/O and sleep.
+    /// Time in I/O and sleep; while it sleeps less the time at which that began, modulo 2^64.
     pub(crate) io: u64,
     /// Costs that it pays with its next time on a core.
     pub(crate) debt: u64,

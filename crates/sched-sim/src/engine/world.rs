@@ -1,7 +1,7 @@
 //! Everything of a run but the cores and the policy: tasks, programs, timers, what they wait for, and the sums.
 //!
 //! The world moves a task through its program ([`super::steps`]) and says what became of it; which ready task gets which core is the business
-//! of [`super::cores`] and [`super::fluid`], who take what became ready from [`World::ready`].
+//! of [`super::cores`] and [`super::sharing`], who take what became ready from [`World::ready`].
 
 use super::arrivals::Source;
 use super::compile::Programs;
@@ -56,6 +56,8 @@ pub(crate) struct World {
     pub(crate) programs: Programs,
     pub(crate) loops: Vec<u32>,
     pub(crate) wheel: TimerWheel,
+    /// Entries of the wheel that will do nothing where nobody has a core.
+    pub(crate) void_timers: u64,
     pub(crate) source: Source,
     /// What became ready and is not in a run queue yet, in order.
     pub(crate) ready: Vec<(TaskId, Why)>,
@@ -79,6 +81,8 @@ pub(crate) struct World {
     pub(crate) periodic: PeriodicTasks,
     /// Listed tasks that have not ended; generated ones that are in the system.
     pub(crate) live: u64,
+    /// Those of them that are periodic and have not come yet.
+    pub(crate) unreleased: u64,
     pub(crate) most_in_system: u64,
     /// State changes of tasks, and what changed nothing ([`Watch::idle`]).
     pub(crate) events: u64,
@@ -115,6 +119,12 @@ impl World {
         self.wheel.next_time().min(self.source.next_time())
     }
 
+    /// Does nothing more come from outside the cores?
+    #[inline]
+    pub(crate) fn is_still(&self) -> bool {
+        self.wheel.len() as u64 == self.void_timers && self.source.next_time() == NEVER
+    }
+
     /// Lets all arrivals and timers of this instant happen.
     pub(crate) fn fire(&mut self) {
         self.here = NO_CORE;
@@ -135,14 +145,21 @@ impl World {
             self.release(task);
             return;
         }
-        let life = &self.tasks.life[task as usize];
+        let life = &mut self.tasks.life[task as usize];
         if entry.tag >> TIMER_BITS != life.timer & (u32::MAX >> TIMER_BITS) {
+            self.void_timers -= 1;
             return;
         }
         match kind {
             TIMER_GIL => self.gil_timeout(task),
-            TIMER_NOTICE => self.notice_request(task),
-            _ => self.wake(task, Why::IoDone),
+            TIMER_NOTICE => {
+                self.void_timers -= 1;
+                self.notice_request(task);
+            }
+            _ => {
+                life.io = life.io.wrapping_add(self.now);
+                self.wake(task, Why::IoDone);
+            }
         }
     }
 
@@ -153,12 +170,15 @@ impl World {
         if kind != TIMER_RELEASE {
             life.timer = life.timer.wrapping_add(1);
         }
+        // Whoever is to notice something has a core.
+        self.void_timers += u64::from(kind == TIMER_NOTICE);
         let tag = (life.timer << TIMER_BITS) | kind;
         self.wheel.insert(Entry { time, task, tag });
     }
 
-    /// Makes the task's timer void.
+    /// Makes the timer void that the task sleeps with.
     pub(crate) fn clear_timer(&mut self, task: TaskId) {
+        self.void_timers += 1;
         self.tasks.life[task as usize].timer = self.tasks.life[task as usize].timer.wrapping_add(1);
     }
 
@@ -222,6 +242,8 @@ impl World {
             }
             periodic.pending = 0;
             has_finished = periodic.first.is_some();
+            self.unreleased -= u64::from(!std::mem::replace(&mut periodic.has_come, true));
+            self.void_timers += 1; // that of its next release
         }
         if !has_finished {
             self.tasks.life[place].finish = now;
@@ -269,9 +291,14 @@ impl World {
         let period = self.tasks.traits[task as usize].period;
         let idle = self.tasks.hot[task as usize].state == State::Absent;
         if self.tasks.hot[task as usize].state == State::Done {
+            self.void_timers -= 1;
             return; // it was killed
         }
         let Some(periodic) = self.periodic.of(task) else { return };
+        if !std::mem::replace(&mut periodic.has_come, true) {
+            self.unreleased -= 1;
+            self.stats.arrivals += 1;
+        }
         periodic.next_release = now.saturating_add(period);
         let (next, deadline) = (periodic.next_release, periodic.deadline);
         if !idle {

@@ -8,8 +8,8 @@ use std::marker::PhantomData;
 
 use super::{Context, Options, Policy, TaskId, Why};
 
-/// (key, arrival, task): the least comes first.
-type Entry<K> = Reverse<(K, u64, TaskId)>;
+/// (key, arrival, place): the least comes first. The low half of the place is the task.
+type Entry<K> = Reverse<(K, u64, u64)>;
 
 /// Ready tasks by key.
 #[derive(Debug)]
@@ -17,21 +17,28 @@ pub(crate) struct Keyed<K: Ord = u64> {
     heap: BinaryHeap<Entry<K>>,
     /// Tasks that were passed over; empty between calls.
     passed: Vec<Entry<K>>,
+    /// How often somebody yielded, modulo 2^32.
+    yields: u32,
 }
 
 impl<K: Ord> Default for Keyed<K> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), passed: Vec::new() }
+        Self { heap: BinaryHeap::new(), passed: Vec::new(), yields: 0 }
     }
 }
 
 impl<K: Ord> Keyed<K> {
     /// Ties go by arrival, and then by place (the order of the scenario): the contract's `arrival-then-id`. Who offers its core to others goes behind
-    /// all who are here by now.
+    /// all who are here by now, and those who do so at one instant stand in the order in which they did.
     #[inline]
     pub(crate) fn push(&mut self, key: K, task: TaskId, why: Why, context: &Context<'_>) {
-        let since = if why == Why::Yielded { context.now + 1 } else { context.tasks.arrival(task) };
-        self.heap.push(Reverse((key, since, task)));
+        let (mut since, mut place) = (context.tasks.arrival(task), u64::from(task));
+        if why == Why::Yielded {
+            self.yields = self.yields.wrapping_add(1);
+            since = context.now + 1;
+            place |= u64::from(self.yields) << 32;
+        }
+        self.heap.push(Reverse((key, since, place)));
     }
 
     #[inline]
@@ -41,7 +48,7 @@ impl<K: Ord> Keyed<K> {
                 self.heap.extend(self.passed.drain(..));
                 return None;
             };
-            let task = entry.0.2;
+            let task = entry.0.2 as TaskId;
             if allowed(task) {
                 self.heap.extend(self.passed.drain(..));
                 return Some(task);
@@ -52,12 +59,12 @@ impl<K: Ord> Keyed<K> {
 
     /// The one that [`Keyed::pop`] would give. Looks at all if it is not the very first.
     pub(crate) fn first(&self, mut allowed: impl FnMut(TaskId) -> bool) -> Option<TaskId> {
-        let Reverse((.., first)) = self.heap.peek()?;
-        if allowed(*first) {
-            return Some(*first);
+        let first = self.heap.peek()?.0.2 as TaskId;
+        if allowed(first) {
+            return Some(first);
         }
         // The greatest of the reversed is the least.
-        self.heap.iter().filter(|entry| allowed(entry.0.2)).max().map(|entry| entry.0.2)
+        self.heap.iter().filter(|entry| allowed(entry.0.2 as TaskId)).max().map(|entry| entry.0.2 as TaskId)
     }
 
     #[inline]
@@ -67,7 +74,7 @@ impl<K: Ord> Keyed<K> {
 
     pub(crate) fn remove(&mut self, task: TaskId) -> bool {
         let before = self.heap.len();
-        self.heap.retain(|entry| entry.0.2 != task);
+        self.heap.retain(|entry| entry.0.2 as TaskId != task);
         self.heap.len() < before
     }
 }

@@ -1,5 +1,5 @@
-//! An outcome as a trace in Chrome's JSON format, which <https://ui.perfetto.dev> opens: one lane per core, one per lock and GIL, and
-//! (where it is not known who had which core, as with ps and las: one per task, from its arrival to its end) and counters of ready tasks and of those that wait for a worker.
+//! An outcome as a trace in Chrome's JSON format, which <https://ui.perfetto.dev> opens: one lane per core, one per lock and GIL, and counters of
+//! ready tasks and of those that wait for a worker. Where it is not known who had which core (ps, las) there is one lane per task, from its arrival to its end.
 
 use std::collections::HashMap;
 

@@ -87,7 +87,7 @@ pub struct Costs {
     pub process_create: Cost,
     /// Starting a task on an event loop or on `m_n`.
     pub task_create: Cost,
-    /// A loop or a worker goes on with another task.
+    /// A loop or a worker goes on with another task than it had last; also with its first.
     pub task_switch: Cost,
     /// The timer interrupt at each end of a quantum or tick.
     pub tick_interrupt: Cost,

@@ -13,7 +13,7 @@ pub struct Policy {
     /// Longest time on a core in one go (rr, lottery, stride, `work_stealing`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quantum: Option<f64>,
-    /// Where quanta end.
+    /// Where quanta end (rr).
     #[serde(default)]
     pub quantum_clock: QuantumClock,
     /// One queue for all cores, or one each.
@@ -59,7 +59,7 @@ pub struct Policy {
     /// eevdf: what a task asks for at a time; cfs: the least it gets. Without it: 1.4 ms and 0.75 ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_slice: Option<f64>,
-    /// The timer tick of cfs and eevdf, at which alone a running task can be found to have used up its slice. `null` is a timer as
+    /// The timer tick of cfs and eevdf, at which alone a running task can be found to have used up its slice. `null` or 0 is a timer as
     /// fine as needed; without it: 4 ms (250 Hz).
     #[serde(default = "absent", deserialize_with = "present", skip_serializing_if = "is_absent")]
     pub tick: Option<Option<f64>>,
@@ -87,7 +87,8 @@ fn is_absent(tick: &Option<Option<f64>>) -> bool {
 
 #[allow(clippy::option_option)]
 fn present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Option<f64>>, D::Error> {
-    Option::<f64>::deserialize(from).map(Some)
+    // TOML has no null.
+    Option::<f64>::deserialize(from).map(|tick| Some(tick.filter(|tick| *tick != 0.0)))
 }
 
 impl Policy {

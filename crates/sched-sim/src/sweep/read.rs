@@ -14,7 +14,7 @@ pub const MOST_RUNS: u64 = 10_000_000;
 
 /// Reads a grid from a file. Its scenario may be the name of another file, from the grid's folder.
 ///
-/// Every value of `vary` is tried in the scenario, each alone; that some of them do not go together comes out when they are run.
+/// Every value of `vary` is tried in the scenario, each alone; whether they go together is [`Grid::check`]'s to say.
 ///
 /// # Errors
 ///

@@ -134,6 +134,7 @@ impl<'a> Build<'a> {
             task,
             deadline,
             next_release: release,
+            has_come: false,
             pending: 0,
             first_pending: NEVER,
             jobs: 0,

@@ -63,6 +63,9 @@ impl World {
         if phase == Phase::Away {
             return;
         }
+        if phase == Phase::Asleep {
+            self.clear_timer(task);
+        }
         let gil = &mut self.gils.list[number];
         if gil.condition.abandon(task, phase == Phase::Signalled) && gil.holder == NONE {
             self.signal_gil(number);

@@ -54,6 +54,7 @@ mod own;
 mod process;
 mod python;
 mod real;
+mod remembered;
 mod rules;
 mod sample;
 mod sites;

@@ -13,6 +13,8 @@ use crate::format::{
 use crate::incremental::Walked;
 use crate::own::control_block;
 use crate::process::{self, EPOCH, NUMBERS_AT_ONCE, Process};
+use crate::python::Frames;
+use crate::remembered::{Call, Remembered};
 use crate::sample::Draw;
 use crate::sites::{Sites, mix};
 use crate::stack::{Bounds, ByPointers, ByTables, Frame, walk};
@@ -50,6 +52,7 @@ pub(crate) struct Thread {
     pub(crate) draw: Draw,
     stack: Bounds,
     walked: Walked,
+    remembered: Remembered,
     sites: Sites,
     /// Counted by signal handlers while everything else here is being changed.
     pub(crate) missed: AtomicU64,
@@ -78,8 +81,8 @@ const _: () = assert!(MOST_BYTES >= RAW_BYTES);
 
 /// Takes where Python is into a hash.
 #[inline(always)]
-fn with_python(mut hash: u64) -> u64 {
-    if let Some(python) = python::frames() {
+fn with_python(mut hash: u64, python: Option<Frames>) -> u64 {
+    if let Some(python) = python {
         let mut count = 0;
         python.each(|frame| {
             hash = mix(mix(hash, frame.mark), frame.at as usize ^ usize::from(frame.is_entry) << 40);
@@ -121,7 +124,7 @@ impl Thread {
             inner.words = inner.chunk.wrapping_add(CHUNK_HEADER).cast::<u64>().wrapping_add(PREAMBLE_WORDS);
         }
         inner.sites.begin_again();
-        inner.walked.forget();
+        inner.forget_stacks();
         (inner.index, inner.number, inner.defined, inner.ends, inner.looks) = (process.next_thread(), 0, 0, 0, 0);
         inner.draw.begin(inner.index);
         inner.missed.store(0, Relaxed);
@@ -141,23 +144,70 @@ impl Thread {
         thread
     }
 
+    /// What is known of the stack, and of those before it, is no more.
+    fn forget_stacks(&mut self) {
+        self.walked.forget();
+        self.remembered.forget();
+    }
+
     /// The site of this call.
     #[inline(always)]
     pub(crate) fn site(&mut self, kind: u64, frame: *const Frame) -> u64 {
-        // SAFETY: the record is this call's; the bounds are those of the mapping that the stack is in, and hold it only if this is that stack.
+        // SAFETY: the record is this call's.
+        let by_tables = unsafe { rules::rule((*frame).return_address) }.is_by_tables();
+        let python = python::frames();
+        if !by_tables && python.is_none() {
+            // A step costs no more than to compare two words: nothing is remembered.
+            let mut hash = BY_POINTERS;
+            // SAFETY: the bounds are those of the mapping that the stack is in, and hold the record only if this is that stack.
+            let end = unsafe { walk::<ByPointers>(frame, self.stack, |address| hash = mix(hash, address)) };
+            return match self.sites.find(mix(hash, kind as usize)) {
+                Some(site) if end != UNKNOWN_STACK => site,
+                found => self.new_site(kind, frame, found),
+            };
+        }
+        let call = Call { frame, kind, by_tables, python };
+        // SAFETY: as above; what is remembered was forgotten when the bounds changed.
+        match unsafe { self.remembered.find(&call) } {
+            Some((site, hash)) => {
+                #[cfg(debug_assertions)]
+                if self.hash(&call).0 != hash {
+                    system::end_with(b"alloc-trace: a remembered stack differs from the walked one\n");
+                }
+                #[cfg(not(debug_assertions))]
+                let _ = hash;
+                site
+            }
+            None => self.site_of_walk(&call),
+        }
+    }
+
+    /// The hash of a stack by walking, and how it ended.
+    #[inline(always)]
+    fn hash(&mut self, call: &Call) -> (u64, u64) {
+        // SAFETY: as in `site`.
         let (stack, end) = unsafe {
-            if rules::rule((*frame).return_address).is_by_tables() {
-                self.walked.walk(frame, self.stack)
+            if call.by_tables {
+                self.walked.walk(call.frame, self.stack)
             } else {
-                // A step costs no more than to compare two words: nothing is remembered.
                 let mut hash = BY_POINTERS;
-                let end = walk::<ByPointers>(frame, self.stack, |address| hash = mix(hash, address));
+                let end = walk::<ByPointers>(call.frame, self.stack, |address| hash = mix(hash, address));
                 (hash, end)
             }
         };
-        match self.sites.find(with_python(mix(stack, kind as usize))) {
-            Some(site) if end != UNKNOWN_STACK => site,
-            found => self.new_site(kind, frame, found),
+        (with_python(mix(stack, call.kind as usize), call.python), end)
+    }
+
+    #[inline(never)]
+    fn site_of_walk(&mut self, call: &Call) -> u64 {
+        let (hash, end) = self.hash(call);
+        match self.sites.find(hash) {
+            Some(site) if end != UNKNOWN_STACK => {
+                // SAFETY: as in `site`, and the bounds hold the record, since the stack is not an unknown one.
+                unsafe { self.remembered.met(call, self.stack, hash, site) };
+                site
+            }
+            found => self.new_site(call.kind, call.frame, found),
         }
     }
 
@@ -169,12 +219,13 @@ impl Thread {
             // The stack has grown beyond what was its mapping then, or this is another one.
             self.looks += 1;
             self.stack = modules::stack_of(frame.addr(), control_block(), &mut self.out);
-            self.walked.forget();
+            self.forget_stacks();
         } else if let Some(site) = found {
             return site;
         }
         let (stack, mut count, mut end) = self.frames_of(frame);
-        let mut hash = with_python(mix(stack, kind as usize));
+        let python = python::frames();
+        let mut hash = with_python(mix(stack, kind as usize), python);
         if let Some(site) = self.sites.find(hash) {
             return site;
         }
@@ -183,13 +234,13 @@ impl Thread {
             (count, end) = (wrong, format::BROKEN_CHAIN);
             // What follows differs from call to call; what is left is one site.
             let stack = incremental::hash_of(&self.frames[..count]);
-            hash = with_python(mix(stack, !kind as usize));
+            hash = with_python(mix(stack, !kind as usize), python);
             if let Some(site) = self.sites.find(hash) {
                 return site;
             }
         }
         process.code_at(self.frames[0] as usize);
-        if let Some(python) = python::frames() {
+        if let Some(python) = python {
             let most = count + MOST_PYTHON_FRAMES;
             python.each(|frame| {
                 self.frames[count] = process.python_frame(frame);
@@ -373,7 +424,7 @@ impl Thread {
         if generation != self.generation {
             self.generation = generation;
             self.sites.forget();
-            self.walked.forget();
+            self.forget_stacks();
             self.record(GENERATION, 0, &[generation]);
         }
     }

@@ -32,7 +32,9 @@ const REGION_SHIFT: u32 = 26;
 const REGIONS: usize = 1 << (47 - REGION_SHIFT);
 const KEY_BITS: u32 = REGION_SHIFT - 4;
 /// Numbers of blocks are smaller than this.
-pub(crate) const MOST_BLOCKS: u64 = 1 << 40;
+const MOST_BLOCKS: u64 = 1 << 40;
+/// Marks the number of a block as an object of Python's, from an arena; numbers themselves are smaller.
+pub(crate) const OBJECT: u64 = MOST_BLOCKS / 2;
 /// A page.
 const FIRST_BUCKETS: usize = 64;
 
@@ -226,7 +228,18 @@ pub(crate) fn enter(address: usize, number: u64, thread: u32) -> Entered {
 /// Takes a block out.
 #[inline]
 pub(crate) fn remove(address: usize, thread: u32) -> Option<u64> {
-    with(address, thread, Table::remove).flatten()
+    with(address, thread, |table, key| table.remove(key, |_| true)).flatten()
+}
+
+/// Takes a block out if it is an object.
+#[inline]
+pub(crate) fn remove_object(address: usize, thread: u32) -> Option<u64> {
+    with(address, thread, |table, key| table.remove(key, |number| number & OBJECT != 0)).flatten()
+}
+
+/// Whether a block is there, and an object.
+pub(crate) fn has_object(address: usize, thread: u32) -> bool {
+    with(address, thread, |table, key| table.number(key)).flatten().is_some_and(|number| number & OBJECT != 0)
 }
 
 impl Table {
@@ -291,13 +304,25 @@ impl Table {
     }
 
     #[inline(always)]
-    fn remove(&mut self, key: u32) -> Option<u64> {
+    fn number(&mut self, key: u32) -> Option<u64> {
+        if self.buckets.is_null() {
+            return None;
+        }
+        let (index, place) = self.find(key)?;
+        Some(self.bucket(index).number(place))
+    }
+
+    #[inline(always)]
+    fn remove(&mut self, key: u32, is_wanted: impl FnOnce(u64) -> bool) -> Option<u64> {
         if self.buckets.is_null() {
             return None;
         }
         let (index, place) = self.find(key)?;
         let bucket = self.bucket(index);
         let number = bucket.number(place);
+        if !is_wanted(number) {
+            return None;
+        }
         bucket.low[place & 7] = 0;
         self.room += 1;
         for index in self.home(key)..index {
@@ -367,7 +392,7 @@ mod tests {
                     };
                     prop_assert_eq!(before, model.insert(key, number));
                 } else {
-                    prop_assert_eq!(table.remove(key), model.remove(&key));
+                    prop_assert_eq!(table.remove(key, |_| true), model.remove(&key));
                 }
             }
         }

@@ -9,6 +9,7 @@
 
 mod codes;
 mod frames;
+mod objects;
 
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_int, c_void};
@@ -131,6 +132,7 @@ pub(crate) fn look() {
         (*ROOM.0.get()).write(Found { layout, state, holder, is_ending, version });
     }
     FOUND.store(ROOM.0.get().cast(), Release);
+    objects::look();
 }
 
 /// For the trace: which Python it is, and whether its frames can be read; `None` where none was found.

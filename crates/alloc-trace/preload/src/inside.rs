@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering::{AcqRel, Relaxed};
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use crate::format::{self, BLOCK_UNMAP, LARGE, SIZE_LIMIT, THREAD_END};
-use crate::live::{self, Entered, OBJECT};
+use crate::live::{self, Entered};
 use crate::own::{BUSY, ENDED, own, set_own};
 use crate::process::{self, EPOCH, Process};
 use crate::sample;
@@ -59,26 +59,12 @@ impl Inside {
             // SAFETY: just handed out.
             unsafe { thread.note_system(site, block) };
         }
-        self.block(site, block, size, 0);
-    }
-
-    /// Notes an object of Python's that was handed out.
-    #[inline(always)]
-    pub(crate) fn object(&mut self, kind: u64, block: *mut c_void, size: usize, frame: *const Frame) {
-        let site = self.thread().site(kind, frame);
-        self.block(site, block, size, OBJECT);
-    }
-
-    /// `mark` goes with the number into the table of blocks.
-    #[inline(always)]
-    fn block(&mut self, site: u64, block: *mut c_void, size: usize, mark: u64) {
-        let thread = self.thread();
         if thread.next_block >= thread.last_block && !thread.more_numbers() {
             return;
         }
-        match live::enter(block.addr(), thread.next_block | mark, thread.index) {
+        match live::enter(block.addr(), thread.next_block, thread.index) {
             Entered::Yes => sample::noted(block),
-            Entered::InPlaceOf(before) => thread.word(format::free(before & !OBJECT)),
+            Entered::InPlaceOf(before) => thread.word(format::free(before)),
             Entered::No => {
                 thread.miss();
                 return;
@@ -90,6 +76,24 @@ impl Inside {
         } else {
             thread.record(LARGE, site, &[size as u64]);
         }
+    }
+
+    /// Notes an object of Python's that was handed out, by the lock's holder.
+    #[inline(always)]
+    pub(crate) fn object(&mut self, kind: u64, block: *mut c_void, size: usize, frame: *const Frame) {
+        let thread = self.thread();
+        let site = thread.site(kind, frame);
+        if thread.next_block >= thread.last_block && !thread.more_numbers() {
+            return;
+        }
+        let Some(place) = live::object(block.addr(), true) else { return thread.miss() };
+        let before = place.load(Relaxed);
+        if before != 0 {
+            thread.word(format::free(before));
+        }
+        place.store(thread.next_block, Relaxed);
+        thread.next_block += 1;
+        thread.word(format::alloc(site, size as u64));
     }
 
     /// Notes that a block is given back.
@@ -121,20 +125,7 @@ impl Inside {
     pub(crate) fn take_out(&mut self, block: *mut c_void) -> Option<u64> {
         let number = live::remove(block.addr(), self.thread().index)?;
         sample::gone(block);
-        Some(number & !OBJECT)
-    }
-
-    /// The same, of a block that is an object of Python's, and of no other.
-    #[inline(always)]
-    pub(crate) fn take_out_object(&mut self, block: *mut c_void) -> Option<u64> {
-        let number = live::remove_object(block.addr(), self.thread().index)?;
-        sample::gone(block);
-        Some(number & !OBJECT)
-    }
-
-    /// Whether a block is an object of Python's.
-    pub(crate) fn has_object(&mut self, block: *mut c_void) -> bool {
-        live::has_object(block.addr(), self.thread().index)
+        Some(number)
     }
 
     /// Puts a block in again that was taken out.

@@ -10,6 +10,11 @@
 //! - An entry whose bucket is full goes into the next that is not. A bucket counts those that have gone by; as long as there are none, no search
 //!   looks further.
 //!
+//! # Python's objects
+//! They lie close to one another, and are handed out and taken back in the order of addresses more often than not. Their regions have an array besides,
+//! with a number for every 16 bytes, of which only those pages become memory where objects are. Nobody asks for one and nobody gives it back
+//! without Python's lock: no other is needed.
+//!
 //! # Locks
 //! A region belongs to the first thread that uses it, which needs no atomic instruction as long as no other thread comes: it says that it is busy, looks
 //! whether the region is shared, and goes on. Another thread that comes declares the region shared, has the kernel
@@ -21,7 +26,7 @@ use std::arch::x86_64::{
     _mm_packs_epi16, _mm_packs_epi32, _mm_set1_epi32, _mm_setzero_si128,
 };
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicPtr, AtomicU32, compiler_fence};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, compiler_fence};
 
 use crate::real::Lock;
 use crate::system;
@@ -32,9 +37,7 @@ const REGION_SHIFT: u32 = 26;
 const REGIONS: usize = 1 << (47 - REGION_SHIFT);
 const KEY_BITS: u32 = REGION_SHIFT - 4;
 /// Numbers of blocks are smaller than this.
-const MOST_BLOCKS: u64 = 1 << 40;
-/// Marks the number of a block as an object of Python's, from an arena; numbers themselves are smaller.
-pub(crate) const OBJECT: u64 = MOST_BLOCKS / 2;
+pub(crate) const MOST_BLOCKS: u64 = 1 << 40;
 /// A page.
 const FIRST_BUCKETS: usize = 64;
 
@@ -49,6 +52,8 @@ struct Region {
     shared: AtomicU32,
     lock: Lock,
     table: Table,
+    /// Numbers of Python's objects, if there are any: see [`object`].
+    objects: AtomicPtr<AtomicU64>,
 }
 
 /// Eight entries.
@@ -141,6 +146,12 @@ pub(crate) fn prepare() -> bool {
     !REGIONS_AT.load(Relaxed).is_null()
 }
 
+/// Whether there are regions.
+#[inline(always)]
+pub(crate) fn is_prepared() -> bool {
+    !REGIONS_AT.load(Relaxed).is_null()
+}
+
 /// Whether processors can be made to finish: without, every region is everybody's.
 fn register_barrier() -> bool {
     // SAFETY: touches no memory.
@@ -228,18 +239,43 @@ pub(crate) fn enter(address: usize, number: u64, thread: u32) -> Entered {
 /// Takes a block out.
 #[inline]
 pub(crate) fn remove(address: usize, thread: u32) -> Option<u64> {
-    with(address, thread, |table, key| table.remove(key, |_| true)).flatten()
+    with(address, thread, Table::remove).flatten()
 }
 
-/// Takes a block out if it is an object.
-#[inline]
-pub(crate) fn remove_object(address: usize, thread: u32) -> Option<u64> {
-    with(address, thread, |table, key| table.remove(key, |number| number & OBJECT != 0)).flatten()
+/// Where the number of an object stands that Python has at an address, 0 if there is none; `None` where there is no memory for it, or none was made
+/// and `make` doesn't say so. The calling thread has Python's lock.
+#[inline(always)]
+pub(crate) fn object(address: usize, make: bool) -> Option<&'static AtomicU64> {
+    let index = address >> REGION_SHIFT;
+    if index >= REGIONS {
+        return None;
+    }
+    // SAFETY: as in `with`.
+    let objects = unsafe { &(*REGIONS_AT.load(Relaxed).add(index)).objects };
+    let mut array = objects.load(Acquire);
+    if array.is_null() {
+        array = if make { objects_of_region(objects) } else { array };
+        if array.is_null() {
+            return None;
+        }
+    }
+    // SAFETY: the array is mapped for good, and has that many.
+    Some(unsafe { &*array.add(address >> 4 & (OBJECTS - 1)) })
 }
 
-/// Whether a block is there, and an object.
-pub(crate) fn has_object(address: usize, thread: u32) -> bool {
-    with(address, thread, |table, key| table.number(key)).flatten().is_some_and(|number| number & OBJECT != 0)
+/// Objects that a region may have.
+const OBJECTS: usize = 1 << KEY_BITS;
+
+#[cold]
+#[inline(never)]
+fn objects_of_region(objects: &AtomicPtr<AtomicU64>) -> *mut AtomicU64 {
+    let new: *mut AtomicU64 = system::map(OBJECTS * size_of::<AtomicU64>(), false).cast();
+    // Interpreters with a lock each may meet here.
+    if let Err(other) = objects.compare_exchange(std::ptr::null_mut(), new, Release, Acquire) {
+        system::unmap(new.cast(), OBJECTS * size_of::<AtomicU64>());
+        return other;
+    }
+    new
 }
 
 impl Table {
@@ -304,25 +340,13 @@ impl Table {
     }
 
     #[inline(always)]
-    fn number(&mut self, key: u32) -> Option<u64> {
-        if self.buckets.is_null() {
-            return None;
-        }
-        let (index, place) = self.find(key)?;
-        Some(self.bucket(index).number(place))
-    }
-
-    #[inline(always)]
-    fn remove(&mut self, key: u32, is_wanted: impl FnOnce(u64) -> bool) -> Option<u64> {
+    fn remove(&mut self, key: u32) -> Option<u64> {
         if self.buckets.is_null() {
             return None;
         }
         let (index, place) = self.find(key)?;
         let bucket = self.bucket(index);
         let number = bucket.number(place);
-        if !is_wanted(number) {
-            return None;
-        }
         bucket.low[place & 7] = 0;
         self.room += 1;
         for index in self.home(key)..index {
@@ -392,7 +416,7 @@ mod tests {
                     };
                     prop_assert_eq!(before, model.insert(key, number));
                 } else {
-                    prop_assert_eq!(table.remove(key, |_| true), model.remove(&key));
+                    prop_assert_eq!(table.remove(key), model.remove(&key));
                 }
             }
         }

@@ -189,7 +189,7 @@ impl Process {
     /// The first of [`NUMBERS_AT_ONCE`] numbers for blocks, as long as there are any.
     pub(crate) fn numbers(&self) -> Option<u64> {
         let first = self.blocks.fetch_add(NUMBERS_AT_ONCE, Relaxed);
-        (first + NUMBERS_AT_ONCE <= live::OBJECT).then_some(first)
+        (first + NUMBERS_AT_ONCE <= live::MOST_BLOCKS).then_some(first)
     }
 
     /// Whether code is mapped at an address.

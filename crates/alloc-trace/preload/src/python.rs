@@ -7,6 +7,7 @@
 //!
 //! What is read belongs to the thread that reads it: its own frames, of calls that have not returned, and the code that these hold on to.
 
+mod code_ends;
 mod codes;
 mod frames;
 mod objects;
@@ -17,6 +18,7 @@ use std::sync::atomic::AtomicPtr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::{mem, ptr};
 
+pub(crate) use code_ends::ends;
 pub(crate) use codes::Codes;
 pub(crate) use frames::{Frames, Link, PythonFrame, frames};
 
@@ -133,6 +135,7 @@ pub(crate) fn look() {
     }
     FOUND.store(ROOM.0.get().cast(), Release);
     objects::look();
+    code_ends::look();
 }
 
 /// For the trace: which Python it is, and whether its frames can be read; `None` where none was found.

@@ -18,7 +18,7 @@
 //! A stack is put down when it comes again among the last few of its set that were not remembered: one that never comes again costs a look.
 //! It takes the place of one that has not been asked for since the last look for a place (the clock of Corbató, 1968).
 
-use crate::python::{Frames, Link};
+use crate::python::{self, Frames, Link};
 use crate::rules::Step;
 use crate::sites::mix;
 use crate::stack::{Bounds, ByPointers, ByTables, Frame, Steps};
@@ -29,6 +29,9 @@ const WAYS: usize = 4;
 /// Words of a stack, and frames of Python's; deeper ones are walked.
 const WORDS: usize = 128;
 const LINKS: usize = 48;
+
+/// No number of code objects that have ended.
+const NEVER: u64 = u64::MAX;
 
 /// A call whose site is wanted.
 pub(crate) struct Call {
@@ -58,6 +61,8 @@ struct Slot {
     links: u32,
     site: u64,
     hash: u64,
+    /// How many code objects had ended when the links were found to be what they are; `NEVER` if nobody counted.
+    ends: u64,
     word: [Word; WORDS],
     link: [Link; LINKS],
 }
@@ -97,10 +102,10 @@ impl Remembered {
     /// The frame is the running call's, and since the last `forget` the bounds of the stack are the same.
     #[inline(always)]
     pub(crate) unsafe fn find(&mut self, call: &Call) -> Option<(u64, u64)> {
-        let era = self.era;
+        let (era, ends) = (self.era, python::ends().unwrap_or(NEVER));
         for slot in &mut self.slots[Self::place(call)] {
             // SAFETY: as the caller promises.
-            if slot.era == era && unsafe { slot.is_of(call) } {
+            if slot.era == era && unsafe { slot.is_of(call, ends) } {
                 slot.is_used = true;
                 return Some((slot.site, slot.hash));
             }
@@ -140,7 +145,7 @@ impl Slot {
     /// # Safety
     /// As [`Remembered::find`], and the slot is of this era.
     #[inline(always)]
-    unsafe fn is_of(&self, call: &Call) -> bool {
+    unsafe fn is_of(&mut self, call: &Call, ends: u64) -> bool {
         if self.frame != call.frame || self.kind != call.kind || self.by_tables != call.by_tables {
             return false;
         }
@@ -148,7 +153,12 @@ impl Slot {
         let is_same = |word: &Word| unsafe { *(word.at as *const usize) } == word.value;
         self.word[..self.words as usize % (WORDS + 1)].iter().all(is_same) && {
             let links = &self.link[..self.links as usize % (LINKS + 1)];
-            call.python.map_or(links.is_empty(), |python| python.are(links))
+            let is_same = match call.python {
+                Some(python) => python.are(links, ends == self.ends && ends != NEVER),
+                None => links.is_empty(),
+            };
+            self.ends = if is_same { ends } else { self.ends };
+            is_same
         }
     }
 
@@ -165,6 +175,7 @@ impl Slot {
                 words::<ByPointers>(call.frame, bounds, &mut self.word)
             }
         };
+        self.ends = python::ends().unwrap_or(NEVER);
         let links = match call.python {
             Some(python) => python.links(&mut self.link)?,
             None => 0,

@@ -152,10 +152,12 @@ impl Frames {
 
     /// Whether the chain is one that was put down, word for word: then [`each`](Self::each) visits the same frames.
     ///
+    /// Whoever knows that no code object has ended since says so: then those at the same addresses are the same.
+    ///
     /// From the first frame on, each is read only after the one before it was found to lead there, so that it is one of this thread's, and so is its
     /// code.
     #[inline(always)]
-    pub(crate) fn are(self, known: &[Link]) -> bool {
+    pub(crate) fn are(self, known: &[Link], is_code_alive: bool) -> bool {
         let layout = &self.found.layout;
         let mut frame = self.first;
         for link in known {
@@ -167,7 +169,7 @@ impl Frames {
                 {
                     return false;
                 }
-                if !now.code.is_null() {
+                if !is_code_alive && !now.code.is_null() {
                     let marks = marks(layout, now.code);
                     let differences = marks.iter().zip(&link.marks).fold(0, |all, (one, other)| all | (one ^ other));
                     if differences != 0 {

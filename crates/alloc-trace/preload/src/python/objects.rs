@@ -4,17 +4,20 @@
 //! nothing. `PyMem_SetAllocator`, which Python has for this purpose, puts ours before its own, as tracemalloc does: the program runs with the
 //! allocator that it always has, and each object is noted. What is larger Python asks `malloc` for, where it is noted as anybody's.
 //!
-//! Which of both a block came from can't be told from its address. So numbers of objects have a mark ([`OBJECT`]): what is given back
-//! without it goes to `free`, and is noted there.
+//! Which of both a block came from is told when it comes back by whether it was noted as an object ([`live::object`]): what was not goes to
+//! `free`, and is noted there.
+//!
+//! All that comes here comes from the thread that has Python's lock.
 
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_int, c_void};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 use std::{mem, ptr};
 
 use crate::inside::Inside;
-use crate::live::OBJECT;
 use crate::stack::Frame;
-use crate::{process, sample};
+use crate::{live, process};
 
 type Block = *mut c_void;
 
@@ -75,7 +78,6 @@ fn is_small(size: usize) -> bool {
 #[inline(always)]
 fn note(kind: u64, block: Block, size: usize, frame: *const Frame) {
     if !block.is_null()
-        && sample::takes(size)
         && let Some(mut inside) = Inside::enter(frame)
     {
         inside.object(kind, block, size, frame);
@@ -178,48 +180,44 @@ unsafe extern "C" fn realloc(own: *mut c_void, block: Block, size: usize) -> Blo
 }
 
 unsafe extern "C" fn is_ours(_: *const Allocator, block: Block, size: usize) -> bool {
-    if block.is_null() {
-        return is_small(size);
-    }
-    Inside::enter(ptr::null()).is_some_and(|mut inside| inside.has_object(block))
+    if block.is_null() { is_small(size) } else { number(block).is_some_and(|number| number.load(Relaxed) != 0) }
+}
+
+/// Where the number of an object stands; `None` where no objects are, or before there is a trace.
+#[inline(always)]
+fn number(block: Block) -> Option<&'static AtomicU64> {
+    live::is_prepared().then(|| live::object(block.addr(), false))?
 }
 
 unsafe extern "C" fn resize(own: *const Allocator, block: Block, size: usize, frame: *const Frame) -> Block {
-    let before = taken_out(block, frame);
     // SAFETY: as in `small`.
     let new = unsafe { ((*own).realloc)((*own).context, block, size) };
-    if let Some(number) = before
-        && let Some(mut inside) = Inside::enter(frame)
-    {
-        if new.is_null() {
-            inside.put_back(block, number | OBJECT);
-        } else {
-            inside.freed(number);
+    if !new.is_null() {
+        gone(block);
+        // A large one was asked of `malloc`, and noted there.
+        if is_small(size) {
+            note(REALLOC, new, size, frame);
         }
-    }
-    // A large one was asked of `malloc`, and noted there.
-    if is_small(size) {
-        note(REALLOC, new, size, frame);
     }
     new
 }
 
 unsafe extern "C" fn free(own: *mut c_void, block: Block) {
-    if let Some(number) = taken_out(block, ptr::null())
-        && let Some(mut inside) = Inside::enter(ptr::null())
-    {
-        inside.freed(number);
-    }
+    gone(block);
     let own: *const Allocator = own.cast();
     // SAFETY: as in `small`.
     unsafe { ((*own).free)((*own).context, block) }
 }
 
-/// The number of an object, which is taken out.
+/// Notes that an object is no more, if it was noted. As nobody else asks for objects until the lock is given up, it may be gone already.
 #[inline(always)]
-fn taken_out(block: Block, frame: *const Frame) -> Option<u64> {
-    if block.is_null() || !sample::may_be_noted(block) {
-        return None;
+fn gone(block: Block) {
+    if let Some(place) = number(block)
+        && let before @ 1.. = place.load(Relaxed)
+    {
+        place.store(0, Relaxed);
+        if let Some(mut inside) = Inside::enter(ptr::null()) {
+            inside.freed(before);
+        }
     }
-    Inside::enter(frame)?.take_out_object(block)
 }

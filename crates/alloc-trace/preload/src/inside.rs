@@ -13,9 +13,9 @@ use crate::format::{self, BLOCK_UNMAP, LARGE, SIZE_LIMIT, THREAD_END};
 use crate::live::{self, Entered};
 use crate::own::{BUSY, ENDED, own, set_own};
 use crate::process::{self, EPOCH, Process};
-use crate::sample;
 use crate::stack::Frame;
 use crate::thread::{INSIDE, LATE, OUTSIDE, Thread, UNUSED};
+use crate::{python, sample};
 
 /// Being inside, until it is dropped.
 pub(crate) struct Inside {
@@ -53,7 +53,7 @@ impl Inside {
     #[inline(always)]
     pub(crate) fn alloc(&mut self, kind: u64, block: *mut c_void, size: usize, frame: *const Frame) {
         let thread = self.thread();
-        let site = thread.site(kind, frame);
+        let site = thread.site(kind, frame, python::frames());
         // What the blocks between asked the system for is not seen: of the rest there is nothing to tell.
         if !sample::is_on() {
             // SAFETY: just handed out.
@@ -82,7 +82,7 @@ impl Inside {
     #[inline(always)]
     pub(crate) fn object(&mut self, kind: u64, block: *mut c_void, size: usize, frame: *const Frame) {
         let thread = self.thread();
-        let site = thread.site(kind, frame);
+        let site = thread.site(kind, frame, python::frames_of_holder());
         if thread.next_block >= thread.last_block && !thread.more_numbers() {
             return;
         }
@@ -153,7 +153,7 @@ impl Inside {
     /// Notes a call with its stack, and figures.
     pub(crate) fn call(&mut self, record: u64, kind: u64, frame: *const Frame, words: &[u64]) {
         let thread = self.thread();
-        let site = thread.site(kind, frame);
+        let site = thread.site(kind, frame, python::frames());
         thread.record(record, site, words);
     }
 }

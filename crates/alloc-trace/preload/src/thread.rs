@@ -150,12 +150,11 @@ impl Thread {
         self.remembered.forget();
     }
 
-    /// The site of this call.
+    /// The site of this call, at which Python is where those frames are.
     #[inline(always)]
-    pub(crate) fn site(&mut self, kind: u64, frame: *const Frame) -> u64 {
+    pub(crate) fn site(&mut self, kind: u64, frame: *const Frame, python: Option<Frames>) -> u64 {
         // SAFETY: the record is this call's.
         let by_tables = unsafe { rules::rule((*frame).return_address) }.is_by_tables();
-        let python = python::frames();
         if !by_tables && python.is_none() {
             // A step costs no more than to compare two words: nothing is remembered.
             let mut hash = BY_POINTERS;

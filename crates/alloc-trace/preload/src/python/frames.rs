@@ -1,5 +1,6 @@
 //! A thread's chain of frames, and whether it is one that was seen before.
 
+use std::ffi::c_void;
 use std::ptr;
 use std::sync::atomic::Ordering::Acquire;
 
@@ -44,14 +45,31 @@ fn of_thread(found: *mut Found) -> Option<Frames> {
     if unsafe { (found.is_ending)() } != 0 && unsafe { (found.holder)() } != state {
         return None;
     }
-    let (at, inner) = found.layout.to_frame;
-    // SAFETY: the state is this thread's, and lives as long as Python says that it is.
-    let mut first = unsafe { state.cast::<u8>().add(at).cast::<*const u8>().read() };
-    if let Some(inner) = inner.filter(|_| !first.is_null()) {
-        // SAFETY: as above.
-        first = unsafe { first.add(inner).cast::<*const u8>().read() };
+    Frames::of_state(found, state)
+}
+
+/// The same, of a thread that has Python's lock: it need not be asked for its state.
+#[inline(always)]
+pub(crate) fn frames_of_holder() -> Option<Frames> {
+    // SAFETY: as in `of_thread`.
+    let found = unsafe { FOUND.load(Acquire).as_ref() }?;
+    // SAFETY: may be called at any time, by any thread.
+    let state = unsafe { (found.holder)() };
+    if state.is_null() { None } else { Frames::of_state(found, state) }
+}
+
+impl Frames {
+    #[inline(always)]
+    fn of_state(found: &'static Found, state: *const c_void) -> Option<Self> {
+        let (at, inner) = found.layout.to_frame;
+        // SAFETY: the state is this thread's, and lives as long as Python says that it is.
+        let mut first = unsafe { state.cast::<u8>().add(at).cast::<*const u8>().read() };
+        if let Some(inner) = inner.filter(|_| !first.is_null()) {
+            // SAFETY: as above.
+            first = unsafe { first.add(inner).cast::<*const u8>().read() };
+        }
+        (!first.is_null()).then_some(Self { found, first })
     }
-    (!first.is_null()).then_some(Frames { found, first })
 }
 
 impl Frames {

@@ -44,7 +44,7 @@ pub use pprof::pprof;
 pub use python::Python;
 pub use sites::{Address, Site, Sites};
 pub use summary::{difference, sampled, stats, summary};
-pub use symbols::{Frame, Symbols};
+pub use symbols::{Frame, LIBRARY, Symbols};
 pub use system::System;
 pub use timeline::Timeline;
 

@@ -146,6 +146,49 @@ fn stacks_that_come_again_are_those_that_traceback_tells() {
 }
 
 #[test]
+fn every_object_is_noted_where_that_is_wanted() {
+    let checking = checking_library();
+    for (python, version) in pythons() {
+        if !(0x030b_0000..0x030e_0000).contains(&version) {
+            continue;
+        }
+        let (without, _) = traced(&python, "objects.py");
+        assert!(!without.context.python.has_objects && without.total.allocations < 10_000);
+        for library in [None, Some(&*checking)] {
+            let (analysis, text) = traced_with(&["--python-objects"], library, &python, "objects.py");
+            assert!(analysis.context.python.has_objects);
+            assert_eq!((analysis.missed(), analysis.strangers()), (0, 0), "{}", python.display());
+            let mut symbols = Symbols::default();
+            let (mut found, mut kinds) = (BTreeMap::new(), Vec::new());
+            for (index, blocks) in analysis.by_site.iter().enumerate().filter(|(_, blocks)| blocks.allocations > 0) {
+                let site = analysis.context.sites.get(index as u32).unwrap();
+                let kind = KINDS[usize::from(site.kind)];
+                let Some(place) = python_frames(&mut symbols, &analysis, index as u32).pop() else { continue };
+                if kind == "python malloc" {
+                    let sum = found.entry(place).or_insert([0; 3]);
+                    for (sum, figure) in sum.iter_mut().zip([blocks.allocations, blocks.bytes, blocks.live]) {
+                        *sum += figure;
+                    }
+                } else if place.starts_with("grow_and_shrink") {
+                    kinds.push(kind);
+                    assert_eq!(blocks.live, 0, "{kind} of {}", python.display());
+                    let stack = symbols.stack(&analysis.context, site);
+                    assert!(stack.iter().all(|frame| !frame.function.contains("alloc_trace")), "{stack:?}");
+                }
+            }
+            for line in text.lines() {
+                let words: Vec<&str> = line.split(' ').collect();
+                let figures = [2, 3, 4].map(|index| words[index].parse::<u64>().unwrap());
+                let place = format!("{}:{}", words[0], words[1]);
+                assert_eq!(found.get(&place), Some(&figures), "{place} of {} by {library:?}", python.display());
+            }
+            // From small to large and on, and back.
+            assert!(["python realloc", "malloc", "realloc"].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+        }
+    }
+}
+
+#[test]
 fn stacks_are_those_that_traceback_tells() {
     for (python, version) in pythons() {
         let (analysis, text) = traced(&python, "stacks.py");

@@ -22,7 +22,7 @@ use crate::{live, python, sample};
 /// Names the file to write. Set by `alloc-trace run`, an absolute path.
 const FILE: &[u8] = b"ALLOC_TRACE_FILE=";
 /// Bytes of which one is drawn; all blocks are noted where it isn't set, or is 0.
-const SAMPLE: &[u8] = b"ALLOC_TRACE_SAMPLE=";
+pub(crate) const SAMPLE: &[u8] = b"ALLOC_TRACE_SAMPLE=";
 /// Which bytes these are; otherwise others in each process.
 const SEED: &[u8] = b"ALLOC_TRACE_SEED=";
 const MOST_PATH: usize = 4096;

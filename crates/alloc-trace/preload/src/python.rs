@@ -138,7 +138,7 @@ pub(crate) fn look() {
     code_ends::look();
 }
 
-/// For the trace: which Python it is, and whether its frames can be read; `None` where none was found.
+/// For the trace: which Python it is, whether its frames can be read, and whether its objects are noted; `None` where none was found.
 pub(crate) fn told() -> Option<[u8; 8]> {
     // SAFETY: written before its address was stored, and never again.
     let found = unsafe { FOUND.load(Acquire).as_ref() };
@@ -146,6 +146,7 @@ pub(crate) fn told() -> Option<[u8; 8]> {
     let mut bytes = [0; 8];
     bytes[..4].copy_from_slice(&version.to_le_bytes());
     bytes[4] = found.is_some().into();
+    bytes[5] = objects::are_noted().into();
     (version != 0).then_some(bytes)
 }
 

@@ -11,8 +11,8 @@
 
 use std::cell::UnsafeCell;
 use std::ffi::{CStr, c_int, c_void};
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::{mem, ptr};
 
 use crate::inside::Inside;
@@ -47,9 +47,16 @@ unsafe impl Sync for Room {}
 /// Python's own, of `PYMEM_DOMAIN_MEM` and `PYMEM_DOMAIN_OBJ`, whose numbers are 1 and 2.
 static OWN: [Room; 2] = [const { Room(UnsafeCell::new(mem::MaybeUninit::uninit())) }; 2];
 
+static IS_ON: AtomicBool = AtomicBool::new(false);
+
+/// Whether objects are noted.
+pub(super) fn are_noted() -> bool {
+    IS_ON.load(Relaxed)
+}
+
 /// Puts ours before Python's, if that is wanted; before the first object is asked for.
 pub(super) fn look() {
-    if process::number(VARIABLE) != Some(1) {
+    if process::number(VARIABLE) != Some(1) || process::number(process::SAMPLE).is_some_and(|mean| mean > 0) {
         return;
     }
     // SAFETY: the names end in a zero.
@@ -58,6 +65,7 @@ pub(super) fn look() {
     if get.is_null() || set.is_null() {
         return;
     }
+    IS_ON.store(true, Relaxed);
     for (domain, own) in (1..).zip(&OWN) {
         let own: *mut Allocator = own.0.get().cast();
         let mut ours = Allocator { context: own.cast(), malloc, calloc, realloc, free };

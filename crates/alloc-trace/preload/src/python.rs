@@ -1,6 +1,7 @@
 //! Where Python is: the interpreter's own chain of frames, read at the moment a block is asked for.
 //!
-//! No function of the interpreter's is hooked, and none is slowed down: a call in Python costs what it costs. From Python 3.11 on frames are small
+//! No function that runs Python is hooked, and none is slowed down: a call in Python costs what it costs. (That code objects end is counted, and
+//! objects are noted where that is wanted.) From Python 3.11 on frames are small
 //! structures that lead to one another, and to the code objects with names and lines. 3.13 says itself where what is in them
 //! (`_Py_DebugOffsets`, at the beginning of `_PyRuntime`); for 3.11 and 3.12 it stands here, from `Include/internal/pycore_frame.h` and
 //! `Include/cpython/code.h`. Of any other Python nothing is read, and the trace says so.

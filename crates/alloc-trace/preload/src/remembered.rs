@@ -127,7 +127,9 @@ impl Remembered {
         }
         let (era, slots) = (self.era, &mut self.slots[place]);
         let free = slots.iter().position(|slot| slot.era != era || !slot.is_used).unwrap_or_else(|| {
-            slots.iter_mut().for_each(|slot| slot.is_used = false);
+            for slot in slots.iter_mut() {
+                slot.is_used = false;
+            }
             self.next as usize % WAYS
         });
         let slot = &mut slots[free];

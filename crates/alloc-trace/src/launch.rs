@@ -8,13 +8,12 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use alloc_trace::trace::TraceFile;
 use alloc_trace::trace::format::LARGEST_MEAN;
-use clap::{Arg, ArgMatches, value_parser};
+use alloc_trace::trace::{LIBRARY, TraceFile};
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use object::read::ReadCache;
 use object::{Object, ObjectSymbol};
 
-const LIBRARY: &str = "liballoc_trace_preload.so";
 /// Names the library to load, in place of looking for it.
 const VARIABLE: &str = "ALLOC_TRACE_PRELOAD";
 
@@ -43,6 +42,13 @@ pub(crate) fn command() -> clap::Command {
                 .requires("sample")
                 .value_parser(value_parser!(u64))
                 .help("Which bytes are drawn: the same in every run of a program that does the same [default: others each time]"),
+        )
+        .arg(
+            Arg::new("python-objects")
+                .long("python-objects")
+                .action(ArgAction::SetTrue)
+                .conflicts_with("sample")
+                .help("Note every object of Python 3.11 to 3.13, too, not only the arenas that it takes them from; the program's allocator stays what it is"),
         )
         .arg(
             Arg::new("program")
@@ -103,6 +109,11 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode, String> {
             Some(number) => command.env(variable, number.to_string()),
             None => command.env_remove(variable),
         };
+    }
+    if matches.get_flag("python-objects") {
+        command.env("ALLOC_TRACE_PYTHON_OBJECTS", "1");
+    } else {
+        command.env_remove("ALLOC_TRACE_PYTHON_OBJECTS");
     }
     let status = command.status().map_err(|error| format!("{}: can't be run: {error}", path.display()))?;
     report(&output);

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use alloc_trace::trace::{
-    Analysis, Measure, Symbols, TraceFile, collapsed, difference, flamegraph, html, perfetto, pprof, sampled, stacks,
-    stats, summary,
+    Analysis, Measure, Symbols, TraceFile, collapsed, dhat, difference, flamegraph, heaptrack, html, perfetto, pprof,
+    sampled, stacks, stats, summary,
 };
 use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser, value_parser};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -130,6 +130,14 @@ fn command() -> Command {
                 .arg(file("file").help("A trace")),
         )
         .subcommand(
+            report("dhat", "The trace for valgrind's DHAT viewer", "Example: alloc-trace dhat app.trace > app.json, then open dh_view.html of valgrind's libexec folder and load it")
+                .arg(file("file").help("A trace")),
+        )
+        .subcommand(
+            report("heaptrack", "The trace for heaptrack's own programs", "Example: alloc-trace heaptrack app.trace > app.heaptrack && heaptrack_print app.heaptrack")
+                .arg(file("file").help("A trace")),
+        )
+        .subcommand(
             report("diff", "Which stacks have more in a second trace, and which less", "Example: alloc-trace diff --by bytes before.trace after.trace")
                 .arg(file("before").help("A trace"))
                 .arg(file("after").help("Another"))
@@ -158,6 +166,19 @@ fn report(name: &str, matches: &ArgMatches) -> Result<(), Failure> {
         "pprof" => {
             let profile = pprof(&analysis("file")?, &mut symbols);
             return Ok(print(&profile)?);
+        }
+        "dhat" => {
+            let found = analysis("file")?;
+            dhat(&found, opened(matches, "file")?, &mut symbols)
+        }
+        "heaptrack" => {
+            let found = analysis("file")?;
+            let mut out = io::BufWriter::new(io::stdout().lock());
+            let written = heaptrack(&found, opened(matches, "file")?, &mut symbols, &mut out);
+            return match written.and_then(|()| out.flush()) {
+                Err(error) if error.kind() == io::ErrorKind::Unsupported => Err(Failure::Told(error.to_string())),
+                other => Ok(other?),
+            };
         }
         "html" => {
             let before = matches.contains_id("before").then(|| analysis("before")).transpose()?;
@@ -190,12 +211,17 @@ fn print(bytes: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
-/// Reads a trace, with a bar on a terminal; what could not be read is told on stderr.
-fn analysis(matches: &ArgMatches, argument: &str) -> Result<Analysis, Failure> {
+fn opened(matches: &ArgMatches, argument: &str) -> Result<TraceFile, Failure> {
     let Some(path) = matches.get_one::<PathBuf>(argument) else {
         return Err(Failure::Told("no trace named".to_owned()));
     };
-    let file = TraceFile::open(path).map_err(|error| Failure::Told(error.to_string()))?;
+    TraceFile::open(path).map_err(|error| Failure::Told(error.to_string()))
+}
+
+/// Reads a trace, with a bar on a terminal; what could not be read is told on stderr.
+fn analysis(matches: &ArgMatches, argument: &str) -> Result<Analysis, Failure> {
+    let file = opened(matches, argument)?;
+    let path = file.path().to_owned();
     let bar = ProgressBar::new(1000);
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:40} {percent} % {eta}") {
         bar.set_style(style);

@@ -16,11 +16,13 @@
 
 mod analysis;
 mod decode;
+mod dhat;
 pub mod encode;
 mod events;
 mod file;
 mod flamegraph;
 pub mod format;
+mod heaptrack;
 mod html;
 pub mod huffman;
 mod measure;
@@ -34,9 +36,11 @@ mod system;
 mod timeline;
 
 pub use analysis::{Analysis, Blocks, Mapped};
+pub use dhat::dhat;
 pub use events::{Context, Event, Thread};
 pub use file::{Damage, Origin, TraceError, TraceFile};
 pub use flamegraph::flamegraph;
+pub use heaptrack::heaptrack;
 pub use html::html;
 pub use measure::{Measure, collapsed, stacks};
 pub use perfetto::perfetto;
@@ -44,7 +48,7 @@ pub use pprof::pprof;
 pub use python::Python;
 pub use sites::{Address, Site, Sites};
 pub use summary::{difference, sampled, stats, summary};
-pub use symbols::{Frame, Symbols};
+pub use symbols::{Frame, LIBRARY, Symbols};
 pub use system::System;
 pub use timeline::Timeline;
 

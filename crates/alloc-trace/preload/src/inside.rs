@@ -13,9 +13,9 @@ use crate::format::{self, BLOCK_UNMAP, LARGE, SIZE_LIMIT, THREAD_END};
 use crate::live::{self, Entered};
 use crate::own::{BUSY, ENDED, own, set_own};
 use crate::process::{self, EPOCH, Process};
-use crate::sample;
 use crate::stack::Frame;
 use crate::thread::{INSIDE, LATE, OUTSIDE, Thread, UNUSED};
+use crate::{python, sample};
 
 /// Being inside, until it is dropped.
 pub(crate) struct Inside {
@@ -53,7 +53,7 @@ impl Inside {
     #[inline(always)]
     pub(crate) fn alloc(&mut self, kind: u64, block: *mut c_void, size: usize, frame: *const Frame) {
         let thread = self.thread();
-        let site = thread.site(kind, frame);
+        let site = thread.site(kind, frame, python::frames());
         // What the blocks between asked the system for is not seen: of the rest there is nothing to tell.
         if !sample::is_on() {
             // SAFETY: just handed out.
@@ -76,6 +76,24 @@ impl Inside {
         } else {
             thread.record(LARGE, site, &[size as u64]);
         }
+    }
+
+    /// Notes an object of Python's that was handed out, by the lock's holder.
+    #[inline(always)]
+    pub(crate) fn object(&mut self, kind: u64, block: *mut c_void, size: usize, frame: *const Frame) {
+        let thread = self.thread();
+        let site = thread.site(kind, frame, python::frames_of_holder());
+        if thread.next_block >= thread.last_block && !thread.more_numbers() {
+            return;
+        }
+        let Some(place) = live::object(block.addr(), true) else { return thread.miss() };
+        let before = place.load(Relaxed);
+        if before != 0 {
+            thread.word(format::free(before));
+        }
+        place.store(thread.next_block, Relaxed);
+        thread.next_block += 1;
+        thread.word(format::alloc(site, size as u64));
     }
 
     /// Notes that a block is given back.
@@ -135,7 +153,7 @@ impl Inside {
     /// Notes a call with its stack, and figures.
     pub(crate) fn call(&mut self, record: u64, kind: u64, frame: *const Frame, words: &[u64]) {
         let thread = self.thread();
-        let site = thread.site(kind, frame);
+        let site = thread.site(kind, frame, python::frames());
         thread.record(record, site, words);
     }
 }

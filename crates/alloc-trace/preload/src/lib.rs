@@ -17,12 +17,13 @@
 //! - `operator new` and `delete` of libstdc++ and libc++ call `malloc` and `free`, and are seen there, with the operator as a frame. A
 //!   program that replaces them with a pool of its own is seen as its pool is.
 //! - `malloc_usable_size` is not hooked: blocks are the allocator's own, with nothing added, so its answer is right; and there is nothing to note.
+//! - Python's allocator, where its objects are wanted (`python::objects`); and the function that ends its code objects, to count them.
 //! - The C library's own calls of `mmap` and `brk`, which `malloc` makes, can't be hooked; what they did is seen beside the call (`heap`).
 //!
 //! # The parts
 //! `entry` are the exported functions: a few instructions that pass on where the caller's frame is. `hooks` does what was asked for, and
 //! tells `thread`, by way of `inside` and `own`, which keeps a thread's words, sites and numbers. `stack` walks frames, by `rules` where
-//! there are no frame pointers, `incremental` no more of them than have changed, `live` knows which block is at an address, `modules` where code is, `heap` what `malloc` has asked the system for,
+//! there are no frame pointers, `incremental` no more of them than have changed, `remembered` none where a stack comes again, `live` knows which block is at an address, `modules` where code is, `heap` what `malloc` has asked the system for,
 //! `python` which function of Python's runs, `process` the file, `sample`
 //! which blocks are noted where not all are. `format`, `encode` and `huffman` are links to the reader's.
 //!
@@ -54,6 +55,7 @@ mod own;
 mod process;
 mod python;
 mod real;
+mod remembered;
 mod rules;
 mod sample;
 mod sites;

@@ -10,18 +10,23 @@
 //! - An entry whose bucket is full goes into the next that is not. A bucket counts those that have gone by; as long as there are none, no search
 //!   looks further.
 //!
+//! # Python's objects
+//! They lie close to one another, and are handed out and taken back in the order of addresses more often than not. Their regions have an array besides,
+//! with a number for every 16 bytes, of which only those pages become memory where objects are. Nobody asks for one and nobody gives it back
+//! without Python's lock: no other is needed.
+//!
 //! # Locks
 //! A region belongs to the first thread that uses it, which needs no atomic instruction as long as no other thread comes: it says that it is busy, looks
 //! whether the region is shared, and goes on. Another thread that comes declares the region shared, has the kernel
 //! make all processors finish what they have begun (`membarrier`), and waits until the owner isn't busy: from then on the owner sees the
 //! declaration, and all take turns with a lock, for good.
 
-use std::arch::x86_64::{
-    __m128i, _mm_and_si128, _mm_cmpeq_epi32, _mm_load_ps, _mm_load_si128, _mm_movemask_epi8, _mm_movemask_ps,
-    _mm_packs_epi16, _mm_packs_epi32, _mm_set1_epi32, _mm_setzero_si128,
-};
+mod bucket;
+
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicPtr, AtomicU32, compiler_fence};
+use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, compiler_fence};
+
+use bucket::{ALWAYS, Bucket, TAKEN};
 
 use crate::real::Lock;
 use crate::system;
@@ -33,6 +38,8 @@ const REGIONS: usize = 1 << (47 - REGION_SHIFT);
 const KEY_BITS: u32 = REGION_SHIFT - 4;
 /// Numbers of blocks are smaller than this.
 pub(crate) const MOST_BLOCKS: u64 = 1 << 40;
+/// Stretches of addresses that have a bucket together: of the key, the lowest bits.
+const STRETCH_BITS: u32 = 4;
 /// A page.
 const FIRST_BUCKETS: usize = 64;
 
@@ -47,71 +54,8 @@ struct Region {
     shared: AtomicU32,
     lock: Lock,
     table: Table,
-}
-
-/// Eight entries.
-#[repr(C, align(64))]
-struct Bucket {
-    /// The key with a bit that says that there is one, and the lowest 9 bits of the number; 0 is a free place.
-    low: [u32; 8],
-    /// The rest of the number, and in the highest bit, which it leaves, one of the eight bits of [`Bucket::gone_by`].
-    high: [u32; 8],
-}
-
-/// That there is an entry.
-const TAKEN: u32 = 1 << KEY_BITS;
-const NUMBER_SHIFT: u32 = KEY_BITS + 1;
-/// Of `high`.
-const GONE_BY: u32 = 1 << 31;
-/// Stretches of addresses that have a bucket together: of the key, the lowest bits.
-const STRETCH_BITS: u32 = 4;
-/// What [`Bucket::gone_by`] stays at, once it has come there.
-const ALWAYS: u32 = 255;
-
-impl Bucket {
-    /// A bit for each place whose masked word is the one wanted.
-    #[inline(always)]
-    fn places(&self, wanted: u32, mask: u32) -> u32 {
-        // SAFETY: SSE2 is part of x86-64; the loads are of the four words each that there are, aligned as the bucket is.
-        unsafe {
-            let (wanted, mask) = (_mm_set1_epi32(wanted.cast_signed()), _mm_set1_epi32(mask.cast_signed()));
-            let words = self.low.as_ptr().cast::<__m128i>();
-            let first = _mm_cmpeq_epi32(_mm_and_si128(_mm_load_si128(words), mask), wanted);
-            let second = _mm_cmpeq_epi32(_mm_and_si128(_mm_load_si128(words.add(1)), mask), wanted);
-            let both = _mm_packs_epi32(first, second);
-            _mm_movemask_epi8(_mm_packs_epi16(both, _mm_setzero_si128())).cast_unsigned()
-        }
-    }
-
-    #[inline(always)]
-    fn number(&self, place: usize) -> u64 {
-        let high = u64::from(self.high[place & 7] & (GONE_BY - 1));
-        high << (32 - NUMBER_SHIFT) | u64::from(self.low[place & 7] >> NUMBER_SHIFT)
-    }
-
-    #[inline(always)]
-    fn put(&mut self, place: usize, key: u32, number: u64) {
-        self.low[place & 7] = TAKEN | key | (number as u32) << NUMBER_SHIFT;
-        let high = &mut self.high[place & 7];
-        *high = *high & GONE_BY | (number >> (32 - NUMBER_SHIFT)) as u32;
-    }
-
-    /// How many entries of this bucket and those before it lie behind it; of 255 and more nobody knows how many, ever again.
-    #[inline(always)]
-    fn gone_by(&self) -> u32 {
-        // SAFETY: as in `places`; a float's sign is its highest bit, whatever the others are.
-        unsafe {
-            let words = self.high.as_ptr().cast::<f32>();
-            (_mm_movemask_ps(_mm_load_ps(words)) | _mm_movemask_ps(_mm_load_ps(words.add(4))) << 4).cast_unsigned()
-        }
-    }
-
-    #[cold]
-    fn set_gone_by(&mut self, count: u32) {
-        for (place, high) in self.high.iter_mut().enumerate() {
-            *high = *high & (GONE_BY - 1) | (count >> place & 1) << 31;
-        }
-    }
+    /// Numbers of Python's objects, if there are any: see [`object`].
+    objects: AtomicPtr<AtomicU64>,
 }
 
 /// The blocks of a region. All zeros is an empty one.
@@ -136,6 +80,12 @@ pub(crate) fn prepare() -> bool {
         REGIONS_AT.store(system::map(REGIONS * size_of::<Region>(), true).cast(), Relaxed);
     }
     BARRIER.store(u32::from(register_barrier()), Relaxed);
+    !REGIONS_AT.load(Relaxed).is_null()
+}
+
+/// Whether there are regions.
+#[inline(always)]
+pub(crate) fn is_prepared() -> bool {
     !REGIONS_AT.load(Relaxed).is_null()
 }
 
@@ -227,6 +177,42 @@ pub(crate) fn enter(address: usize, number: u64, thread: u32) -> Entered {
 #[inline]
 pub(crate) fn remove(address: usize, thread: u32) -> Option<u64> {
     with(address, thread, Table::remove).flatten()
+}
+
+/// Where the number of an object stands that Python has at an address, 0 if there is none; `None` where there is no memory for it, or none was made
+/// and `make` doesn't say so. The calling thread has Python's lock.
+#[inline(always)]
+pub(crate) fn object(address: usize, make: bool) -> Option<&'static AtomicU64> {
+    let index = address >> REGION_SHIFT;
+    if index >= REGIONS {
+        return None;
+    }
+    // SAFETY: as in `with`.
+    let objects = unsafe { &(*REGIONS_AT.load(Relaxed).add(index)).objects };
+    let mut array = objects.load(Acquire);
+    if array.is_null() {
+        array = if make { objects_of_region(objects) } else { array };
+        if array.is_null() {
+            return None;
+        }
+    }
+    // SAFETY: the array is mapped for good, and has that many.
+    Some(unsafe { &*array.add(address >> 4 & (OBJECTS - 1)) })
+}
+
+/// Objects that a region may have.
+const OBJECTS: usize = 1 << KEY_BITS;
+
+#[cold]
+#[inline(never)]
+fn objects_of_region(objects: &AtomicPtr<AtomicU64>) -> *mut AtomicU64 {
+    let new: *mut AtomicU64 = system::map(OBJECTS * size_of::<AtomicU64>(), false).cast();
+    // Interpreters with a lock each may meet here.
+    if let Err(other) = objects.compare_exchange(std::ptr::null_mut(), new, Release, Acquire) {
+        system::unmap(new.cast(), OBJECTS * size_of::<AtomicU64>());
+        return other;
+    }
+    new
 }
 
 impl Table {

@@ -22,7 +22,7 @@ use crate::{live, python, sample};
 /// Names the file to write. Set by `alloc-trace run`, an absolute path.
 const FILE: &[u8] = b"ALLOC_TRACE_FILE=";
 /// Bytes of which one is drawn; all blocks are noted where it isn't set, or is 0.
-const SAMPLE: &[u8] = b"ALLOC_TRACE_SAMPLE=";
+pub(crate) const SAMPLE: &[u8] = b"ALLOC_TRACE_SAMPLE=";
 /// Which bytes these are; otherwise others in each process.
 const SEED: &[u8] = b"ALLOC_TRACE_SEED=";
 const MOST_PATH: usize = 4096;
@@ -331,7 +331,7 @@ pub(crate) fn chunk_header(
 }
 
 /// A variable that is a number, in digits.
-fn number(name: &[u8]) -> Option<u64> {
+pub(crate) fn number(name: &[u8]) -> Option<u64> {
     let mut digits = [0; 21];
     let length = variable(name, &mut digits)?;
     digits[..length].iter().try_fold(0_u64, |number, &digit| {

@@ -1,5 +1,7 @@
 //! A thread's notes: the words not packed yet, its sites, its numbers.
 
+mod site;
+
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
@@ -7,16 +9,17 @@ use std::{ptr, slice};
 
 use crate::encode::{Encoder, MOST_BYTES};
 use crate::format::{
-    self, ARENA, BLOCK_MAP, CHUNK_HEADER, EVENTS, GENERATION, HEAP, MOST_FRAMES, MOST_PYTHON_FRAMES, MOST_SITE_FRAMES,
-    NUMBERS, PREAMBLE_WORDS, Preamble, RAW, RAW_BYTES, RAW_WORDS, SITE, STAMP, UNKNOWN_STACK,
+    self, ARENA, BLOCK_MAP, CHUNK_HEADER, EVENTS, GENERATION, HEAP, MOST_SITE_FRAMES, NUMBERS, PREAMBLE_WORDS,
+    Preamble, RAW, RAW_BYTES, RAW_WORDS, STAMP,
 };
 use crate::incremental::Walked;
 use crate::own::control_block;
 use crate::process::{self, EPOCH, NUMBERS_AT_ONCE, Process};
+use crate::remembered::Remembered;
 use crate::sample::Draw;
-use crate::sites::{Sites, mix};
-use crate::stack::{Bounds, ByPointers, ByTables, Frame, walk};
-use crate::{heap, incremental, modules, python, rules, system};
+use crate::sites::Sites;
+use crate::stack::{Bounds, Frame};
+use crate::{heap, modules, system};
 
 /// Nobody's yet; also what a forked child finds.
 pub(crate) const UNUSED: u32 = 0;
@@ -27,14 +30,6 @@ pub(crate) const LATE: u32 = 3;
 
 /// Events after which the time is written.
 const EVENTS_PER_STAMP: usize = 1024;
-/// Calls that may ask for the bounds of a stack: programs that switch stacks all the time would pay for each switch.
-const MOST_LOOKS: u32 = 256;
-/// Frames that the tables may know above the outermost that frame pointers lead to: those in which the C library begins a thread, which have none.
-const MOST_ABOVE: usize = 2;
-
-/// The hash of a walk by frame pointers that has found nothing yet.
-const BY_POINTERS: u64 = 0x0b5e_55ed_0add;
-
 /// All zeros is one that nobody uses.
 #[repr(C, align(128))]
 pub(crate) struct Thread {
@@ -50,6 +45,7 @@ pub(crate) struct Thread {
     pub(crate) draw: Draw,
     stack: Bounds,
     walked: Walked,
+    remembered: Remembered,
     sites: Sites,
     /// Counted by signal handlers while everything else here is being changed.
     pub(crate) missed: AtomicU64,
@@ -75,20 +71,6 @@ pub(crate) struct Thread {
 }
 
 const _: () = assert!(MOST_BYTES >= RAW_BYTES);
-
-/// Takes where Python is into a hash.
-#[inline(always)]
-fn with_python(mut hash: u64) -> u64 {
-    if let Some(python) = python::frames() {
-        let mut count = 0;
-        python.each(|frame| {
-            hash = mix(mix(hash, frame.mark), frame.at as usize ^ usize::from(frame.is_entry) << 40);
-            count += 1;
-            count < MOST_PYTHON_FRAMES
-        });
-    }
-    hash
-}
 
 impl Thread {
     /// Memory for a thread: what a parent left (`found`), from the pool, or new; null if there is none.
@@ -121,7 +103,7 @@ impl Thread {
             inner.words = inner.chunk.wrapping_add(CHUNK_HEADER).cast::<u64>().wrapping_add(PREAMBLE_WORDS);
         }
         inner.sites.begin_again();
-        inner.walked.forget();
+        inner.forget_stacks();
         (inner.index, inner.number, inner.defined, inner.ends, inner.looks) = (process.next_thread(), 0, 0, 0, 0);
         inner.draw.begin(inner.index);
         inner.missed.store(0, Relaxed);
@@ -141,116 +123,10 @@ impl Thread {
         thread
     }
 
-    /// The site of this call.
-    #[inline(always)]
-    pub(crate) fn site(&mut self, kind: u64, frame: *const Frame) -> u64 {
-        // SAFETY: the record is this call's; the bounds are those of the mapping that the stack is in, and hold it only if this is that stack.
-        let (stack, end) = unsafe {
-            if rules::rule((*frame).return_address).is_by_tables() {
-                self.walked.walk(frame, self.stack)
-            } else {
-                // A step costs no more than to compare two words: nothing is remembered.
-                let mut hash = BY_POINTERS;
-                let end = walk::<ByPointers>(frame, self.stack, |address| hash = mix(hash, address));
-                (hash, end)
-            }
-        };
-        match self.sites.find(with_python(mix(stack, kind as usize))) {
-            Some(site) if end != UNKNOWN_STACK => site,
-            found => self.new_site(kind, frame, found),
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn new_site(&mut self, kind: u64, frame: *const Frame, found: Option<u64>) -> u64 {
-        let Some(process) = Process::current() else { return 0 };
-        if !self.stack.hold(frame) && self.looks < MOST_LOOKS && self.index_has_stack() {
-            // The stack has grown beyond what was its mapping then, or this is another one.
-            self.looks += 1;
-            self.stack = modules::stack_of(frame.addr(), control_block(), &mut self.out);
-            self.walked.forget();
-        } else if let Some(site) = found {
-            return site;
-        }
-        let (stack, mut count, mut end) = self.frames_of(frame);
-        let mut hash = with_python(mix(stack, kind as usize));
-        if let Some(site) = self.sites.find(hash) {
-            return site;
-        }
-        // Addresses that are not code's come from chains that were none.
-        if let Some(wrong) = (1..count).find(|&index| !process.code_at(self.frames[index] as usize)) {
-            (count, end) = (wrong, format::BROKEN_CHAIN);
-            // What follows differs from call to call; what is left is one site.
-            let stack = incremental::hash_of(&self.frames[..count]);
-            hash = with_python(mix(stack, !kind as usize));
-            if let Some(site) = self.sites.find(hash) {
-                return site;
-            }
-        }
-        process.code_at(self.frames[0] as usize);
-        if let Some(python) = python::frames() {
-            let most = count + MOST_PYTHON_FRAMES;
-            python.each(|frame| {
-                self.frames[count] = process.python_frame(frame);
-                count += 1;
-                count < most
-            });
-        }
-        let Some(site) = self.sites.add(hash) else { return 0 };
-        self.frames[..count].reverse();
-        let known = &self.last[..self.defined];
-        let kept = known.iter().zip(&self.frames[..count]).take_while(|(a, b)| a == b).count();
-        (self.last, self.defined) = (self.frames, count);
-        let mut words = [0; MOST_SITE_FRAMES + 1];
-        words[0] = site | (kept as u64) << 32;
-        words[1..=count - kept].copy_from_slice(&self.last[kept..count]);
-        self.record(SITE, kind | end << 8, &words[..=count - kept]);
-        site
-    }
-
-    /// Walks a stack, puts its frames down, the innermost first, and says which hash stands for them, how many there are, and how it ended.
-    ///
-    /// By frame pointers, where these find what the tables find. Otherwise from now on by the tables, for all calls from there.
-    fn frames_of(&mut self, frame: *const Frame) -> (u64, usize, u64) {
-        let (mut frames, mut known) = ([0; MOST_FRAMES], 0);
-        let visit = |address| {
-            frames[known] = address as u64;
-            known += 1;
-        };
-        // SAFETY: as in `site`.
-        let (caller, known_end) = unsafe { ((*frame).return_address, walk::<ByTables>(frame, self.stack, visit)) };
-        self.frames[..known].copy_from_slice(&frames[..known]);
-        let by_tables = (incremental::hash_of(&frames[..known]), known, known_end);
-        if rules::rule(caller).is_by_tables() {
-            return by_tables;
-        }
-        let (mut count, mut hash) = (0, BY_POINTERS);
-        let visit = |address| {
-            frames[count] = address as u64;
-            count += 1;
-            hash = mix(hash, address);
-        };
-        // SAFETY: as in `site`.
-        let end = unsafe { walk::<ByPointers>(frame, self.stack, visit) };
-        let shared = frames[..count].iter().zip(&self.frames[..known]).take_while(|(a, b)| a == b).count();
-        // A chain that broke, or that is one frame and the register happened to be zero, may stand for many a stack.
-        let is_sure = end == known_end && end != format::BROKEN_CHAIN && count > 1;
-        if shared == count && known - count <= MOST_ABOVE && is_sure {
-            (hash, known, known_end)
-        } else if shared == known && known < count || known_end == format::BROKEN_CHAIN && end == format::END_OF_CHAIN {
-            // The tables know nothing from there on, or went astray.
-            self.frames[..count].copy_from_slice(&frames[..count]);
-            (hash, count, end)
-        } else {
-            rules::set_by_tables(caller);
-            by_tables
-        }
-    }
-
-    /// Threads that have ended share one memory, and have no stack that could be remembered.
-    fn index_has_stack(&self) -> bool {
-        self.state != LATE
+    /// What is known of the stack, and of those before it, is no more.
+    fn forget_stacks(&mut self) {
+        self.walked.forget();
+        self.remembered.forget();
     }
 
     /// Notes what the C library has asked the system for to hand out a block.
@@ -373,7 +249,7 @@ impl Thread {
         if generation != self.generation {
             self.generation = generation;
             self.sites.forget();
-            self.walked.forget();
+            self.forget_stacks();
             self.record(GENERATION, 0, &[generation]);
         }
     }

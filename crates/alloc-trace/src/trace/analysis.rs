@@ -136,14 +136,40 @@ impl Hasher for Spread {
     }
 }
 
+/// What blocks of a sampled trace stand for.
+#[derive(Default)]
+pub(super) struct Weigher {
+    /// Of how many bytes one was drawn; 0 if all blocks were noted.
+    mean: u64,
+    /// By how much the blocks that were counted are fewer than those estimated: less than one.
+    uncounted: f64,
+}
+
+impl Weigher {
+    pub(super) fn new(mean: u64) -> Self {
+        Self { mean, uncounted: 0.0 }
+    }
+
+    /// How many blocks one stands for that was noted, and how many bytes.
+    pub(super) fn weigh(&mut self, size: u64) -> (u32, u64) {
+        if self.mean == 0 {
+            return (1, size);
+        }
+        let weight = weight(size, self.mean);
+        // Whole blocks; what is cut off now is counted with the next.
+        let count = (weight + self.uncounted).floor();
+        self.uncounted += weight - count;
+        (count as u32, (weight * size as f64).round() as u64)
+    }
+}
+
 /// What is known of a block, a site, and the whole, while events go by.
 #[derive(Default)]
 struct Tally {
     result: Analysis,
     /// Site, how many blocks it stands for, their bytes.
     live: HashMap<u64, (u32, u32, u64), BuildHasherDefault<Spread>>,
-    /// By how much the blocks that were counted are fewer than those estimated: less than one.
-    uncounted: f64,
+    weigher: Weigher,
     /// Freed by another thread in a stretch that seemed to be earlier.
     freed_early: HashSet<u64>,
     /// By thread: the block that it allocated last.
@@ -160,6 +186,7 @@ impl Analysis {
     pub fn of(mut file: TraceFile, progress: impl FnMut(f64)) -> Self {
         let mut tally = Tally::default();
         tally.result.origin = file.origin().clone();
+        tally.weigher = Weigher::new(file.origin().sampled);
         let context = file.each_event(progress, |thread, time, event| tally.take(thread, time, event));
         tally.result.context = context;
         tally.result.damage = file.damage().to_vec();
@@ -239,22 +266,9 @@ impl Tally {
         }
     }
 
-    /// How many blocks one stands for that was noted, and how many bytes.
-    fn weigh(&mut self, size: u64) -> (u32, u64) {
-        let mean = self.result.origin.sampled;
-        if mean == 0 {
-            return (1, size);
-        }
-        let weight = weight(size, mean);
-        // Whole blocks; what is cut off now is counted with the next.
-        let count = (weight + self.uncounted).floor();
-        self.uncounted += weight - count;
-        (count as u32, (weight * size as f64).round() as u64)
-    }
-
     fn alloc(&mut self, thread: u32, time: u64, block: u64, site: u32, one: u64) {
         self.result.noted += 1;
-        let (count, size) = self.weigh(one);
+        let (count, size) = self.weigher.weigh(one);
         let blocks_of = |is: bool| if is { u64::from(count) } else { 0 };
         let early = !self.freed_early.is_empty() && self.freed_early.remove(&block);
         self.site(site);

@@ -155,7 +155,7 @@ pub const TOO_DEEP: u64 = 2;
 pub const UNKNOWN_STACK: u64 = 3;
 
 /// The kinds of call that a site can be, by number; 0 is a site that could not be told from others, when there were too many.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 16] = [
     "unknown",
     "malloc",
     "calloc",
@@ -169,6 +169,9 @@ pub const KINDS: [&str; 13] = [
     "munmap",
     "mremap",
     "brk",
+    "python malloc",
+    "python calloc",
+    "python realloc",
 ];
 
 /// An [`ALLOC`] word.

@@ -13,6 +13,8 @@ pub struct Python {
     pub version: Option<u32>,
     /// Whether its frames could be read.
     pub is_readable: bool,
+    /// Whether objects from its arenas are among the blocks.
+    pub has_objects: bool,
     codes: HashMap<u32, Code>,
 }
 
@@ -51,6 +53,7 @@ impl Python {
         if number == 0 {
             self.version = Some(word(take(4)?));
             self.is_readable = take(1)? != [0];
+            self.has_objects = take(1).is_ok_and(|noted| noted != [0]);
             return Ok(());
         }
         let first_line = word(take(4)?);

@@ -147,7 +147,10 @@ fn python(text: &mut String, analysis: &Analysis) {
     let python = &analysis.context.python;
     let Some(version) = python.version else { return };
     let told = match (python.is_readable, version >> 24, version >> 16 & 0xff) {
-        (true, major, minor) => format!("{major}.{minor}; its functions stand on the stacks"),
+        (true, major, minor) => {
+            let objects = if python.has_objects { ", and every object is noted" } else { "" };
+            format!("{major}.{minor}; its functions stand on the stacks{objects}")
+        }
         (false, 0, _) => {
             "before 3.11: its functions can't be read, for they are not where later ones have them".to_owned()
         }

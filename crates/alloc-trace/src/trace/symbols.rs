@@ -13,6 +13,9 @@ use crate::modules::Modules;
 /// The function that runs Python's: all that one call of it ran stands in its place.
 const INTERPRETER: &str = "_PyEval_EvalFrameDefault";
 
+/// The file name of the library that is loaded into traced programs.
+pub const LIBRARY: &str = "liballoc_trace_preload.so";
+
 /// Finds names, each once.
 #[derive(Default)]
 pub struct Symbols {
@@ -27,7 +30,7 @@ impl std::fmt::Debug for Symbols {
 }
 
 impl Symbols {
-    /// The functions at a return address, the innermost first: more than one where functions were inlined.
+    /// The functions at a return address, the innermost first: more than one where functions were inlined, none where it is the tracing library's own.
     pub fn frames(&mut self, modules: &Modules, address: Address) -> &[Frame] {
         if !self.frames.contains_key(&address) {
             let frames = self.look_up(modules, address);
@@ -72,6 +75,10 @@ impl Symbols {
         let Some((path, offset)) = modules.locate(address.generation, call) else {
             return vec![Frame { function: format!("{:#x}", address.address), location: None }];
         };
+        // Between Python and its allocator, which asks for memory in its turn.
+        if Path::new(path).file_name().is_some_and(|name| name == LIBRARY) {
+            return Vec::new();
+        }
         let code = self.files.entry(path.to_owned()).or_insert_with(|| Code::open(Path::new(path)));
         let mut frames = code.as_ref().map(|code| code.frames(offset)).unwrap_or_default();
         if frames.is_empty() {

@@ -1,0 +1,257 @@
+//! A thread's chain of frames, and whether it is one that was seen before.
+
+use std::ffi::c_void;
+use std::ptr;
+use std::sync::atomic::Ordering::Acquire;
+
+use super::{FOUND, Found, Layout, OWNED_BY_C_STACK};
+use crate::sites::mix;
+
+/// The calling thread's frames; nothing where no Python is, or runs.
+#[derive(Clone, Copy)]
+pub(crate) struct Frames {
+    found: &'static Found,
+    first: *const u8,
+}
+
+/// A frame, as it can be told from others in a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PythonFrame {
+    pub(super) code: usize,
+    /// Bytes from the beginning of the code object's bytecode.
+    pub(crate) at: u32,
+    pub(crate) is_entry: bool,
+    /// Tells a code object from another that has come to lie at the same address.
+    pub(crate) mark: usize,
+}
+
+#[inline(always)]
+pub(crate) fn frames() -> Option<Frames> {
+    let found = FOUND.load(Acquire);
+    if found.is_null() { None } else { of_thread(found) }
+}
+
+#[inline(never)]
+fn of_thread(found: *mut Found) -> Option<Frames> {
+    // SAFETY: written before its address was stored, and never again.
+    let found = unsafe { &*found };
+    // SAFETY: may be called at any time, by any thread.
+    let state = unsafe { (found.state)() };
+    if state.is_null() {
+        return None;
+    }
+    // At its end Python frees the states of other threads without telling them.
+    // SAFETY: as above.
+    if unsafe { (found.is_ending)() } != 0 && unsafe { (found.holder)() } != state {
+        return None;
+    }
+    Frames::of_state(found, state)
+}
+
+/// The same, of a thread that has Python's lock: it need not be asked for its state.
+#[inline(always)]
+pub(crate) fn frames_of_holder() -> Option<Frames> {
+    // SAFETY: as in `of_thread`.
+    let found = unsafe { FOUND.load(Acquire).as_ref() }?;
+    // SAFETY: may be called at any time, by any thread.
+    let state = unsafe { (found.holder)() };
+    if state.is_null() { None } else { Frames::of_state(found, state) }
+}
+
+impl Frames {
+    #[inline(always)]
+    fn of_state(found: &'static Found, state: *const c_void) -> Option<Self> {
+        let (at, inner) = found.layout.to_frame;
+        // SAFETY: the state is this thread's, and lives as long as Python says that it is.
+        let mut first = unsafe { state.cast::<u8>().add(at).cast::<*const u8>().read() };
+        if let Some(inner) = inner.filter(|_| !first.is_null()) {
+            // SAFETY: as above.
+            first = unsafe { first.add(inner).cast::<*const u8>().read() };
+        }
+        (!first.is_null()).then_some(Self { found, first })
+    }
+}
+
+impl Frames {
+    /// Calls `visit` with each frame, the innermost first, as long as it says so.
+    #[inline(always)]
+    pub(crate) fn each(self, mut visit: impl FnMut(PythonFrame) -> bool) {
+        let layout = &self.found.layout;
+        // SAFETY: frames are of this thread's calls, which have not returned, and lead to one another; what they lead to lives as long.
+        unsafe {
+            let word = |from: *const u8, at: usize| from.add(at).cast::<*const u8>().read();
+            let (mut frame, mut is_inside) = (self.first, false);
+            while !frame.is_null() {
+                let previous = word(frame, layout.previous);
+                if frame.add(layout.owner).read() == OWNED_BY_C_STACK && layout.is_entry.is_none() {
+                    // A call of the interpreter whose functions have returned, or have not begun.
+                    if !is_inside && !visit(PythonFrame { code: 0, at: 0, is_entry: true, mark: 0 }) {
+                        return;
+                    }
+                    is_inside = false;
+                } else {
+                    is_inside = true;
+                    let code = word(frame, layout.code);
+                    if code.is_null() {
+                        return;
+                    }
+                    let is_entry = match layout.is_entry {
+                        Some(at) => frame.add(at).read() != 0,
+                        None => previous.is_null() || previous.add(layout.owner).read() == OWNED_BY_C_STACK,
+                    };
+                    let at = word(frame, layout.instruction).addr().wrapping_sub(code.addr() + layout.bytecode);
+                    let mark = mark(code, &marks(layout, code));
+                    if !visit(PythonFrame { code: code.addr(), at: at as u32, is_entry, mark }) {
+                        return;
+                    }
+                }
+                frame = previous;
+            }
+        }
+    }
+}
+
+/// A frame that is remembered, with all that it was read for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    frame: *const u8,
+    previous: *const u8,
+    /// Null of a call's of the interpreter.
+    code: *const u8,
+    instruction: *const u8,
+    /// Its owner, and whether it is an entry where frames say so.
+    kind: [u8; 2],
+    marks: Marks,
+}
+
+impl Link {
+    /// # Safety
+    /// A frame of the running thread.
+    #[inline(always)]
+    unsafe fn of(layout: &Layout, frame: *const u8) -> Self {
+        // SAFETY: as in `Frames::each`.
+        unsafe {
+            let word = |at: usize| frame.add(at).cast::<*const u8>().read();
+            let owner = frame.add(layout.owner).read();
+            let is_call = owner == OWNED_BY_C_STACK && layout.is_entry.is_none();
+            Self {
+                frame,
+                previous: word(layout.previous),
+                code: if is_call { ptr::null() } else { word(layout.code) },
+                instruction: if is_call { ptr::null() } else { word(layout.instruction) },
+                kind: [owner, layout.is_entry.map_or(0, |at| frame.add(at).read())],
+                marks: [0; 8],
+            }
+        }
+    }
+}
+
+impl Frames {
+    /// Puts the whole chain down, the innermost frame first: how many frames; `None` if there is no room for all, or one has no code.
+    pub(crate) fn links(self, to: &mut [Link]) -> Option<usize> {
+        let layout = &self.found.layout;
+        let (mut frame, mut count) = (self.first, 0);
+        while !frame.is_null() {
+            let link = to.get_mut(count)?;
+            // SAFETY: as in `each`.
+            unsafe {
+                *link = Link::of(layout, frame);
+                if !link.code.is_null() {
+                    link.marks = marks(layout, link.code);
+                } else if link.kind[0] != OWNED_BY_C_STACK || layout.is_entry.is_some() {
+                    return None;
+                }
+            }
+            frame = link.previous;
+            count += 1;
+        }
+        Some(count)
+    }
+
+    /// Whether the chain is one that was put down, word for word: then [`each`](Self::each) visits the same frames.
+    ///
+    /// Whoever knows that no code object has ended since says so: then those at the same addresses are the same.
+    ///
+    /// From the first frame on, each is read only after the one before it was found to lead there, so that it is one of this thread's, and so is its
+    /// code.
+    #[inline(always)]
+    pub(crate) fn are(self, known: &[Link], is_code_alive: bool) -> bool {
+        let layout = &self.found.layout;
+        let mut frame = self.first;
+        for link in known {
+            // SAFETY: as in `each`, for the frame is one of the chain, and the code this frame's.
+            unsafe {
+                let now = Link::of(layout, frame);
+                if (now.frame, now.previous, now.code, now.instruction, now.kind)
+                    != (link.frame, link.previous, link.code, link.instruction, link.kind)
+                {
+                    return false;
+                }
+                if !is_code_alive && !now.code.is_null() {
+                    let marks = marks(layout, now.code);
+                    let differences = marks.iter().zip(&link.marks).fold(0, |all, (one, other)| all | (one ^ other));
+                    if differences != 0 {
+                        return false;
+                    }
+                }
+            }
+            frame = link.previous;
+            if frame.is_null() {
+                break;
+            }
+        }
+        frame.is_null()
+    }
+
+    /// Where the innermost frame is, and its instruction: most chains differ in these, if they do.
+    #[inline(always)]
+    pub(crate) fn innermost(self) -> [usize; 2] {
+        // SAFETY: as in `each`.
+        let instruction = unsafe { self.first.add(self.found.layout.instruction).cast::<usize>().read() };
+        [self.first.addr(), instruction]
+    }
+}
+
+/// What tells a code object from another at the same address: what it is called, where it is, and some of its lines. Pointers alone would not: when one
+/// module after another is compiled and dropped, they lie where the last one's lay.
+type Marks = [usize; 8];
+
+/// # Safety
+/// A code object.
+#[inline(always)]
+unsafe fn marks(layout: &Layout, code: *const u8) -> Marks {
+    // SAFETY: by the caller's promise; a table of lines has 8 bytes at least, for a zero and padding come after it.
+    unsafe {
+        let word = |from: *const u8, at: usize| from.add(at).cast::<usize>().read_unaligned();
+        let pointer = |at: usize| code.add(at).cast::<*const u8>().read();
+        let [name, file, lines] = [layout.name, layout.file, layout.lines].map(pointer);
+        let line = code.add(layout.first_line).cast::<u32>().read();
+        let (characters, bytes) = text(layout, file);
+        // The end of a path tells more than its beginning.
+        let end = if bytes < 8 { 0 } else { word(characters, bytes - 8) };
+        [name.addr(), file.addr(), lines.addr(), line as usize, bytes, end, word(lines, 16), word(lines, 32)]
+    }
+}
+
+/// One word of them.
+#[inline(always)]
+fn mark(code: *const u8, marks: &Marks) -> usize {
+    marks.iter().fold(code.addr(), |mark, &part| mix(mark as u64, part) as usize)
+}
+
+/// Where the characters of a text are, and how many bytes. `PyASCIIObject`: after the head of an object how many characters there are, then the hash,
+/// then the state.
+///
+/// # Safety
+/// A text, of the kind that has its characters behind its head, as all that are names have.
+#[inline(always)]
+pub(super) unsafe fn text(layout: &Layout, text: *const u8) -> (*const u8, usize) {
+    // SAFETY: by the caller's promise.
+    unsafe {
+        let state = text.add(32).cast::<u32>().read();
+        let (size, is_compact, is_ascii) = ((state >> 2 & 7) as usize, state >> 5 & 1 != 0, state >> 6 & 1 != 0);
+        let count = text.add(16).cast::<usize>().read();
+        let characters = text.add(if is_ascii { layout.ascii } else { layout.wide });
+        (characters, if is_compact { count * size } else { 0 })
+    }
+}

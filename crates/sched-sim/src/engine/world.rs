@@ -122,6 +122,7 @@ impl World {
     /// Does nothing more come from outside the cores?
     #[inline]
     pub(crate) fn is_still(&self) -> bool {
+        debug_assert!(self.void_timers <= self.wheel.len() as u64, "more void timers than there are");
         self.wheel.len() as u64 == self.void_timers && self.source.next_time() == NEVER
     }
 

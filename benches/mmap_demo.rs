@@ -93,7 +93,7 @@ fn sequential(table: &Table, directory: &TempDir) {
         }
         let method = view.choice().method;
         let what = format!("{name}: read_at ({method:?}) beside the better of both");
-        table.bar(&what, "times", AS_FAST, &comparison, &["view", "pread", "raw"], |f| f[0] / f[1].min(f[2]));
+        table.beside_better(&what, AS_FAST, &comparison, "view", ["pread", "raw"]);
     }
 }
 
@@ -125,7 +125,7 @@ fn small(table: &Table, directory: &TempDir) {
         Table::just(&format!("{files} files of 4 KiB, one opened, read, closed: {contender}"), &comparison, contender);
     }
     let what = format!("{files} files of 4 KiB: open and read_at beside the better of both");
-    table.bar(&what, "times", AS_FAST, &comparison, &["view", "pread", "raw"], |f| f[0] / f[1].min(f[2]));
+    table.beside_better(&what, AS_FAST, &comparison, "view", ["pread", "raw"]);
 }
 
 fn sum(bytes: &[u8]) -> u64 {

@@ -42,6 +42,15 @@ impl Table {
         self.line(what, unit, bar, &values);
     }
 
+    /// Decides whether `ours` is within `bar` of the better of its peers: the one that is it by the medians of the whole run. Whoever is ahead in each
+    /// round by chance would be a faster peer than there is.
+    #[allow(dead_code, reason = "not every bench has two peers")]
+    pub(crate) fn beside_better(&self, what: &str, bar: f64, comparison: &Comparison, ours: &str, peers: [&str; 2]) {
+        let typical = |peer: &str| median(&rounds_of(comparison, peer)).unwrap_or(f64::INFINITY);
+        let better = if typical(peers[0]) <= typical(peers[1]) { peers[0] } else { peers[1] };
+        self.bar(&format!("{what} ({better})"), "times", bar, comparison, &[ours, better], |f| f[0] / f[1]);
+    }
+
     pub(crate) fn line(&self, what: &str, unit: &str, bar: f64, values: &[f64]) {
         let (Some(estimate), Some(interval)) =
             (signed_rank::hodges_lehmann(values), signed_rank::interval(values, 0.95))

@@ -85,7 +85,8 @@ fn lines(text: &str, most: usize) -> Vec<String> {
 /// Costs differ by orders of magnitude: the axis is logarithmic, a line each factor of ten.
 fn bars(costs: &[Cost]) -> String {
     let known = || costs.iter().filter_map(|cost| cost.ns);
-    let least = known().fold(f64::INFINITY, f64::min).log10().floor();
+    // A bar that ends where the axis begins would look like none.
+    let least = (known().fold(f64::INFINITY, f64::min) / 1.5).log10().floor();
     let most = known().fold(0.0, f64::max).log10().ceil().max(least + 1.0);
     let place = |ns: f64| (ns.log10() - least) / (most - least) * BAR;
     let bottom = ROW * costs.len() as f64;

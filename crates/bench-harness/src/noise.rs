@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn only_whole_devices_count() {
         let disks = "   8 0 sda 10 1 3000 4 20 2 5000 6 0 7 8 0 0 0 0 0 0\n   8 1 sda1 9 1 2900 4 20 2 5000 6 0 7 8\n 7 0 loop0 1 0 9 0";
-        assert_eq!(blocks_moved(disks, |name| name == "sda"), [3000.0, 5000.0]);
+        assert_eq!(blocks_moved(disks, |name| name == "sda").map(|blocks| blocks as u64), [3000, 5000]);
     }
 
     #[test]

@@ -51,13 +51,28 @@ fn ways() -> Result<Vec<Contender>> {
     Ok(listed(&binary, "contender")?.lines().map(contender).collect())
 }
 
+/// The allocators that take part: the name, the program, what it is called with.
+const ALLOCATORS: [(&str, &str, &[&str]); 4] = [
+    ("glibc", "free-glibc", &[]),
+    ("glibc-one-arena", "free-glibc", &["--one-arena"]),
+    ("jemalloc", "free-jemalloc", &[]),
+    ("mimalloc", "free-mimalloc", &[]),
+];
+
+/// Their names.
+pub(crate) const ALLOCATOR_NAMES: [&str; 4] = {
+    let [(first, ..), (second, ..), (third, ..), (fourth, ..)] = ALLOCATORS;
+    [first, second, third, fourth]
+};
+
 /// One program with one allocator each.
 fn allocators() -> Result<Vec<Contender>> {
-    let contender = |name: &str| -> Result<Contender> {
-        let program = built(&["build", "--release", "--package", "allocators", "--bin", name], name)?;
-        Ok(Contender { name: name.to_owned(), launch: Launch { program, args: Vec::new() }, added: false })
+    let contender = |(name, program, words): (&str, &str, &[&str])| -> Result<Contender> {
+        let program = built(&["build", "--release", "--package", "allocators", "--bin", program], program)?;
+        let args = words.iter().map(|&word| word.to_owned()).collect();
+        Ok(Contender { name: name.to_owned(), launch: Launch { program, args }, added: false })
     };
-    ["free-glibc", "free-jemalloc", "free-mimalloc"].into_iter().map(contender).collect()
+    ALLOCATORS.into_iter().map(contender).collect()
 }
 
 /// What a program lists when it is called with this word.

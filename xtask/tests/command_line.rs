@@ -42,6 +42,10 @@ fn help_has_examples_and_exit_codes() {
     for needed in ["Examples:", "--resume", "Exit code: 0 fine", "--contender <CMD>"] {
         assert!(help.contains(needed), "{help}");
     }
+    let help = text(&output(&["compare-allocators", "--help"]).stdout);
+    for needed in ["Examples:", "--allocator <A,..>", "[possible values: glibc, ", "--json <F>", "Exit code: 0 fine"] {
+        assert!(help.contains(needed), "{help}");
+    }
 }
 
 #[test]
@@ -54,6 +58,10 @@ fn mistakes_are_named_with_what_would_be_right() {
     assert_refused(&["compare-runtimes", "--json", "-", "--md", "-"], &["only one of --html, --json, --md and --csv"]);
     assert_refused(&["compare-runtimes", "--json", "/proc/no/report.json"], &["/proc/no/report.json can't be written"]);
     assert_refused(&["compare-runtimes", "--compare", "/nonexistent.json"], &["/nonexistent.json can't be read"]);
+    assert_refused(&["compare-allocators", "--only", "alloc/chrun"], &["did you mean \"alloc/churn\"?"]);
+    // A runtime's workload is none of an allocator's.
+    assert_refused(&["compare-allocators", "--only", "ping-pong"], &["there is no workload \"ping-pong\"", "alloc"]);
+    assert_refused(&["compare-allocators", "--allocator", "jemaloc"], &["jemaloc", "jemalloc"]);
     assert_refused(&["schema", "everything"], &["report"]);
     assert_refused(&["claims", "--only", "async"], &["there is no claim \"async\"", "async-switch"]);
     assert_refused(&["claims", "--json", "-", "--html", "-"], &["only one of --json and --html"]);

@@ -175,9 +175,27 @@ fn a_program_is_traced_and_told_of() {
     assert!(text(&traced.stdout).contains("blocks given back"), "{}", text(&traced.stdout));
     assert!(std::fs::read_to_string(path("t.html")).unwrap().starts_with("<!DOCTYPE html>"));
     assert_refused(&["trace", "-o", &path("t"), "--", "true"], &["is there already"]);
+    // What has built alloc-trace has it beside this profile's programs.
+    let tracer = Path::new(env!("CARGO_BIN_EXE_xtask")).ancestors().nth(2).unwrap().join("release/alloc-trace");
+    python_is_a_contender(&tracer.display().to_string());
     assert_refused(&["trace", "--", "/nonexistent"], &["/nonexistent: there is no such program"]);
     let help = text(&output(&["trace", "--help"]).stdout);
     assert!(help.contains("Examples:") && help.contains("Exit code:"), "{help}");
+}
+
+/// The script behind the claims about Python's memory speaks the protocol, and each figure can be had.
+fn python_is_a_contender(tracer: &str) {
+    if Command::new("python3").arg("--version").output().is_err() {
+        let required = std::env::var("LAB_REQUIRE").is_ok_and(|all| all.split([' ', ',']).any(|name| name == "python"));
+        assert!(!required, "LAB_REQUIRE names python, but it can't be run");
+        eprintln!("skipped: python3 can't be run");
+        return;
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/allocators/python_malloc.py");
+    let checked = output(&["contender", "check", "python3", script, tracer]);
+    let said = text(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(0), "{said}");
+    assert!(said.contains("alloc/python"), "{said}");
 }
 
 /// A small comparison, so that the whole way is walked in seconds (after the contenders are built).

@@ -127,15 +127,70 @@ pub(crate) fn holding() -> Vec<Experiment> {
     ]
 }
 
+/// Python's.
+pub(crate) fn python() -> Vec<Experiment> {
+    vec![Experiment {
+        workload: "alloc/python",
+        summary: "which of Python's requests come to malloc, seen by alloc-trace from outside, and which tracemalloc sees: percent",
+        kind: Kind::Behaviour,
+        operation: "look",
+        metric: "object_512_by_malloc_percent",
+        params: &[("n", 5_000)],
+        reference: "python",
+        field: Field::Only(&["python"]),
+        program: Program::TracedPython,
+        ..COST
+    }]
+}
+
 /// What people say about them.
 pub(crate) fn claims() -> Vec<Claim> {
-    let claim = |id: &str, text: &str, note: &str, legs: Vec<Leg>| Claim {
-        id: id.to_owned(),
-        text: text.to_owned(),
-        source: "study notes".to_owned(),
-        note: note.to_owned(),
-        legs,
+    [arenas(), pymalloc()].concat()
+}
+
+/// What people say about Python's.
+fn pymalloc() -> Vec<Claim> {
+    let seen = |label: &str, metric: &str, least: Option<f64>, most: Option<f64>| Leg {
+        at_least: least,
+        at_most: most,
+        ..figure(label, "alloc/python", Pinned, metric, "python")
     };
+    let (object, native) = ("object_512_by_malloc_percent", "native_by_malloc_percent");
+    vec![
+        claim(
+            "pymalloc-512",
+            "PyMalloc serves objects up to 512 bytes, the rest goes to malloc",
+            "calls of malloc, percent of 5,000 bytes objects, header and all",
+            vec![
+                seen("512 bytes", object, None, Some(10.0)),
+                seen("513 bytes", "object_513_by_malloc_percent", Some(90.0), Some(110.0)),
+            ],
+        ),
+        claim(
+            "pymalloc-bypass",
+            "native allocations bypass PyMalloc",
+            "calls of malloc, percent of 5,000 requests: of 64 bytes, by a C function called from Python; objects of 512 bytes beside them",
+            vec![seen("native", native, Some(90.0), Some(110.0)), seen("objects", object, None, Some(10.0))],
+        ),
+        claim(
+            "tracemalloc-native",
+            "tracemalloc doesn't see native allocations; a malloc hook does",
+            "percent of 5,000 requests by a C function that knows nothing of Python; a library may tell tracemalloc of its own, as numpy does",
+            vec![
+                seen("tracemalloc", "native_by_tracemalloc_percent", None, Some(10.0)),
+                seen("a hook, alloc-trace", native, Some(90.0), Some(110.0)),
+                seen("objects, tracemalloc", "object_by_tracemalloc_percent", Some(90.0), Some(110.0)),
+            ],
+        ),
+    ]
+}
+
+fn claim(id: &str, text: &str, note: &str, legs: Vec<Leg>) -> Claim {
+    Claim { id: id.to_owned(), text: text.to_owned(), source: "study notes".to_owned(), note: note.to_owned(), legs }
+}
+
+/// What people say about the C library's arenas.
+fn arenas() -> Vec<Claim> {
     let contended = |label: &str, workload: &str, runtime: &str| Leg {
         versus: Some(runtime.to_owned()),
         at_least: Some(1.25),
@@ -207,6 +262,7 @@ pub(crate) fn vectors() -> Vec<Vector> {
         vector("alloc/fragmentation", &[("n", 500), ("phases", 3)], 1_500, 1_500),
         vector("alloc/give-back", &[("idle_ms", 1)], 1, 65_536),
         vector("alloc/second-thread", &[("n", 100)], 1, 100),
+        vector("alloc/python", &[("n", 2_000)], 1, 1),
     ]
 }
 
@@ -216,7 +272,7 @@ mod tests {
 
     #[test]
     fn every_workload_has_a_vector_and_the_parameters_of_one() {
-        let experiments = [alone(), together(), holding()].concat();
+        let experiments = [alone(), together(), holding(), python()].concat();
         let vectors = vectors();
         assert_eq!(vectors.len(), experiments.len());
         for experiment in experiments {

@@ -50,6 +50,8 @@ pub enum Program {
     MmapDemo,
     /// `allocators`: one and the same program with several allocators.
     Allocators,
+    /// The system's Python, and `alloc-trace`, which sees what it asks for.
+    TracedPython,
 }
 
 /// Who takes part.
@@ -133,6 +135,7 @@ pub fn experiments() -> Vec<Experiment> {
         ("Allocating in one thread", crate::allocators::alone()),
         ("Allocating in several threads", crate::allocators::together()),
         ("What allocators hold", crate::allocators::holding()),
+        ("Where Python has its memory from", crate::allocators::python()),
     ];
     let of = |(topic, experiments): (&'static str, Vec<Experiment>)| {
         experiments.into_iter().map(move |experiment| Experiment { topic, ..experiment })

@@ -22,6 +22,8 @@
 //! A block begins with a number that whoever frees it adds up: the checksum is the sum of them all. Rust's collections say how large the
 //! block is that they free, and jemalloc makes use of it.
 //!
+//! Beside them `python_malloc.py` takes part: which of Python's requests come to the C library's allocator.
+//!
 //! Its tests put alloc-trace's allocator around the same ones. A package of its own, so that nothing else has to build an allocator written in C.
 #![forbid(unsafe_code)]
 

@@ -76,6 +76,16 @@ fn the_floor_wins_nothing_and_few_rounds_say_so() {
 }
 
 #[test]
+fn the_page_says_what_was_compared() {
+    let of = |command: &str| html::report(&Report { command: command.to_owned(), partial: true, ..fixture::nothing() });
+    let page = of("cargo xtask compare-allocators --quick");
+    for needed in ["<h1>Which allocator for", "name an allocator for any", "compare-allocators --resume"] {
+        assert!(page.contains(needed), "{needed:?}");
+    }
+    assert!(of("cargo xtask claims").contains("<h1>Which runtime for"));
+}
+
+#[test]
 fn the_largest_report_is_a_small_file() {
     let report = fixture::largest();
     let blocks: usize =

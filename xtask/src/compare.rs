@@ -1,23 +1,21 @@
-//! `compare-runtimes`, the main job.
+//! `compare-runtimes`, the main job, and `compare-allocators`: the same of other programs.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use bench_harness::change::{Changes, changes};
 use bench_harness::claim::{Claim, Leg};
+use bench_harness::host::Interrupt;
 use bench_harness::placement::{Placement, allowed_cpus};
 use bench_harness::plan::{Effort, Plan};
 use bench_harness::render::{csv, html, markdown, terminal};
 use bench_harness::report::{Report, Status, Verdict};
 use bench_harness::session::Session;
 use clap::{Args, ValueEnum};
-use experiments::{Programme, Selection, claims, plans};
+use experiments::{Contender, Program, Programme, Selection, claims, plans};
 
 use crate::progress::Display;
 use crate::{FINE, REFUTED, TOO_NOISY, output, subjects};
-
-/// Where results lie if nothing else is said, in the workspace's target folder, which git ignores.
-const FOLDER: &str = "target/compare-runtimes";
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -34,8 +32,46 @@ Examples:
 Results lie in target/compare-runtimes: report.html (open it), report.json, report.md, report.csv.
 
 Exit code: 0 fine, 1 refuted (only with --gate), 2 bad input, 3 machine too noisy to say anything.")]
-#[expect(clippy::struct_excessive_bools, reason = "a flag is a flag")]
-pub(crate) struct Options {
+pub(crate) struct Runtimes {
+    #[command(flatten)]
+    comparison: Options,
+    /// Only these runtimes, each against the comparison's reference.
+    #[arg(long, value_delimiter = ',', value_name = "R,..")]
+    runtime: Vec<String>,
+    /// Let the program CMD take part too; it has to speak the contender protocol. Repeatable.
+    #[arg(long, value_name = "CMD")]
+    contender: Vec<String>,
+    /// Let monoio, compio and glommio take part too, the runtimes over `io_uring`. A longer first build.
+    #[arg(long)]
+    io_uring: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask compare-allocators                             glibc's, jemalloc and mimalloc, about 3 minutes of measuring
+  cargo xtask compare-allocators --quick                     about a minute
+  cargo xtask compare-allocators --only alloc/churn          one workload; `alloc` for all of that family
+  cargo xtask compare-allocators --allocator mimalloc        it against glibc's
+  cargo xtask compare-allocators --json - | less             the report as JSON and nothing else
+  cargo xtask compare-allocators --html allocators.html      the page, where you want it
+  cargo xtask compare-allocators --compare old.json          what has changed since
+
+The workloads, each in a line: examples/allocators/src/lib.rs. jemalloc and mimalloc are built from C: the first time takes minutes.
+Results lie in target/compare-allocators: report.html (open it), report.json, report.md, report.csv.
+
+Exit code: 0 fine, 1 refuted (only with --gate), 2 bad input, 3 machine too noisy to say anything.")]
+pub(crate) struct Allocators {
+    #[command(flatten)]
+    comparison: Options,
+    /// Only these allocators, each against the C library's.
+    #[arg(long, value_delimiter = ',', value_name = "A,..", value_parser = subjects::ALLOCATOR_NAMES)]
+    allocator: Vec<String>,
+}
+
+/// What every comparison can be asked for.
+#[derive(Args)]
+struct Options {
     /// The short programme: about 60 s of measuring.
     #[arg(long, conflicts_with = "full")]
     quick: bool,
@@ -45,18 +81,9 @@ pub(crate) struct Options {
     /// Only these workloads: with variant (`ping-pong/pipe`) or without (`ping-pong`, all variants).
     #[arg(long, value_delimiter = ',', value_name = "W,..")]
     only: Vec<String>,
-    /// Only these runtimes, each against the comparison's reference.
-    #[arg(long, value_delimiter = ',', value_name = "R,..")]
-    runtime: Vec<String>,
     /// Only this placement.
     #[arg(long)]
     placement: Option<Where>,
-    /// Let the program CMD take part too; it has to speak the contender protocol. Repeatable.
-    #[arg(long, value_name = "CMD")]
-    contender: Vec<String>,
-    /// Let monoio, compio and glommio take part too, the runtimes over `io_uring`. A longer first build.
-    #[arg(long)]
-    io_uring: bool,
     /// Write the report as JSON to F; `-` prints it in place of the tables.
     #[arg(long, value_name = "F")]
     json: Option<PathBuf>,
@@ -92,57 +119,85 @@ enum Where {
     Free,
 }
 
-/// Runs the comparison and tells the exit code.
-pub(crate) fn run(options: &Options) -> Result<u8> {
-    let selection = Selection {
-        only: options.only.clone(),
-        runtimes: options.runtime.clone(),
-        placement: options.placement.map(|place| match place {
-            Where::Pinned => Placement::Pinned,
-            Where::Free => Placement::Free,
-        }),
-        programme: match (options.quick, options.full) {
-            (true, _) => Programme::Quick,
-            (_, true) => Programme::Full,
-            _ => Programme::Standard,
-        },
-    };
-    // What is wrong is said before anything is built or measured.
-    selection.check_workloads()?;
-    let files = Files::of(options);
-    files.check()?;
-    let old = options.compare.as_deref().map(read_report).transpose()?;
-    let last_written = |asked: &Option<PathBuf>| asked.clone().unwrap_or_else(|| files.json.clone());
-    let partial = options.resume.as_ref().map(|asked| read_report(&last_written(asked))).transpose()?;
-    let interrupt = subjects::interrupt()?;
-
-    let mut contenders = subjects::all(&selection.programs(), options.io_uring)?;
-    for command in &options.contender {
-        let added = subjects::added(command, &interrupt)?;
-        if contenders.iter().any(|contender| contender.name == added.name) {
-            bail!("the contender {command:?} calls itself {:?}, a name that is taken", added.name);
+/// Compares runtimes and tells the exit code.
+pub(crate) fn runtimes(options: &Runtimes) -> Result<u8> {
+    let selection = options.comparison.selection(&options.runtime, None);
+    options.comparison.run(&selection, "target/compare-runtimes", |interrupt| {
+        let mut contenders = subjects::all(&selection.programs(), options.io_uring)?;
+        for command in &options.contender {
+            let added = subjects::added(command, interrupt)?;
+            if contenders.iter().any(|contender| contender.name == added.name) {
+                bail!("the contender {command:?} calls itself {:?}, a name that is taken", added.name);
+            }
+            contenders.push(added);
         }
-        contenders.push(added);
+        Ok(contenders)
+    })
+}
+
+/// Compares allocators and tells the exit code.
+pub(crate) fn allocators(options: &Allocators) -> Result<u8> {
+    let selection = options.comparison.selection(&options.allocator, Some(Program::Allocators));
+    options.comparison.run(&selection, "target/compare-allocators", |_| subjects::all(&selection.programs(), false))
+}
+
+impl Options {
+    fn selection(&self, runtimes: &[String], program: Option<Program>) -> Selection {
+        Selection {
+            only: self.only.clone(),
+            runtimes: runtimes.to_vec(),
+            placement: self.placement.map(|place| match place {
+                Where::Pinned => Placement::Pinned,
+                Where::Free => Placement::Free,
+            }),
+            programme: match (self.quick, self.full) {
+                (true, _) => Programme::Quick,
+                (_, true) => Programme::Full,
+                _ => Programme::Standard,
+            },
+            program,
+        }
     }
-    let plans = without_second_core(plans(&selection, &contenders)?)?;
-    let effort = if options.full {
-        Effort::full()
-    } else if options.quick {
-        Effort::quick()
-    } else {
-        Effort::standard()
-    };
-    // Claims that nothing of this is about are not asked for.
-    let about = |leg: &Leg| plans.iter().any(|plan| leg.is_about(plan));
-    let claims: Vec<Claim> = claims().into_iter().filter(|claim| claim.legs.iter().all(about)).collect();
-    let mut session = Session::new(plans, effort, options.seed, command_line(), interrupt);
-    if let Some(partial) = partial {
-        session = session.resume(partial)?;
+
+    fn effort(&self) -> Effort {
+        match (self.quick, self.full) {
+            (true, _) => Effort::quick(),
+            (_, true) => Effort::full(),
+            _ => Effort::standard(),
+        }
     }
-    let mut display = Display::new();
-    let report = session.run(&claims, &mut |progress| display.show(progress));
-    display.end();
-    finish(options, &files, &report, old.as_ref())
+
+    /// Compares what is selected, with the contenders that `build` makes, and tells the exit code. Results lie in `folder`, a place in
+    /// the workspace that git ignores, if nothing else is said.
+    fn run(
+        &self,
+        selection: &Selection,
+        folder: &str,
+        build: impl FnOnce(&Interrupt) -> Result<Vec<Contender>>,
+    ) -> Result<u8> {
+        // What is wrong is said before anything is built or measured.
+        selection.check_workloads()?;
+        let files = Files::of(self, folder);
+        files.check()?;
+        let old = self.compare.as_deref().map(read_report).transpose()?;
+        let last_written = |asked: &Option<PathBuf>| asked.clone().unwrap_or_else(|| files.json.clone());
+        let partial = self.resume.as_ref().map(|asked| read_report(&last_written(asked))).transpose()?;
+        let interrupt = subjects::interrupt()?;
+
+        let contenders = build(&interrupt)?;
+        let plans = without_second_core(plans(selection, &contenders)?)?;
+        // Claims that nothing of this is about are not asked for.
+        let about = |leg: &Leg| plans.iter().any(|plan| leg.is_about(plan));
+        let claims: Vec<Claim> = claims().into_iter().filter(|claim| claim.legs.iter().all(about)).collect();
+        let mut session = Session::new(plans, self.effort(), self.seed, command_line(), interrupt);
+        if let Some(partial) = partial {
+            session = session.resume(partial)?;
+        }
+        let mut display = Display::new();
+        let report = session.run(&claims, &mut |progress| display.show(progress));
+        display.end();
+        finish(self, &files, &report, old.as_ref())
+    }
 }
 
 /// On one core, free is pinned: measured once, and said.
@@ -207,11 +262,11 @@ pub(crate) fn command_line() -> String {
     std::iter::once("cargo xtask".to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 
-/// The folder for results, as short as it can be said from here.
-fn folder() -> PathBuf {
+/// A folder of the workspace, as short as it can be said from here.
+fn in_workspace(folder: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."));
     let here = std::env::current_dir().unwrap_or_default();
-    root.strip_prefix(here).unwrap_or(root).join(FOLDER)
+    root.strip_prefix(here).unwrap_or(root).join(folder)
 }
 
 /// Where the report goes.
@@ -223,8 +278,8 @@ struct Files {
 }
 
 impl Files {
-    fn of(options: &Options) -> Self {
-        let folder = folder();
+    fn of(options: &Options, folder: &str) -> Self {
+        let folder = in_workspace(folder);
         let file = |asked: &Option<PathBuf>, name: &str| asked.clone().unwrap_or_else(|| folder.join(name));
         Self {
             html: file(&options.html, "report.html"),

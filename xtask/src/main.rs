@@ -41,7 +41,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Compare runtimes on this machine: time, CPU, switches and tails per unit of work, with intervals and verdicts.
-    CompareRuntimes(Box<compare::Options>),
+    CompareRuntimes(Box<compare::Runtimes>),
+    /// Compare memory allocators: time a malloc and free, memory over what is live, page faults, what goes back and when.
+    CompareAllocators(Box<compare::Allocators>),
     /// The sentences people repeat about concurrency, each with its verdict on this machine.
     Claims(claims::Options),
     /// For who brings a contender: is it one?
@@ -70,7 +72,8 @@ fn main() -> ExitCode {
         }
     };
     let outcome = match cli.command {
-        Command::CompareRuntimes(options) => compare::run(&options),
+        Command::CompareRuntimes(options) => compare::runtimes(&options),
+        Command::CompareAllocators(options) => compare::allocators(&options),
         Command::Claims(options) => claims::run(&options),
         Command::Contender(command) => contender::run(&command),
         Command::SelfTest(options) => self_test::run(&options),

@@ -35,6 +35,7 @@ pub(crate) fn all(programs: &BTreeSet<Program>, io_uring: bool) -> Result<Vec<Co
             Program::Contenders => runtimes(&build(io_uring)?)?,
             Program::MmapDemo => ways()?,
             Program::Allocators => allocators()?,
+            Program::TracedPython => vec![traced_python()?],
         });
     }
     Ok(contenders)
@@ -51,13 +52,41 @@ fn ways() -> Result<Vec<Contender>> {
     Ok(listed(&binary, "contender")?.lines().map(contender).collect())
 }
 
+/// The allocators that take part: the name, the program, what it is called with.
+const ALLOCATORS: [(&str, &str, &[&str]); 4] = [
+    ("glibc", "free-glibc", &[]),
+    ("glibc-one-arena", "free-glibc", &["--one-arena"]),
+    ("jemalloc", "free-jemalloc", &[]),
+    ("mimalloc", "free-mimalloc", &[]),
+];
+
+/// Their names.
+pub(crate) const ALLOCATOR_NAMES: [&str; 4] = {
+    let [(first, ..), (second, ..), (third, ..), (fourth, ..)] = ALLOCATORS;
+    [first, second, third, fourth]
+};
+
 /// One program with one allocator each.
 fn allocators() -> Result<Vec<Contender>> {
-    let contender = |name: &str| -> Result<Contender> {
-        let program = built(&["build", "--release", "--package", "allocators", "--bin", name], name)?;
-        Ok(Contender { name: name.to_owned(), launch: Launch { program, args: Vec::new() }, added: false })
+    let contender = |(name, program, words): (&str, &str, &[&str])| -> Result<Contender> {
+        let program = built(&["build", "--release", "--package", "allocators", "--bin", program], program)?;
+        let args = words.iter().map(|&word| word.to_owned()).collect();
+        Ok(Contender { name: name.to_owned(), launch: Launch { program, args }, added: false })
     };
-    ["free-glibc", "free-jemalloc", "free-mimalloc"].into_iter().map(contender).collect()
+    ALLOCATORS.into_iter().map(contender).collect()
+}
+
+/// The system's Python, with a script that has alloc-trace look at other processes of it.
+fn traced_python() -> Result<Contender> {
+    let tracer = alloc_trace()?.into_os_string().into_string().ok().context("alloc-trace's path is no text")?;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/allocators/python_malloc.py").to_owned();
+    let launch = Launch { program: "python3".into(), args: vec![script, tracer] };
+    Ok(Contender { name: "python".to_owned(), launch, added: false })
+}
+
+/// Builds alloc-trace, if it is not up to date, and tells where it is.
+pub(crate) fn alloc_trace() -> Result<PathBuf> {
+    built(&["build", "--release", "--package", "alloc-trace", "--bin", "alloc-trace"], "alloc-trace")
 }
 
 /// What a program lists when it is called with this word.

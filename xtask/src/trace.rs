@@ -37,8 +37,7 @@ pub(crate) fn run(options: &Options) -> Result<u8> {
     let name = options.program.first().and_then(|program| Path::new(program).file_name()).unwrap_or_default();
     let of_program = || PathBuf::from(format!("{}.{}.trace", name.display(), std::process::id()));
     let trace = options.output.clone().unwrap_or_else(of_program);
-    let binary = ["build", "--release", "--package", "alloc-trace", "--bin", "alloc-trace"];
-    let binary = subjects::built(&binary, "alloc-trace")?;
+    let binary = subjects::alloc_trace()?;
     let alloc_trace = || Command::new(&binary);
     // On Ctrl-C the program ends as it likes; what it did until then is shown.
     subjects::interrupt()?;

@@ -42,6 +42,10 @@ fn help_has_examples_and_exit_codes() {
     for needed in ["Examples:", "--resume", "Exit code: 0 fine", "--contender <CMD>"] {
         assert!(help.contains(needed), "{help}");
     }
+    let help = text(&output(&["compare-allocators", "--help"]).stdout);
+    for needed in ["Examples:", "--allocator <A,..>", "[possible values: glibc, ", "--json <F>", "Exit code: 0 fine"] {
+        assert!(help.contains(needed), "{help}");
+    }
 }
 
 #[test]
@@ -54,6 +58,10 @@ fn mistakes_are_named_with_what_would_be_right() {
     assert_refused(&["compare-runtimes", "--json", "-", "--md", "-"], &["only one of --html, --json, --md and --csv"]);
     assert_refused(&["compare-runtimes", "--json", "/proc/no/report.json"], &["/proc/no/report.json can't be written"]);
     assert_refused(&["compare-runtimes", "--compare", "/nonexistent.json"], &["/nonexistent.json can't be read"]);
+    assert_refused(&["compare-allocators", "--only", "alloc/chrun"], &["did you mean \"alloc/churn\"?"]);
+    // A runtime's workload is none of an allocator's.
+    assert_refused(&["compare-allocators", "--only", "ping-pong"], &["there is no workload \"ping-pong\"", "alloc"]);
+    assert_refused(&["compare-allocators", "--allocator", "jemaloc"], &["jemaloc", "jemalloc"]);
     assert_refused(&["schema", "everything"], &["report"]);
     assert_refused(&["claims", "--only", "async"], &["there is no claim \"async\"", "async-switch"]);
     assert_refused(&["claims", "--json", "-", "--html", "-"], &["only one of --json and --html"]);
@@ -167,9 +175,27 @@ fn a_program_is_traced_and_told_of() {
     assert!(text(&traced.stdout).contains("blocks given back"), "{}", text(&traced.stdout));
     assert!(std::fs::read_to_string(path("t.html")).unwrap().starts_with("<!DOCTYPE html>"));
     assert_refused(&["trace", "-o", &path("t"), "--", "true"], &["is there already"]);
+    // What has built alloc-trace has it beside this profile's programs.
+    let tracer = Path::new(env!("CARGO_BIN_EXE_xtask")).ancestors().nth(2).unwrap().join("release/alloc-trace");
+    python_is_a_contender(&tracer.display().to_string());
     assert_refused(&["trace", "--", "/nonexistent"], &["/nonexistent: there is no such program"]);
     let help = text(&output(&["trace", "--help"]).stdout);
     assert!(help.contains("Examples:") && help.contains("Exit code:"), "{help}");
+}
+
+/// The script behind the claims about Python's memory speaks the protocol, and each figure can be had.
+fn python_is_a_contender(tracer: &str) {
+    if Command::new("python3").arg("--version").output().is_err() {
+        let required = std::env::var("LAB_REQUIRE").is_ok_and(|all| all.split([' ', ',']).any(|name| name == "python"));
+        assert!(!required, "LAB_REQUIRE names python, but it can't be run");
+        eprintln!("skipped: python3 can't be run");
+        return;
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/allocators/python_malloc.py");
+    let checked = output(&["contender", "check", "python3", script, tracer]);
+    let said = text(&checked.stdout);
+    assert_eq!(checked.status.code(), Some(0), "{said}");
+    assert!(said.contains("alloc/python"), "{said}");
 }
 
 /// A small comparison, so that the whole way is walked in seconds (after the contenders are built).

@@ -11,8 +11,8 @@ use bench_harness::load::Client;
 use bench_harness::protocol::{Hello, Params, Prepare, RefusalKind, Run, checksum_text};
 use bench_harness::rest::Rests;
 
-use crate::memory;
 use crate::vectors::{SEED, Vector, vectors};
+use crate::{allocators, memory};
 
 /// Iterations asked for, one block after the other: the checksum has to be that of one iteration, the operations those of all.
 const ITERS: [u64; 2] = [1, 3];
@@ -78,7 +78,7 @@ pub fn check(
     let mut checker = Checker { launch, cpus, interrupt, findings: Vec::new(), found };
     let hello = checker.hello()?;
     if let Some(hello) = &hello {
-        let known = [vectors(), memory::vectors()].concat();
+        let known = [vectors(), memory::vectors(), allocators::vectors()].concat();
         for vector in known.iter().filter(|vector| hello.workloads.iter().any(|name| name == vector.workload)) {
             checker.look(vector.workload, |checker| checker.workload(vector))?;
         }

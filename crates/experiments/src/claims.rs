@@ -6,7 +6,8 @@ use bench_harness::plan::{CPU, WALL};
 
 /// All claims.
 pub fn claims() -> Vec<Claim> {
-    [creating(), switching(), sharing(), falling(), following(), crate::memory::claims()].concat()
+    [creating(), switching(), sharing(), falling(), following(), crate::memory::claims(), crate::allocators::claims()]
+        .concat()
 }
 
 /// A unit of work for each job?
@@ -301,7 +302,9 @@ mod tests {
                 let takes_part = match experiment.field {
                     Field::All => true,
                     Field::Only(names) => names.contains(&name.as_str()),
-                    Field::Varied { runtime, .. } => name.split('@').next() == Some(runtime),
+                    Field::Varied { runtimes, .. } => {
+                        name.split('@').next().is_some_and(|name| runtimes.contains(&name))
+                    }
                 };
                 assert!(takes_part, "{name} in {leg:?}");
             }

@@ -3,6 +3,7 @@
 //! It links no runtime. Adding a workload is one entry in [`workloads`], adding a claim one entry in [`claims()`].
 #![forbid(unsafe_code)]
 
+mod allocators;
 pub mod check;
 pub mod claims;
 mod memory;

@@ -205,8 +205,8 @@ fn walks() -> Vec<Experiment> {
             workload: "memory-free",
             summary: "64 MiB in blocks of 1 KiB freed but for one in a hundred, then all: what is still resident and mapped, in percent",
             metric: "resident_percent",
-            reference: "free-glibc",
-            field: Field::Only(&["free-glibc", "free-jemalloc", "free-mimalloc"]),
+            reference: "glibc",
+            field: Field::Only(&["glibc", "jemalloc", "mimalloc"]),
             program: Program::Allocators,
             ..FOUND
         },
@@ -288,8 +288,8 @@ fn allocating() -> Vec<Claim> {
             "jemalloc keeps memory for reuse instead of unmapping it",
             "percent of 64 MiB in blocks of 1 KiB, right after all were freed",
             vec![
-                at_least(80.0, free("still mapped", "free-jemalloc", "mapped_percent")),
-                at_least(80.0, free("still resident", "free-jemalloc", "resident_percent")),
+                at_least(80.0, free("still mapped", "jemalloc", "mapped_percent")),
+                at_least(80.0, free("still resident", "jemalloc", "resident_percent")),
             ],
         ),
         claim(
@@ -297,9 +297,9 @@ fn allocating() -> Vec<Claim> {
             "glibc gives small blocks back when all of them are freed, jemalloc and mimalloc keep them",
             "percent of 64 MiB in blocks of 1 KiB that are still resident",
             vec![
-                at_most(20.0, free("glibc", "free-glibc", "resident_percent")),
-                at_least(80.0, free("jemalloc", "free-jemalloc", "resident_percent")),
-                at_least(80.0, free("mimalloc", "free-mimalloc", "resident_percent")),
+                at_most(20.0, free("glibc", "glibc", "resident_percent")),
+                at_least(80.0, free("jemalloc", "jemalloc", "resident_percent")),
+                at_least(80.0, free("mimalloc", "mimalloc", "resident_percent")),
             ],
         ),
         claim(

@@ -26,6 +26,8 @@ pub struct Selection {
     pub placement: Option<Placement>,
     /// How much of the catalogue.
     pub programme: Programme,
+    /// Only what this program has: all of it, if no name is given.
+    pub program: Option<Program>,
 }
 
 /// How much of the catalogue is measured.
@@ -82,7 +84,7 @@ impl Selection {
     /// With the first unknown workload, the known ones and the nearest.
     pub fn check_workloads(&self) -> Result<(), SelectError> {
         for asked in &self.only {
-            let all = experiments();
+            let all: Vec<Experiment> = experiments().into_iter().filter(|experiment| self.has(experiment)).collect();
             if !all.iter().any(|experiment| matches(experiment.workload, asked)) {
                 let mut known: Vec<String> =
                     all.iter().map(|experiment| family(experiment.workload).to_owned()).collect();
@@ -101,11 +103,16 @@ impl Selection {
 
     /// The programs that have to be there for it. What no name asks for is the runtimes' alone: other programs would be built for nothing.
     pub fn programs(&self) -> BTreeSet<Program> {
-        if self.only.is_empty() {
-            return BTreeSet::from([Program::Contenders]);
+        if self.only.is_empty() || self.program.is_some() {
+            return BTreeSet::from([self.program.unwrap_or(Program::Contenders)]);
         }
         let asked = |experiment: &Experiment| self.only.iter().any(|asked| matches(experiment.workload, asked));
         experiments().into_iter().filter(asked).map(|experiment| experiment.program).collect()
+    }
+
+    /// Whether the experiment is of the program that is meant, if one is.
+    fn has(&self, experiment: &Experiment) -> bool {
+        self.program.is_none_or(|program| program == experiment.program)
     }
 }
 
@@ -122,7 +129,7 @@ pub fn plans(selection: &Selection, contenders: &[Contender]) -> Result<Vec<Plan
         return Err(SelectError::Runtime { asked: asked.clone(), known });
     }
     let mut plans = Vec::new();
-    for experiment in experiments() {
+    for experiment in experiments().into_iter().filter(|experiment| selection.has(experiment)) {
         if !selection.only.is_empty() && !selection.only.iter().any(|asked| matches(experiment.workload, asked)) {
             continue;
         }
@@ -174,14 +181,19 @@ fn plan(
             .filter(|contender| wanted(&contender.name))
             .map(entry)
             .collect(),
-        Field::Varied { runtime, parameter, unit, values } => {
-            let contender = contenders.iter().find(|contender| contender.name == runtime)?;
-            let varied = values.iter().enumerate().map(|(index, &value)| Entry {
-                name: if index == 0 { runtime.to_owned() } else { format!("{runtime}@{value}{unit}") },
-                launch: contender.launch.clone(),
-                params: vec![(parameter.to_owned(), value)],
-            });
-            varied.collect()
+        Field::Varied { runtimes, parameter, unit, values } => {
+            let those = contenders.iter().filter(|contender| runtimes.contains(&contender.name.as_str()));
+            // One alone is compared with itself, whoever was asked for: whether it was, is seen below.
+            let those = those.filter(|contender| runtimes.len() == 1 || wanted(&contender.name));
+            let varied = |Contender { name, launch, .. }: &Contender| {
+                let entry = |(index, &value): (usize, &u64)| Entry {
+                    name: if index == 0 { name.clone() } else { format!("{name}@{value}{unit}") },
+                    launch: launch.clone(),
+                    params: vec![(parameter.to_owned(), value)],
+                };
+                values.iter().enumerate().map(entry).collect::<Vec<_>>()
+            };
+            those.flat_map(varied).collect()
         }
     };
     // A reference alone has nobody to be compared with; but what it does at all can be told.
@@ -313,6 +325,8 @@ mod tests {
         assert_eq!(programs(&[]), [Program::Contenders]);
         assert_eq!(programs(&["memory"]), [Program::Contenders], "what waiting units weigh");
         assert_eq!(programs(&["memory-shr", "memory-free"]), [Program::MmapDemo, Program::Allocators]);
+        let allocators = Selection { program: Some(Program::Allocators), ..Selection::default() };
+        assert_eq!(allocators.programs(), BTreeSet::from([Program::Allocators]));
     }
 
     #[test]
@@ -323,6 +337,24 @@ mod tests {
         assert_eq!((walk.len(), walk[0].entries.len(), walk[0].with_twin), (1, 1, false));
         assert!(plans(&select(&["memory-fork"], &[]), &[contender("fork-small")]).is_err());
         assert!(plans(&select(&["memory-fork"], &[]), &[contender("fork-small"), contender("fork-256m")]).is_ok());
+    }
+
+    #[test]
+    fn a_program_has_its_own_workloads_and_an_allocator_stands_beside_the_reference() {
+        let launch = Launch { program: "free".into(), args: Vec::new() };
+        let names = ["glibc", "glibc-one-arena", "jemalloc", "mimalloc"];
+        let all = names.map(|name| Contender { name: name.to_owned(), launch: launch.clone(), added: false });
+        let of = |only: &[&str], allocators: &[&str]| {
+            plans(&Selection { program: Some(Program::Allocators), ..select(only, allocators) }, &all)
+        };
+        assert!(of(&[], &[]).unwrap().len() >= 10);
+        assert!(matches!(of(&["ping-pong"], &[]), Err(SelectError::Workload { .. })));
+        let entries = |allocators: &[&str]| -> Vec<String> {
+            let plans = of(&["alloc/threads-small"], allocators).unwrap();
+            plans[0].entries.iter().map(|entry| entry.name.clone()).collect()
+        };
+        assert_eq!(entries(&["mimalloc"]), ["glibc", "glibc@2threads", "mimalloc", "mimalloc@2threads"]);
+        assert_eq!(entries(&[]).len(), 8);
     }
 
     #[test]

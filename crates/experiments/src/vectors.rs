@@ -38,6 +38,11 @@ fn sum(range: std::ops::Range<u64>, term: impl Fn(u64) -> u64) -> u64 {
     range.map(term).fold(0, u64::wrapping_add)
 }
 
+/// The sum of the first `count` numbers.
+pub(crate) fn mixed(count: u64) -> u64 {
+    sum(0..count, |index| mix(SEED, index))
+}
+
 /// A byte that came back from a pipe, one larger.
 fn bumped(index: u64) -> u64 {
     u64::from((mix(SEED, index) as u8).wrapping_add(1))
@@ -53,7 +58,6 @@ pub fn vectors() -> Vec<Vector> {
         let params = Params(params.iter().map(|(key, value)| ((*key).to_owned(), (*value).into())).collect());
         Vector { workload, params, ops, checksum }
     };
-    let mixed = |count| sum(0..count, |index| mix(SEED, index));
     let turns = |count| (0..count).fold(SEED, |number, _| mix(number, 1));
     let chained = sum(0..1_000, |index| chain(mix(SEED, index), 4));
     vec![

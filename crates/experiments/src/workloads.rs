@@ -50,6 +50,8 @@ pub enum Program {
     MmapDemo,
     /// `allocators`: one and the same program with several allocators.
     Allocators,
+    /// The system's Python, and `alloc-trace`, which sees what it asks for.
+    TracedPython,
 }
 
 /// Who takes part.
@@ -59,10 +61,10 @@ pub enum Field {
     All,
     /// These.
     Only(&'static [&'static str]),
-    /// One runtime with several values of a parameter; the first is the reference. Named `thread`, `thread@4x`, ...
+    /// These with several values of a parameter each; the reference has the first. Named `thread`, `thread@4x`, ...
     Varied {
-        /// The runtime.
-        runtime: &'static str,
+        /// The runtimes; where there is but one, it is compared with itself.
+        runtimes: &'static [&'static str],
         /// The parameter.
         parameter: &'static str,
         /// What follows a value in the name.
@@ -130,6 +132,10 @@ pub fn experiments() -> Vec<Experiment> {
         ("CPU-bound work", computing()),
         ("A new thread per job, or a pool", jobs()),
         ("Memory and maps", crate::memory::experiments()),
+        ("Allocating in one thread", crate::allocators::alone()),
+        ("Allocating in several threads", crate::allocators::together()),
+        ("What allocators hold", crate::allocators::holding()),
+        ("Where Python has its memory from", crate::allocators::python()),
     ];
     let of = |(topic, experiments): (&'static str, Vec<Experiment>)| {
         experiments.into_iter().map(move |experiment| Experiment { topic, ..experiment })
@@ -223,7 +229,12 @@ fn exchange() -> Vec<Experiment> {
             operation: "round trip",
             params: &[("n", 5_000), ("ballast_mib", 0)],
             reference: "process",
-            field: Field::Varied { runtime: "process", parameter: "ballast_mib", unit: "MiB", values: &[0, 64, 256] },
+            field: Field::Varied {
+                runtimes: &["process"],
+                parameter: "ballast_mib",
+                unit: "MiB",
+                values: &[0, 64, 256],
+            },
             full: PINNED,
             ..RATE
         },
@@ -551,7 +562,7 @@ fn computing() -> Vec<Experiment> {
             params: &[("len", 1 << 24), ("threads_per_core", 1)],
             reference: "thread",
             field: Field::Varied {
-                runtime: "thread",
+                runtimes: &["thread"],
                 parameter: "threads_per_core",
                 unit: "x",
                 values: &[1, 4, 16, 64],
@@ -566,7 +577,12 @@ fn computing() -> Vec<Experiment> {
             operation: "batch",
             params: &[("len", 64), ("threads_per_core", 1), ("wait_us", 1_000)],
             reference: "thread",
-            field: Field::Varied { runtime: "thread", parameter: "threads_per_core", unit: "x", values: &[1, 4, 16] },
+            field: Field::Varied {
+                runtimes: &["thread"],
+                parameter: "threads_per_core",
+                unit: "x",
+                values: &[1, 4, 16],
+            },
             standard: FREE,
             full: FREE,
             ..RATE

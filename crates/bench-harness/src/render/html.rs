@@ -31,6 +31,7 @@ const TEMPLATE: &str = "page.html";
 struct Page {
     css: Value,
     script: Value,
+    subject: String,
     partial: bool,
     command: String,
     grade: String,
@@ -62,7 +63,7 @@ pub fn report(report: &Report) -> String {
     let contenders = contenders(report);
     let ids = ids(report);
     let rank = |name: &str| contenders.iter().position(|known| *known == name).unwrap_or(0);
-    let (overall, answers) = answer::answers(report);
+    let (overall, answers) = answer::answers(report, subject(report));
     let groups = uses::grouped(&report.comparisons).into_iter().map(|(kind, comparisons)| Group {
         id: kind.id,
         title: kind.title,
@@ -74,6 +75,7 @@ pub fn report(report: &Report) -> String {
     let page = Page {
         css: Value::from_safe_string(include_str!("html/page.css").to_owned()),
         script: Value::from_safe_string(include_str!("html/page.js").to_owned()),
+        subject: subject(report).to_owned(),
         partial: report.partial,
         command: report.command.clone(),
         grade: report.noise.grade.clone(),
@@ -92,6 +94,12 @@ pub fn report(report: &Report) -> String {
     environment.add_template(TEMPLATE, include_str!("html/page.html")).expect("the template is well-formed");
     let template = environment.get_template(TEMPLATE).expect("it was just added");
     template.render(Serde(page)).expect("the template asks for nothing that is not there")
+}
+
+/// What is compared: its command says so, as in `compare-allocators`.
+fn subject(report: &Report) -> &str {
+    let compared = report.command.split_whitespace().find_map(|word| word.strip_prefix("compare-")?.strip_suffix('s'));
+    compared.unwrap_or("runtime")
 }
 
 /// Everybody who takes part anywhere, in the order of their first appearance; variants of one runtime and the floor last.

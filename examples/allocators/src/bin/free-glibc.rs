@@ -1,5 +1,18 @@
-//! With the C library's allocator, as Rust has it by default.
+//! With the C library's allocator, as Rust has it by default; with `--one-arena` it may have no more than one.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+const TUNABLES: &str = "GLIBC_TUNABLES";
+const ONE_ARENA: &str = "glibc.malloc.arena_max=1";
 
 fn main() -> std::io::Result<()> {
-    allocators::run("free-glibc")
+    if std::env::args().nth(1).as_deref() != Some("--one-arena") {
+        return allocators::run("glibc");
+    }
+    if std::env::var(TUNABLES).is_ok_and(|set| set == ONE_ARENA) {
+        return allocators::run("glibc-one-arena");
+    }
+    // The C library reads it before anything of ours runs: so once more.
+    Err(Command::new(std::env::current_exe()?).arg("--one-arena").env(TUNABLES, ONE_ARENA).exec())
 }

@@ -4,5 +4,5 @@
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::io::Result<()> {
-    allocators::run("free-mimalloc")
+    allocators::run("mimalloc")
 }

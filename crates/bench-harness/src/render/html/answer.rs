@@ -29,8 +29,8 @@ struct Standing<'a> {
     comparisons: usize,
 }
 
-/// One answer per kind of work, and the sentence over them all.
-pub(super) fn answers(report: &Report) -> (String, Vec<Answer>) {
+/// One answer per kind of work, and the sentence over them all; `subject` is what is compared, as `runtime`.
+pub(super) fn answers(report: &Report, subject: &str) -> (String, Vec<Answer>) {
     let answers: Vec<Answer> = grouped(&report.comparisons)
         .into_iter()
         .map(|(kind, comparisons)| {
@@ -38,10 +38,10 @@ pub(super) fn answers(report: &Report) -> (String, Vec<Answer>) {
             answer(&kind, &comparisons)
         })
         .collect();
-    (overall(&answers), answers)
+    (overall(&answers, subject), answers)
 }
 
-fn overall(answers: &[Answer]) -> String {
+fn overall(answers: &[Answer], subject: &str) -> String {
     let mut led: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for answer in answers {
         if let Some(leader) = &answer.leader {
@@ -52,7 +52,7 @@ fn overall(answers: &[Answer]) -> String {
     let mut led: Vec<(&str, Vec<String>)> = led.into_iter().collect();
     led.sort_by_key(|(_, titles)| std::cmp::Reverse(titles.len()));
     match led.as_slice() {
-        [] => "Too few rounds to name a runtime for any kind of work.".to_owned(),
+        [] => format!("Too few rounds to name {} {subject} for any kind of work.", article(subject)),
         [(name, _)] if answers.len() == 1 => {
             let doubt = if answers[0].sure { "" } else { ", but not certainly" };
             format!("One kind of work was measured; {name} is ahead in it{doubt}.")
@@ -63,9 +63,14 @@ fn overall(answers: &[Answer]) -> String {
         [(name, titles)] => format!("{name} is ahead in {}.", listed(titles)),
         many => {
             let parts = many.iter().map(|(name, titles)| format!("{name} for {}", listed(titles)));
-            format!("No runtime is best at everything. Ahead here: {}.", parts.collect::<Vec<_>>().join("; "))
+            format!("No {subject} is best at everything. Ahead here: {}.", parts.collect::<Vec<_>>().join("; "))
         }
     }
+}
+
+/// The article before it.
+fn article(word: &str) -> &'static str {
+    if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
 
 /// A title within a sentence; an abbreviation stays one.

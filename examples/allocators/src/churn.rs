@@ -1,0 +1,160 @@
+//! Many blocks live, and a new one takes the place of any of them, again and again: by one thread, or by several, each with its own.
+
+use std::mem;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+
+use bench_harness::child::{BlockClock, Prepared, Work};
+use bench_harness::protocol::{Params, Refusal};
+use bench_harness::rng::SplitMix64;
+
+use crate::block::{Block, Sizes, numbers};
+
+/// In one thread.
+pub(crate) fn alone(params: &Params, seed: u64) -> Result<Box<dyn Prepared>, Refusal> {
+    Ok(Box::new(Alone(Shape::of(params, false)?.churn(seed))))
+}
+
+/// In one thread, and every page of a block is touched.
+pub(crate) fn touching(params: &Params, seed: u64) -> Result<Box<dyn Prepared>, Refusal> {
+    Ok(Box::new(Alone(Shape::of(params, true)?.churn(seed))))
+}
+
+/// In as many threads as the parameter `threads` says. Also one is a thread beside the main one, so that only their number differs.
+pub(crate) fn threads(params: &Params, seed: u64) -> Result<Box<dyn Prepared>, Refusal> {
+    let shape = Shape::of(params, false)?;
+    let workers = (0..params.integer("threads", 1..=256)?).map(|_| Worker::start(shape, seed));
+    let crew = Crew(workers.collect::<Result<_, _>>()?);
+    // Once, so that each has its blocks.
+    crew.iterate(1)?;
+    Ok(Box::new(crew))
+}
+
+#[derive(Clone, Copy)]
+struct Shape {
+    n: u64,
+    live: u64,
+    sizes: Sizes,
+    touching: bool,
+}
+
+impl Shape {
+    fn of(params: &Params, touching: bool) -> Result<Self, Refusal> {
+        Ok(Self {
+            n: params.integer("n", 1..=10_000_000)?,
+            live: params.integer("live", 1..=1_000_000)?,
+            sizes: Sizes::of(params)?,
+            touching,
+        })
+    }
+
+    fn churn(self, seed: u64) -> Churn {
+        let mut rng = SplitMix64::new(!seed);
+        let mut step = |number| Step { number, bytes: self.sizes.draw(&mut rng), place: rng.below(self.live) as usize };
+        let steps: Vec<Step> = numbers(seed).take(self.n as usize).map(&mut step).collect();
+        let blocks = (0..self.live).map(|_| Block::new(step(0).bytes, 0)).collect();
+        let mut churn = Churn { steps, blocks, touching: self.touching };
+        churn.once();
+        churn
+    }
+}
+
+struct Step {
+    number: u64,
+    bytes: usize,
+    place: usize,
+}
+
+struct Churn {
+    steps: Vec<Step>,
+    blocks: Vec<Block>,
+    touching: bool,
+}
+
+impl Churn {
+    /// Every step once. The blocks that it frees are those that it made before, the last time or this one: each number is found once.
+    fn once(&mut self) -> u64 {
+        let mut sum = 0_u64;
+        for step in &self.steps {
+            let block = Block::new(step.bytes, step.number);
+            let block = if self.touching { block.touched() } else { block };
+            sum = sum.wrapping_add(mem::replace(&mut self.blocks[step.place], block).number());
+        }
+        sum
+    }
+
+    fn iterate(&mut self, iters: u64) -> u64 {
+        (0..iters).fold(0, |_, _| self.once())
+    }
+}
+
+struct Alone(Churn);
+
+impl Prepared for Alone {
+    fn run(&mut self, iters: u64, _: &mut BlockClock) -> Result<Work, Refusal> {
+        let sum = self.0.iterate(iters);
+        Ok(Work::new(iters * self.0.steps.len() as u64, sum))
+    }
+}
+
+/// A thread that waits to be told how many iterations to run, and says what the last one came to, and the operations of one.
+struct Worker {
+    orders: Option<Sender<u64>>,
+    answers: Receiver<(u64, u64)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    fn start(shape: Shape, seed: u64) -> Result<Self, Refusal> {
+        let (orders, wanted) = channel::<u64>();
+        let (done, answers) = channel();
+        let work = move || {
+            let mut churn = shape.churn(seed);
+            for iters in wanted {
+                if done.send((churn.iterate(iters), churn.steps.len() as u64)).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = thread::Builder::new().spawn(work).map_err(|error| Refusal::failed(error.to_string()))?;
+        Ok(Self { orders: Some(orders), answers, thread: Some(thread) })
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Without orders to come it ends.
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Crew(Vec<Worker>);
+
+impl Crew {
+    /// What all of them came to.
+    fn iterate(&self, iters: u64) -> Result<(u64, u64), Refusal> {
+        let died = || Refusal::failed("a thread died");
+        for worker in &self.0 {
+            worker.orders.as_ref().and_then(|orders| orders.send(iters).ok()).ok_or_else(died)?;
+        }
+        let answers: Vec<_> = self.0.iter().filter_map(|worker| worker.answers.recv().ok()).collect();
+        let (&first, others) = answers.split_first().ok_or_else(died)?;
+        if answers.len() < self.0.len() {
+            return Err(died());
+        }
+        if others.iter().any(|other| *other != first) {
+            return Err(Refusal::failed("its threads came to different sums"));
+        }
+        Ok(first)
+    }
+}
+
+impl Prepared for Crew {
+    fn run(&mut self, iters: u64, _: &mut BlockClock) -> Result<Work, Refusal> {
+        let (sum, operations) = self.iterate(iters)?;
+        Ok(Work::new(iters * operations, sum))
+    }
+}

@@ -48,11 +48,11 @@ pub fn allowed_cpus() -> io::Result<Vec<usize>> {
     Ok((0..CpuSet::count()).filter(|&cpu| mask.is_set(cpu).unwrap_or(false)).collect())
 }
 
-/// Runs `start` with this thread on `cpus` and puts the mask back: a process started meanwhile keeps `cpus`.
+/// Runs `start` with this thread on `cpus` and puts the mask back: a process or thread started meanwhile keeps `cpus`.
 ///
 /// # Errors
 /// Where the kernel forbids the change; `start` has not run then.
-pub(crate) fn starting_on<T>(cpus: &[usize], start: impl FnOnce() -> T) -> io::Result<T> {
+pub fn starting_on<T>(cpus: &[usize], start: impl FnOnce() -> T) -> io::Result<T> {
     let this = Pid::from_raw(0);
     let before = sched_getaffinity(this)?;
     let mut mask = CpuSet::new();

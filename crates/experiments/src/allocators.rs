@@ -27,7 +27,7 @@ const COST: Experiment = Experiment {
 /// A cost in threads that need a core each.
 const SHARED: Experiment = Experiment { quick: FREE, standard: FREE, full: FREE, ..COST };
 
-/// The same by one thread and by two at once.
+/// The same by one thread, while another computes, and by two at once.
 const THREADS: Experiment = Experiment {
     operation: "malloc and free",
     field: Field::Varied {
@@ -82,13 +82,13 @@ pub(crate) fn together() -> Vec<Experiment> {
         },
         Experiment {
             workload: "alloc/threads-small",
-            summary: "16 to 512 bytes, by one thread and by two at once: what a thread pays",
+            summary: "16 to 512 bytes, by one thread beside one that computes, and by two at once: what a thread pays",
             params: &[("n", 4_000), ("live", 1_000), ("least", 16), ("most", 512)],
             ..THREADS
         },
         Experiment {
             workload: "alloc/threads-medium",
-            summary: "2 to 8 KiB, more than glibc keeps for a thread, by one thread and by two at once: what a thread pays",
+            summary: "2 to 8 KiB, more than glibc keeps for a thread, by one thread beside one that computes, and by two at once",
             params: &[("n", 4_000), ("live", 100), ("least", 2_048), ("most", 8_192)],
             ..THREADS
         },
@@ -205,7 +205,7 @@ fn arenas() -> Vec<Claim> {
         claim(
             "malloc-lock",
             "malloc takes a lock per arena: threads contend",
-            "a pair while another thread does the same, over alone; contend means by a quarter; each thread has its own cache for small \
+            "a pair while another thread does the same, over one while it computes; contend means by a quarter; each thread has its own cache for small \
              blocks, and its own arena while there are few threads",
             vec![
                 contended("small blocks", "alloc/threads-small", "glibc"),

@@ -1,10 +1,15 @@
 //! Many blocks live, and a new one takes the place of any of them, again and again: by one thread, or by several, each with its own.
 
+use std::hint::black_box;
+use std::io;
 use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
 use bench_harness::child::{BlockClock, Prepared, Work};
+use bench_harness::placement::{allowed_cpus, starting_on};
 use bench_harness::protocol::{Params, Refusal};
 use bench_harness::rng::SplitMix64;
 
@@ -20,11 +25,21 @@ pub(crate) fn touching(params: &Params, seed: u64) -> Result<Box<dyn Prepared>, 
     Ok(Box::new(Alone(Shape::of(params, true)?.churn(seed))))
 }
 
-/// In as many threads as the parameter `threads` says. Also one is a thread beside the main one, so that only their number differs.
+/// In as many threads as the parameter `threads` says. Beside one there is another that only computes: so both cores are in use with one
+/// as with two, and what differs is the allocating.
 pub(crate) fn threads(params: &Params, seed: u64) -> Result<Box<dyn Prepared>, Refusal> {
     let shape = Shape::of(params, false)?;
-    let workers = (0..params.integer("threads", 1..=256)?).map(|_| Worker::start(shape, seed));
-    let crew = Crew(workers.collect::<Result<_, _>>()?);
+    let failed = |error: io::Error| Refusal::failed(error.to_string());
+    let cpus = allowed_cpus().map_err(failed)?;
+    // Each on a core of its own, as far as there are any: blocks are too short for the scheduler to part two that it put on one.
+    let mut cpus = cpus.iter().cycle().copied();
+    let mut on_next = || cpus.next().into_iter().collect::<Vec<_>>();
+    let workers = (0..params.integer("threads", 1..=256)?)
+        .map(|_| starting_on(&on_next(), || Worker::start(shape, seed)).map_err(failed)?);
+    let workers = workers.collect::<Result<Vec<_>, _>>()?;
+    let companion =
+        if workers.len() == 1 { Some(starting_on(&on_next(), Companion::start).map_err(failed)??) } else { None };
+    let crew = Crew { workers, companion };
     // Once, so that each has its blocks.
     crew.iterate(1)?;
     Ok(Box::new(crew))
@@ -131,18 +146,80 @@ impl Drop for Worker {
     }
 }
 
-struct Crew(Vec<Worker>);
+/// A thread that computes while others allocate, and waits while they don't.
+struct Companion {
+    /// Whether it is to go on.
+    goes_on: Arc<AtomicBool>,
+    orders: Option<Sender<()>>,
+    answers: Receiver<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Companion {
+    fn start() -> Result<Self, Refusal> {
+        let goes_on = Arc::new(AtomicBool::new(false));
+        let (orders, wanted) = channel::<()>();
+        let (done, answers) = channel();
+        let flag = Arc::clone(&goes_on);
+        let work = move || {
+            for () in wanted {
+                let mut number = 1_u64;
+                while flag.load(Ordering::Relaxed) {
+                    number = (0..100).fold(number, |number, _| black_box(number.wrapping_mul(5).rotate_left(23)));
+                }
+                if done.send(()).is_err() {
+                    return;
+                }
+            }
+        };
+        let thread = thread::Builder::new().spawn(work).map_err(|error| Refusal::failed(error.to_string()))?;
+        Ok(Self { goes_on, orders: Some(orders), answers, thread: Some(thread) })
+    }
+
+    /// Computes as long as `work` takes.
+    fn beside<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.goes_on.store(true, Ordering::Relaxed);
+        let began = self.orders.as_ref().is_some_and(|orders| orders.send(()).is_ok());
+        let result = work();
+        self.goes_on.store(false, Ordering::Relaxed);
+        if began {
+            let _ = self.answers.recv();
+        }
+        result
+    }
+}
+
+impl Drop for Companion {
+    fn drop(&mut self) {
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Crew {
+    workers: Vec<Worker>,
+    companion: Option<Companion>,
+}
 
 impl Crew {
-    /// What all of them came to.
     fn iterate(&self, iters: u64) -> Result<(u64, u64), Refusal> {
+        match &self.companion {
+            Some(companion) => companion.beside(|| self.all(iters)),
+            None => self.all(iters),
+        }
+    }
+
+    /// What all of them came to.
+    fn all(&self, iters: u64) -> Result<(u64, u64), Refusal> {
         let died = || Refusal::failed("a thread died");
-        for worker in &self.0 {
+        for worker in &self.workers {
             worker.orders.as_ref().and_then(|orders| orders.send(iters).ok()).ok_or_else(died)?;
         }
-        let answers: Vec<_> = self.0.iter().filter_map(|worker| worker.answers.recv().ok()).collect();
+        let answers: Vec<_> = self.workers.iter().filter_map(|worker| worker.answers.recv().ok()).collect();
         let (&first, others) = answers.split_first().ok_or_else(died)?;
-        if answers.len() < self.0.len() {
+        if answers.len() < self.workers.len() {
             return Err(died());
         }
         if others.iter().any(|other| *other != first) {

@@ -10,7 +10,7 @@
 //! | workload | what it does | an operation |
 //! |---|---|---|
 //! | `alloc/churn` | `live` blocks of `least` to `most` bytes, of which a new one takes the place of any, `n` times | a malloc and a free |
-//! | `alloc/threads-small`, `alloc/threads-medium` | the same in `threads` threads at once, each with blocks of its own | a malloc and a free of one thread |
+//! | `alloc/threads-small`, `alloc/threads-medium` | the same in `threads` threads at once, each with blocks of its own; beside one there is one that computes | a malloc and a free of one thread |
 //! | `alloc/handover` | one thread allocates `n` blocks, another frees them | a malloc and a free |
 //! | `alloc/realloc`, `alloc/realloc-large` | `buffers` grow in turn from 64 bytes, by a half in each of `steps` | a step |
 //! | `alloc/large` | as `churn`, a byte in each page touched | a malloc and a free |

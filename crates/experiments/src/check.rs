@@ -16,8 +16,9 @@ use crate::{allocators, memory};
 
 /// Iterations asked for, one block after the other: the checksum has to be that of one iteration, the operations those of all.
 const ITERS: [u64; 2] = [1, 3];
-/// How long an echo server may take for all its answers.
-const ANSWER: Duration = Duration::from_secs(20);
+/// How long a contender may take for a block, and an echo server for all its answers. Nothing is measured here: beside a build all takes several times
+/// as long, and one whose operation is to run other programs takes seconds alone.
+const ANSWER: Duration = Duration::from_secs(120);
 /// While it has nothing to do a contender may use so much of a CPU.
 const IDLE_SHARE: f64 = 0.1;
 /// For so long it is watched.
@@ -114,7 +115,8 @@ type Seen = Result<Result<String, String>, ChildError>;
 
 impl Checker<'_> {
     fn start(&self) -> Result<Child, ChildError> {
-        Child::start(self.launch, self.cpus, Limits::default(), self.interrupt)
+        let limits = Limits { prepare: ANSWER, block: ANSWER, ..Limits::default() };
+        Child::start(self.launch, self.cpus, limits, self.interrupt)
     }
 
     fn note(&mut self, about: &str, outcome: Outcome) {

@@ -83,6 +83,10 @@ fn the_page_says_what_was_compared() {
         assert!(page.contains(needed), "{needed:?}");
     }
     assert!(of("cargo xtask claims").contains("<h1>Which runtime for"));
+    let largest = Report { command: "cargo xtask compare-allocators".to_owned(), ..fixture::largest() };
+    let page = html::report(&largest);
+    assert!(page.contains("cargo xtask compare-allocators --only "), "each section says how it is measured again");
+    assert!(!page.contains("compare-runtimes"));
 }
 
 #[test]

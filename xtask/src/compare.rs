@@ -49,8 +49,8 @@ pub(crate) struct Runtimes {
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  cargo xtask compare-allocators                             glibc's, jemalloc and mimalloc, about 3 minutes of measuring
-  cargo xtask compare-allocators --quick                     about a minute
+  cargo xtask compare-allocators                             glibc's, jemalloc and mimalloc, about a minute of measuring
+  cargo xtask compare-allocators --quick                     less than that
   cargo xtask compare-allocators --only alloc/churn          one workload; `alloc` for all of that family
   cargo xtask compare-allocators --allocator mimalloc        it against glibc's
   cargo xtask compare-allocators --json - | less             the report as JSON and nothing else

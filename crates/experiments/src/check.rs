@@ -18,7 +18,7 @@ use crate::{allocators, memory};
 const ITERS: [u64; 2] = [1, 3];
 /// How long a contender may take for a block, and an echo server for all its answers. Nothing is measured here: beside a build all takes several times
 /// as long, and one whose operation is to run other programs takes seconds alone.
-const ANSWER: Duration = Duration::from_secs(120);
+const ANSWER: Duration = Duration::from_mins(2);
 /// While it has nothing to do a contender may use so much of a CPU.
 const IDLE_SHARE: f64 = 0.1;
 /// For so long it is watched.

@@ -69,7 +69,7 @@ pub fn report(report: &Report) -> String {
         title: kind.title,
         sections: comparisons
             .into_iter()
-            .map(|(index, comparison)| section::section(comparison, &ids[index], &rank))
+            .map(|(index, comparison)| section::section(comparison, &ids[index], &rank, subject(report)))
             .collect(),
     });
     let page = Page {

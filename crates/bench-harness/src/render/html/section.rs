@@ -82,7 +82,7 @@ struct Chart {
 }
 
 /// The section with this name in links; `rank` is a contender's place among all.
-pub(super) fn section(comparison: &Comparison, id: &str, rank: &dyn Fn(&str) -> usize) -> Section {
+pub(super) fn section(comparison: &Comparison, id: &str, rank: &dyn Fn(&str) -> usize, subject: &str) -> Section {
     let problem = comparison.error.clone().or_else(|| comparison.note.clone());
     let told = comparison.error.is_none() && measured(comparison).next().is_some();
     let timed = comparison.kind != Kind::Behaviour;
@@ -106,7 +106,7 @@ pub(super) fn section(comparison: &Comparison, id: &str, rank: &dyn Fn(&str) -> 
         charts: if told && timed { charts(comparison, id, rank) } else { Vec::new() },
         footer: if comparison.rounds.is_empty() { String::new() } else { footer(comparison) },
         command: format!(
-            "cargo xtask compare-runtimes --only {} --placement {}",
+            "cargo xtask compare-{subject}s --only {} --placement {}",
             word_of_command(&comparison.workload),
             comparison.placement.name()
         ),

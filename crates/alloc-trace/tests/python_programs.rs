@@ -3,6 +3,8 @@
 //! Needs `python3`; skipped with a reason where there is none, unless `LAB_REQUIRE` names `python`.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+mod checking;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -81,17 +83,6 @@ fn modules_that_lie_where_others_lay_are_told_apart() {
     }
 }
 
-/// The library as it is built without optimisation: it walks each stack that is remembered, too, and ends the program at a difference.
-fn checking_library() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("preload/Cargo.toml");
-    let target = Path::new(env!("CARGO_BIN_EXE_alloc-trace")).parent().unwrap().parent().unwrap();
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--manifest-path"]).arg(manifest).arg("--target-dir").arg(target);
-    let output = cargo.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    target.join("debug/liballoc_trace_preload.so")
-}
-
 /// Python's frames of a stack, the outermost first, each with the name that traceback gives and its line.
 fn python_frames(symbols: &mut Symbols, analysis: &Analysis, site: u32) -> Vec<String> {
     let is_python = |file: &str| Path::new(file).extension().is_some_and(|end| end == "py") || file.starts_with('<');
@@ -111,7 +102,7 @@ fn python_frames(symbols: &mut Symbols, analysis: &Analysis, site: u32) -> Vec<S
 
 #[test]
 fn stacks_that_come_again_are_those_that_traceback_tells() {
-    let checking = checking_library();
+    let checking = checking::library();
     for (python, version) in pythons() {
         if !(0x030b_0000..0x030e_0000).contains(&version) {
             continue;
@@ -147,7 +138,7 @@ fn stacks_that_come_again_are_those_that_traceback_tells() {
 
 #[test]
 fn every_object_is_noted_where_that_is_wanted() {
-    let checking = checking_library();
+    let checking = checking::library();
     for (python, version) in pythons() {
         if !(0x030b_0000..0x030e_0000).contains(&version) {
             continue;

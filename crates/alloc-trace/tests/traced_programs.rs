@@ -3,6 +3,8 @@
 //! Needs `cc`; skipped with a reason where there is none, unless `LAB_REQUIRE` names `cc`.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+mod checking;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -325,23 +327,11 @@ fn stacks_are_those_that_backtrace_tells() {
     }
 }
 
-/// The library as it is built without optimisation: it does each walk that begins where the last one ended a second time, from one end to the other,
-/// and ends the program at a difference.
-fn checking_library() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("preload/Cargo.toml");
-    let target = Path::new(env!("CARGO_BIN_EXE_alloc-trace")).parent().unwrap().parent().unwrap();
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--manifest-path"]).arg(manifest).arg("--target-dir").arg(target);
-    let output = cargo.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    target.join("debug/liballoc_trace_preload.so")
-}
-
 #[test]
 fn walks_that_begin_where_the_last_one_ended_find_what_whole_ones_find() {
     for flags in [&["-O0"][..], &["-O1"], &["-O2", "-fomit-frame-pointer"]] {
         let Some(program) = Program::build_with("wanders", flags) else { return };
-        let library = checking_library();
+        let library = checking::library();
         for seed in ["1", "2", "3"] {
             let output = program.command(&[seed, "50000"]).env("ALLOC_TRACE_PRELOAD", &library).output().unwrap();
             assert!(output.status.success(), "{flags:?}, seed {seed}: {output:?}");

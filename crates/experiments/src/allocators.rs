@@ -4,11 +4,12 @@
 //! them out, for a C compiler builds two of them.
 
 use bench_harness::claim::{Claim, Leg};
-use bench_harness::placement::Placement::{self, Free, Pinned};
+use bench_harness::placement::Placement::{Free, Pinned};
 use bench_harness::plan::WALL;
 use bench_harness::protocol::Params;
 use bench_harness::report::Kind;
 
+use crate::claims::{claim, figure};
 use crate::vectors::{Vector, mixed};
 use crate::workloads::{Experiment, FREE, Field, PINNED, Program, RATE};
 
@@ -185,10 +186,6 @@ fn pymalloc() -> Vec<Claim> {
     ]
 }
 
-fn claim(id: &str, text: &str, note: &str, legs: Vec<Leg>) -> Claim {
-    Claim { id: id.to_owned(), text: text.to_owned(), source: "study notes".to_owned(), note: note.to_owned(), legs }
-}
-
 /// What people say about the C library's arenas.
 fn arenas() -> Vec<Claim> {
     let contended = |label: &str, workload: &str, runtime: &str| Leg {
@@ -227,20 +224,6 @@ fn arenas() -> Vec<Claim> {
             ],
         ),
     ]
-}
-
-/// A contender's own figure; it predicts nothing yet.
-fn figure(label: &str, workload: &str, placement: Placement, metric: &str, contender: &str) -> Leg {
-    Leg {
-        label: label.to_owned(),
-        workload: workload.to_owned(),
-        placement,
-        metric: metric.to_owned(),
-        contender: contender.to_owned(),
-        versus: None,
-        at_least: None,
-        at_most: None,
-    }
 }
 
 /// What one small iteration of each comes to: the sum of its blocks' numbers.

@@ -203,21 +203,31 @@ fn following() -> Vec<Claim> {
     }]
 }
 
-/// Predicts that `contender` costs more wall time than `versus`.
-fn more(label: &str, workload: &str, placement: Placement, contender: &str, versus: &str) -> Leg {
+/// A claim of the study notes.
+pub(crate) fn claim(id: &str, text: &str, note: &str, legs: Vec<Leg>) -> Claim {
+    Claim { id: id.to_owned(), text: text.to_owned(), source: "study notes".to_owned(), note: note.to_owned(), legs }
+}
+
+/// A contender's own figure; it predicts nothing yet.
+pub(crate) fn figure(label: &str, workload: &str, placement: Placement, metric: &str, contender: &str) -> Leg {
     Leg {
         label: label.to_owned(),
         workload: workload.to_owned(),
         placement,
-        metric: WALL.to_owned(),
+        metric: metric.to_owned(),
         contender: contender.to_owned(),
-        versus: Some(versus.to_owned()),
-        at_least: Some(1.0),
+        versus: None,
+        at_least: None,
         at_most: None,
     }
 }
 
-fn at_least(bound: f64, leg: Leg) -> Leg {
+/// Predicts that `contender` costs more wall time than `versus`.
+fn more(label: &str, workload: &str, placement: Placement, contender: &str, versus: &str) -> Leg {
+    Leg { versus: Some(versus.to_owned()), at_least: Some(1.0), ..about(label, workload, placement, contender) }
+}
+
+pub(crate) fn at_least(bound: f64, leg: Leg) -> Leg {
     Leg { at_least: Some(bound), ..leg }
 }
 
@@ -232,9 +242,9 @@ fn at_most(bound: f64, label: &str, workload: &str, metric: &str, contender: &st
     Leg { metric: metric.to_owned(), at_least: None, at_most: Some(bound), ..leg }
 }
 
-/// Looks at a figure of `contender` itself; it predicts nothing yet.
+/// Looks at the wall time of `contender` itself, or what is named in its place.
 fn about(label: &str, workload: &str, placement: Placement, contender: &str) -> Leg {
-    Leg { versus: None, at_least: None, ..more(label, workload, placement, contender, "") }
+    figure(label, workload, placement, WALL, contender)
 }
 
 /// Predicts that a ticker on `contender` is late by nearly the whole time that its neighbour computes.

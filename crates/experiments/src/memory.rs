@@ -9,6 +9,7 @@ use bench_harness::plan::WALL;
 use bench_harness::protocol::Params;
 use bench_harness::report::Kind;
 
+use crate::claims::{at_least, claim, figure};
 use crate::vectors::Vector;
 use crate::workloads::{Experiment, FREE, Field, PINNED, Program, RATE};
 
@@ -218,31 +219,14 @@ pub(crate) fn claims() -> Vec<Claim> {
     [allocating(), touching(), reading(), telling(), on_a_gpu()].concat()
 }
 
-fn claim(id: &str, text: &str, note: &str, legs: Vec<Leg>) -> Claim {
-    Claim { id: id.to_owned(), text: text.to_owned(), source: "study notes".to_owned(), note: note.to_owned(), legs }
-}
-
 /// A figure that a walk finds.
 fn found(label: &str, contender: &str, workload: &str, metric: &str) -> Leg {
-    Leg {
-        label: label.to_owned(),
-        workload: format!("memory-{workload}"),
-        placement: Pinned,
-        metric: metric.to_owned(),
-        contender: contender.to_owned(),
-        versus: None,
-        at_least: None,
-        at_most: None,
-    }
+    figure(label, &format!("memory-{workload}"), Pinned, metric, contender)
 }
 
 /// The time of a way over another's.
 fn cost(label: &str, workload: &str, contender: &str, versus: &str) -> Leg {
     Leg { versus: Some(versus.to_owned()), ..found(label, contender, workload, WALL) }
-}
-
-fn at_least(bound: f64, leg: Leg) -> Leg {
-    Leg { at_least: Some(bound), ..leg }
 }
 
 fn at_most(bound: f64, leg: Leg) -> Leg {

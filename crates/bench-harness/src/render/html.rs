@@ -63,19 +63,20 @@ pub fn report(report: &Report) -> String {
     let contenders = contenders(report);
     let ids = ids(report);
     let rank = |name: &str| contenders.iter().position(|known| *known == name).unwrap_or(0);
-    let (overall, answers) = answer::answers(report, subject(report));
+    let subject = subject(report);
+    let (overall, answers) = answer::answers(report, subject);
     let groups = uses::grouped(&report.comparisons).into_iter().map(|(kind, comparisons)| Group {
         id: kind.id,
         title: kind.title,
         sections: comparisons
             .into_iter()
-            .map(|(index, comparison)| section::section(comparison, &ids[index], &rank, subject(report)))
+            .map(|(index, comparison)| section::section(comparison, &ids[index], &rank, subject))
             .collect(),
     });
     let page = Page {
         css: Value::from_safe_string(include_str!("html/page.css").to_owned()),
         script: Value::from_safe_string(include_str!("html/page.js").to_owned()),
-        subject: subject(report).to_owned(),
+        subject: subject.to_owned(),
         partial: report.partial,
         command: report.command.clone(),
         grade: report.noise.grade.clone(),

@@ -17,6 +17,9 @@ use object::{Object, ObjectSymbol};
 /// Names the library to load, in place of looking for it.
 const VARIABLE: &str = "ALLOC_TRACE_PRELOAD";
 
+/// How many traces are named at the end.
+const LISTED: usize = 20;
+
 pub(crate) fn command() -> clap::Command {
     clap::Command::new("run")
         .about("Run a program and write down who allocates")
@@ -129,14 +132,14 @@ fn report(output: &Path) {
     let mut traces: Vec<TraceFile> = siblings(output).iter().filter_map(|path| TraceFile::open(path).ok()).collect();
     if traces.is_empty() {
         anstream::eprintln!(
-            "alloc-trace: nothing was recorded: the program did not load the library, or could not write {}",
+            "alloc-trace: nothing was recorded: the program asked for no memory, did not load the library, or could not write {}",
             output.display()
         );
         return;
     }
     traces.sort_by(|a, b| a.origin().began.total_cmp(&b.origin().began));
     let known: Vec<u32> = traces.iter().map(|trace| trace.origin().process).collect();
-    for trace in &traces {
+    for trace in traces.iter().take(LISTED) {
         let mut depth = 0;
         let mut process = trace.origin().parent;
         while let Some(parent) = traces.iter().find(|other| other.origin().process == process)
@@ -155,7 +158,13 @@ fn report(output: &Path) {
             indent = depth * 2
         );
     }
-    anstream::eprintln!("alloc-trace: now: alloc-trace summary {}", output.display());
+    if let Some(more @ 1..) = traces.len().checked_sub(LISTED) {
+        anstream::eprintln!("alloc-trace: and {more} more, {}.*", output.display());
+    }
+    // A launcher, a shell script for one, becomes the program that was meant.
+    let first = traces[0].origin().process;
+    let meant = traces.iter().rfind(|trace| trace.origin().process == first).unwrap_or(&traces[0]);
+    anstream::eprintln!("alloc-trace: now: alloc-trace summary {}", meant.path().display());
 }
 
 /// A trace and those of children.
@@ -271,6 +280,10 @@ fn library() -> Result<PathBuf, String> {
 fn built(sources: &Path, beside: &Path) -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let target = beside.parent().unwrap_or(beside);
+    let library = target.join("release").join(LIBRARY);
+    if is_fresh(&library, sources) {
+        return Ok(library);
+    }
     let output = Command::new(cargo)
         .args(["build", "--release", "--quiet", "--manifest-path"])
         .arg(sources)
@@ -278,7 +291,6 @@ fn built(sources: &Path, beside: &Path) -> Result<PathBuf, String> {
         .arg(target)
         .stdin(Stdio::null())
         .output();
-    let library = target.join("release").join(LIBRARY);
     match output {
         Ok(output) if output.status.success() => Ok(library),
         Ok(output) => {
@@ -287,5 +299,58 @@ fn built(sources: &Path, beside: &Path) -> Result<PathBuf, String> {
         // Without cargo, one that was built before will do.
         Err(_) if library.is_file() => Ok(library),
         Err(error) => Err(format!("the library can't be built: cargo can't be run: {error}; name one with {VARIABLE}")),
+    }
+}
+
+/// Whether the library is younger than all it is made of, by the list that cargo writes beside it. cargo knows it better, but waits for
+/// every other build in that folder, and a program that is to be traced shall not.
+fn is_fresh(library: &Path, manifest: &Path) -> bool {
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|file| file.modified()).ok();
+    let (Some(built), Ok(list)) = (modified(library), std::fs::read_to_string(library.with_extension("d"))) else {
+        return false;
+    };
+    let Some((_, files)) = list.lines().next().and_then(|line| line.split_once(": ")) else { return false };
+    // A space within a name has a backslash before it.
+    let files = files.replace("\\ ", "\0");
+    let files = files.split(' ').map(|name| PathBuf::from(name.replace('\0', " ")));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let settings = [manifest.to_owned(), root.join("Cargo.toml"), root.join("Cargo.lock")];
+    files.chain(settings).all(|file| modified(&file).is_some_and(|modified| modified < built))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    #[test]
+    fn a_library_is_fresh_as_long_as_it_is_younger_than_all_it_is_made_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, age: u64| {
+            let path = folder.path().join(name);
+            let file = File::options().create(true).append(true).open(&path).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+            path
+        };
+        // The lock and settings of this workspace are older than a library of tomorrow.
+        let tomorrow = |path: &Path| {
+            let file = File::options().append(true).open(path).unwrap();
+            file.set_modified(SystemTime::now() + Duration::from_secs(86_400)).unwrap();
+        };
+        let (library, manifest) = (file("library.so", 0), file("Cargo.toml", 60));
+        tomorrow(&library);
+        assert!(!is_fresh(&library, &manifest), "nothing tells what it is made of");
+        let (plain, spaced) = (file("a.rs", 60), file("with space.rs", 60));
+        let escaped = spaced.display().to_string().replace(' ', "\\ ");
+        let list = format!("{}: {} {escaped}\n", library.display(), plain.display());
+        std::fs::write(library.with_extension("d"), list).unwrap();
+        assert!(is_fresh(&library, &manifest));
+        file("library.so", 600);
+        assert!(!is_fresh(&library, &manifest), "it is older than its sources");
+        tomorrow(&library);
+        std::fs::remove_file(spaced).unwrap();
+        assert!(!is_fresh(&library, &manifest), "one of its sources is gone");
+        assert!(!is_fresh(&folder.path().join("none.so"), &manifest));
     }
 }

@@ -336,7 +336,7 @@ mod tests {
         // The lock and settings of this workspace are older than a library of tomorrow.
         let tomorrow = |path: &Path| {
             let file = File::options().append(true).open(path).unwrap();
-            file.set_modified(SystemTime::now() + Duration::from_secs(86_400)).unwrap();
+            file.set_modified(SystemTime::now() + Duration::from_hours(24)).unwrap();
         };
         let (library, manifest) = (file("library.so", 0), file("Cargo.toml", 60));
         tomorrow(&library);

@@ -15,6 +15,7 @@
 //! is read as far as it goes: each part that could not be read is told with its offset ([`Damage`]).
 
 mod analysis;
+pub mod bits;
 mod decode;
 mod dhat;
 pub mod encode;

@@ -38,6 +38,8 @@
 #![cfg_attr(test, allow(dead_code))]
 
 #[allow(dead_code)] // the reader uses more of it
+mod bits;
+#[allow(dead_code)] // the reader uses more of it
 mod encode;
 #[cfg(not(test))]
 mod entry;

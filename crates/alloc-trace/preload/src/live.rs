@@ -249,6 +249,15 @@ impl Table {
         if self.room == 0 && !self.grow() {
             return Entered::No;
         }
+        let home = self.home(key);
+        let bucket = self.bucket(home);
+        let free = bucket.places(0, u32::MAX);
+        // Most have room where they belong, and nothing of theirs lies further on.
+        if free != 0 && bucket.gone_by() == 0 && bucket.places(TAKEN | key, TAKEN | (TAKEN - 1)) == 0 {
+            bucket.put(free.trailing_zeros() as usize, key, number);
+            self.room -= 1;
+            return Entered::Yes;
+        }
         if let Some((index, place)) = self.find(key) {
             let bucket = self.bucket(index);
             let before = bucket.number(place);

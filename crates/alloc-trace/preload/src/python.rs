@@ -46,6 +46,18 @@ struct Layout {
     wide: usize,
 }
 
+impl Layout {
+    /// Where two bytes are that tell a frame's owner, and whether it is an entry where frames say so; which bits of them do.
+    #[inline(always)]
+    fn kind(&self) -> (usize, u16) {
+        match self.is_entry {
+            // The owner stands behind it.
+            Some(at) => (at, u16::MAX),
+            None => (self.owner, u16::from_le_bytes([u8::MAX, 0])),
+        }
+    }
+}
+
 /// A frame that is no function's, but a call's of the interpreter, on the C stack.
 const OWNED_BY_C_STACK: u8 = 3;
 

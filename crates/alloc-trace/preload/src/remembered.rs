@@ -28,6 +28,8 @@ const SETS: usize = 64;
 const WAYS: usize = 4;
 /// Words of a stack, and frames of Python's; deeper ones are walked.
 const WORDS: usize = 128;
+/// Words that are compared without looking whether there are more.
+const GROUP: usize = 4;
 const LINKS: usize = 48;
 
 /// No number of code objects that have ended.
@@ -57,13 +59,14 @@ struct Slot {
     /// As in [`Remembered`] when it was put down.
     era: u32,
     is_used: bool,
-    words: u32,
+    groups: u32,
     links: u32,
     site: u64,
     hash: u64,
     /// How many code objects had ended when the links were found to be what they are; `NEVER` if nobody counted.
     ends: u64,
-    word: [Word; WORDS],
+    /// The last of them stands there until its group is full.
+    word: [[Word; GROUP]; WORDS / GROUP],
     link: [Link; LINKS],
 }
 
@@ -153,7 +156,8 @@ impl Slot {
         }
         // SAFETY: the record lies where it lay when the words were read; so they lie between it and the end of the stack.
         let is_same = |word: &Word| unsafe { *(word.at as *const usize) } == word.value;
-        self.word[..self.words as usize % (WORDS + 1)].iter().all(is_same) && {
+        let groups = &self.word[..self.groups as usize % (WORDS / GROUP + 1)];
+        groups.iter().all(|group| group.iter().all(is_same)) && {
             let links = &self.link[..self.links as usize % (LINKS + 1)];
             let is_same = match call.python {
                 Some(python) => python.are(links, ends == self.ends && ends != NEVER),
@@ -172,9 +176,9 @@ impl Slot {
         // SAFETY: as the caller promises.
         let words = unsafe {
             if call.by_tables {
-                words::<ByTables>(call.frame, bounds, &mut self.word)
+                words::<ByTables>(call.frame, bounds, self.word.as_flattened_mut())
             } else {
-                words::<ByPointers>(call.frame, bounds, &mut self.word)
+                words::<ByPointers>(call.frame, bounds, self.word.as_flattened_mut())
             }
         };
         self.ends = python::ends().unwrap_or(NEVER);
@@ -182,7 +186,11 @@ impl Slot {
             Some(python) => python.links(&mut self.link)?,
             None => 0,
         };
-        (self.words, self.links) = (words? as u32, links as u32);
+        let (words, groups) = (words?, words?.div_ceil(GROUP));
+        let all = self.word.as_flattened_mut();
+        let last = all[words - 1];
+        all[words..groups * GROUP].fill(last);
+        (self.groups, self.links) = (groups as u32, links as u32);
         (self.frame, self.kind, self.by_tables) = (call.frame, call.kind, call.by_tables);
         Some(())
     }
@@ -195,7 +203,7 @@ impl Slot {
 ///
 /// # Safety
 /// As `stack::walk`, and the bounds hold the record.
-unsafe fn words<S: Steps>(first: *const Frame, bounds: Bounds, to: &mut [Word; WORDS]) -> Option<usize> {
+unsafe fn words<S: Steps>(first: *const Frame, bounds: Bounds, to: &mut [Word]) -> Option<usize> {
     // SAFETY: by the caller's promise a record.
     let (mut address, mut at) = unsafe { (*first).registers() };
     let mut count = 0;

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use super::encode::{BLOCK_BITS, DISTANCES, FOREIGN, Guess, after_record, unzigzag};
+use super::bits::unzigzag;
+use super::encode::{BLOCK_BITS, DISTANCES, FOREIGN, Guess, after_record};
 use super::format::{BUCKETS, MOST_SITE_FRAMES, Preamble, RAW_WORDS, SITE_BITS, alloc, bucket_base, free, other};
 use super::huffman;
 

@@ -15,9 +15,8 @@
 //!
 //! It runs inside `malloc`, so it allocates nothing.
 
-use super::format::{
-    ALLOC, BUCKETS, FREE, OTHER, PREAMBLE_WORDS, Preamble, RAW_WORDS, SITE_BITS, Word, bucket, bucket_base,
-};
+use super::bits::{Bits, Bytes, zigzag};
+use super::format::{ALLOC, BUCKETS, FREE, OTHER, PREAMBLE_WORDS, Preamble, RAW_WORDS, SITE_BITS, Word, bucket};
 use super::huffman;
 
 /// The token of a block that another thread allocated, or this one in another run of numbers: the number follows.
@@ -31,40 +30,58 @@ pub const MOST_BYTES: usize = RAW_WORDS * 16 + 16 * 1024;
 
 /// Places in the table that finds a site's place in the chunk: sites are numbered from 1, so most have one to themselves.
 const SLOTS: usize = 1 << 16;
+/// Codes of frees stand behind those of sites.
+const FREES: usize = RAW_WORDS * 2;
+/// In place of a size's code, where none follows: its code has no bits.
+const NO_SIZE: usize = BUCKETS;
+/// Bits that a token has room for, and that go out together with two codes.
+const MOST_REST: u32 = 26;
+const SITE_MASK: u64 = (1 << SITE_BITS) - 1;
+/// Of a site that has not asked for anything yet, above its size.
+const NO_SIZE_YET: u64 = 1 << 62;
+
+/// An event as the second pass wants it: 16 bits which code, 12 which size's code, 6 how many further bits, and these, if there is room.
+type Token = u64;
 
 /// What packing needs for its work. All zeros is a valid one, and a new one.
 #[derive(Debug)]
 pub struct Encoder {
-    /// For each event what was found out about it, for the second pass: symbol | bucket << 16.
-    tokens: [u32; RAW_WORDS],
+    tokens: [Token; RAW_WORDS],
+    /// Where records begin, and how many events come before each since the last one.
+    records: [[u16; 2]; RAW_WORDS],
     /// Where the distances between wrong guesses are kept.
     runs: [u16; RAW_WORDS + 1],
-    /// The chunk's sites in the order of their first appearance, and what each asked for last (plus one).
-    sites: [u32; RAW_WORDS],
-    last_size: [u64; RAW_WORDS],
-    /// The place of a site, plus one: at its number, or, if that is another's, behind it.
-    slots: [u16; SLOTS],
-    /// Which of them are used, and how many.
-    used_slots: [u16; RAW_WORDS],
-    used: usize,
-    /// By symbol: a site's place times two, plus one if the size is the last one.
-    site_counts: [u32; RAW_WORDS * 2],
-    size_counts: [u32; BUCKETS],
-    distance_counts: [u32; DISTANCES],
-    site_codes: [u32; RAW_WORDS * 2],
-    size_codes: [u32; BUCKETS],
-    distance_codes: [u32; DISTANCES],
+    symbols: Symbols,
+    codes: [u32; FREES + DISTANCES],
+    size_codes: [u32; BUCKETS + 1],
     lengths: [u8; RAW_WORDS * 2],
     order: [u32; RAW_WORDS * 2],
     weights: [u32; RAW_WORDS * 2],
 }
 
-/// What the first pass found out.
-#[derive(Default)]
+/// What occurs in a chunk, and how often.
+#[derive(Debug)]
+struct Symbols {
+    /// Further bits that a token has no room for.
+    wide: [u64; RAW_WORDS],
+    wide_count: usize,
+    /// The chunk's sites in the order of their first appearance, each with what it asked for last, as in a word.
+    sites: [u64; RAW_WORDS],
+    site_count: usize,
+    /// The place of a site, plus one: at its number, or, if that is another's, behind it.
+    slots: [u16; SLOTS],
+    /// Which of them are used.
+    used_slots: [u16; RAW_WORDS],
+    /// By code: a site's place times two, plus one if the size is the last one; behind these frees.
+    counts: [u32; FREES + DISTANCES],
+    size_counts: [u32; BUCKETS],
+}
+
+/// How many there are of what the first pass has put down.
+#[derive(Clone, Copy, Default)]
 struct Found {
     events: usize,
     records: usize,
-    sites: usize,
     runs: usize,
 }
 
@@ -74,18 +91,20 @@ impl Encoder {
     #[allow(clippy::large_stack_arrays)] // tests' stacks have room
     pub const NEW: Self = Self {
         tokens: [0; RAW_WORDS],
+        records: [[0; 2]; RAW_WORDS],
         runs: [0; RAW_WORDS + 1],
-        sites: [0; RAW_WORDS],
-        last_size: [0; RAW_WORDS],
-        slots: [0; SLOTS],
-        used_slots: [0; RAW_WORDS],
-        used: 0,
-        site_counts: [0; RAW_WORDS * 2],
-        size_counts: [0; BUCKETS],
-        distance_counts: [0; DISTANCES],
-        site_codes: [0; RAW_WORDS * 2],
-        size_codes: [0; BUCKETS],
-        distance_codes: [0; DISTANCES],
+        symbols: Symbols {
+            wide: [0; RAW_WORDS],
+            wide_count: 0,
+            sites: [0; RAW_WORDS],
+            site_count: 0,
+            slots: [0; SLOTS],
+            used_slots: [0; RAW_WORDS],
+            counts: [0; FREES + DISTANCES],
+            size_counts: [0; BUCKETS],
+        },
+        codes: [0; FREES + DISTANCES],
+        size_codes: [0; BUCKETS + 1],
         lengths: [0; RAW_WORDS * 2],
         order: [0; RAW_WORDS * 2],
         weights: [0; RAW_WORDS * 2],
@@ -94,6 +113,7 @@ impl Encoder {
     /// Packs `words`, and returns the payload's length; `None` if `out` is too small, which it isn't with [`MOST_BYTES`].
     pub fn encode(&mut self, preamble: Preamble, words: &[u64], out: &mut [u8]) -> Option<usize> {
         let found = self.look(preamble.first_block, words)?;
+        let sites = self.symbols.sites.get(..self.symbols.site_count)?;
         let mut bytes = Bytes { out, at: 0 };
         for number in preamble.words() {
             bytes.number(number)?;
@@ -103,130 +123,86 @@ impl Encoder {
         // The records' length is known once they are written: it has a fixed size.
         let length_at = bytes.at;
         bytes.raw(&[0; 4])?;
-        Self::records(words, &mut bytes)?;
+        for &[begin, since] in self.records.get(..found.records)? {
+            Self::record(words.get(usize::from(begin)..)?, u64::from(since), &mut bytes)?;
+        }
         let length = (bytes.at - length_at - 4) as u32;
         bytes.out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
-        bytes.number(found.sites as u64)?;
+        bytes.number(sites.len() as u64)?;
         let mut before = 0;
-        for &site in self.sites.get(..found.sites)? {
-            bytes.number(zigzag(u64::from(site), before))?;
-            before = u64::from(site);
+        for &site in sites {
+            let site = site & SITE_MASK;
+            bytes.number(zigzag(site, before))?;
+            before = site;
         }
         let at = bytes.at;
         let mut bits = Bits { out: bytes.out, at, pending: 0, count: 0 };
-        self.tables(&found, &mut bits)?;
-        self.events(preamble.first_block, words, &found, &mut bits)?;
-        bits.finish()
+        self.tables(&mut bits)?;
+        self.events(found, bits)?.finish()
     }
 
     /// The first pass: what occurs how often.
     fn look(&mut self, first_block: u64, words: &[u64]) -> Option<Found> {
-        for &slot in &self.used_slots[..self.used] {
-            self.slots[usize::from(slot)] = 0;
-        }
-        self.used = 0;
-        self.size_counts.fill(0);
-        self.distance_counts.fill(0);
+        self.symbols.clear();
         let mut found = Found::default();
         let mut guess = Guess::default();
         let mut next_block = first_block;
-        let mut run = 0_u16;
-        let mut index = 0;
-        while let Some(&word) = words.get(index) {
+        let (mut run, mut told) = (0_u16, 0);
+        let mut left = words;
+        while let Some((&word, rest)) = left.split_first() {
+            left = rest;
             let op = word & 3;
-            if op == OTHER {
-                let Word::Other { kind, count, .. } = Word::from(word) else { return None };
-                next_block = after_record(kind, words.get(index + 1..=index + count)?, next_block);
-                found.records += 1;
-                index += 1 + count;
-                continue;
-            }
-            let token = self.tokens.get_mut(found.events)?;
-            if op == ALLOC {
-                let site = (word >> 2) as u32 & ((1 << SITE_BITS) - 1);
-                let size = word >> (SITE_BITS + 2);
-                let mut slot = site as usize & (SLOTS - 1);
-                let place = loop {
-                    let place = usize::from(self.slots[slot]);
-                    if place == 0 {
-                        let new = found.sites;
-                        found.sites += 1;
-                        self.slots[slot] = found.sites as u16;
-                        self.used_slots[new] = slot as u16;
-                        self.used = found.sites;
-                        self.sites[new] = site;
-                        self.last_size[new] = 0;
-                        self.site_counts[new * 2] = 0;
-                        self.site_counts[new * 2 + 1] = 0;
-                        break new;
-                    }
-                    if self.sites[place - 1] == site {
-                        break place - 1;
-                    }
-                    slot = (slot + 1) & (SLOTS - 1);
-                };
-                let again = usize::from(self.last_size[place] == size + 1);
-                let symbol = place * 2 + again;
-                self.site_counts[symbol] += 1;
-                let (bucket, _) = bucket(size);
-                *token = symbol as u32 | (bucket as u32) << 16;
-                if again == 0 {
-                    self.size_counts[bucket] += 1;
-                    self.last_size[place] = size + 1;
-                }
+            let token = if op == ALLOC {
                 next_block += 1;
+                self.symbols.alloc(word >> 2)?
             } else if op == FREE {
-                let distance = next_block.wrapping_sub(word >> 2);
-                let bucket = if distance < 1 << BLOCK_BITS { bucket(distance).0 } else { FOREIGN };
-                self.distance_counts[bucket] += 1;
-                *token = bucket as u32;
+                self.symbols.free(word >> 2, next_block)?
+            } else if op == OTHER {
+                let Word::Other { kind, count, .. } = Word::from(word) else { return None };
+                next_block = after_record(kind, left.get(..count)?, next_block);
+                let begin = words.len() - left.len() - 1;
+                *self.records.get_mut(found.records)? = [begin as u16, (found.events - told) as u16];
+                (found.records, told) = (found.records + 1, found.events);
+                left = &left[count..];
+                continue;
             } else {
                 break;
-            }
+            };
+            *self.tokens.get_mut(found.events)? = token;
             found.events += 1;
-            index += 1;
             if guess.right(op == ALLOC) {
                 run += 1;
             } else {
                 *self.runs.get_mut(found.runs)? = run;
-                found.runs += 1;
-                run = 0;
+                (found.runs, run) = (found.runs + 1, 0);
             }
         }
         *self.runs.get_mut(found.runs)? = run;
         Some(found)
     }
 
-    fn records(words: &[u64], bytes: &mut Bytes) -> Option<()> {
-        let (mut index, mut since) = (0, 0);
-        while let Some(&word) = words.get(index) {
-            index += 1;
-            match Word::from(word) {
-                Word::Other { kind, count, argument } => {
-                    for number in [since, kind, argument, count as u64] {
-                        bytes.number(number)?;
-                    }
-                    let mut before = 0;
-                    for &word in words.get(index..index + count)? {
-                        bytes.number(zigzag(word, before))?;
-                        before = word;
-                    }
-                    index += count;
-                    since = 0;
-                }
-                Word::End => break,
-                Word::Alloc { .. } | Word::Free { .. } => since += 1,
-            }
+    /// A record, that `words` begin with.
+    fn record(words: &[u64], since: u64, bytes: &mut Bytes) -> Option<()> {
+        let (&first, words) = words.split_first()?;
+        let Word::Other { kind, count, argument } = Word::from(first) else { return None };
+        for number in [since, kind, argument, count as u64] {
+            bytes.number(number)?;
+        }
+        let mut before = 0;
+        for &word in words.get(..count)? {
+            bytes.number(zigzag(word, before))?;
+            before = word;
         }
         Some(())
     }
 
-    fn tables(&mut self, found: &Found, bits: &mut Bits) -> Option<()> {
-        let Self { site_counts, size_counts, distance_counts, lengths, order, weights, .. } = self;
+    fn tables(&mut self, bits: &mut Bits) -> Option<()> {
+        let Self { symbols, codes, size_codes, lengths, order, weights, .. } = self;
+        let ((sites, frees), (site_codes, free_codes)) = (symbols.counts.split_at(FREES), codes.split_at_mut(FREES));
         for (counts, codes) in [
-            (&site_counts[..found.sites * 2], &mut self.site_codes[..]),
-            (&size_counts[..], &mut self.size_codes[..]),
-            (&distance_counts[..], &mut self.distance_codes[..]),
+            (sites.get(..symbols.site_count * 2)?, site_codes),
+            (&symbols.size_counts[..], &mut size_codes[..BUCKETS]),
+            (frees, free_codes),
         ] {
             huffman::lengths(counts, lengths, order, weights);
             let lengths = &lengths[..counts.len()];
@@ -244,65 +220,103 @@ impl Encoder {
         Some(())
     }
 
-    /// The second pass. It is told as little as possible again: tokens and codes are there.
-    fn events(&self, first_block: u64, words: &[u64], found: &Found, bits: &mut Bits) -> Option<()> {
-        let mut runs = self.runs[..=found.runs].iter();
-        let mut run = *runs.next()?;
-        bits.gamma(u64::from(run) + 1)?;
-        let mut tokens = self.tokens[..found.events].iter();
-        let mut next_block = first_block;
-        let mut index = 0;
-        while let Some(&word) = words.get(index) {
-            index += 1;
-            let op = word & 3;
-            if op == OTHER {
-                let Word::Other { kind, count, .. } = Word::from(word) else { return None };
-                next_block = after_record(kind, words.get(index..index + count)?, next_block);
-                index += count;
-                continue;
-            }
-            let Some(&token) = tokens.next() else { break };
-            if op == ALLOC {
-                let code = self.site_codes[(token & 0xffff) as usize];
-                if token & 1 == 0 {
-                    let bucket = (token >> 16) as usize;
-                    let (_, extra) = bucket_base(bucket);
-                    let size_code = self.size_codes[bucket];
-                    let (length, size_length) = (code >> 16, size_code >> 16);
-                    let codes = u64::from(code & 0xffff) | u64::from(size_code & 0xffff) << length;
-                    let rest = word >> (SITE_BITS + 2) & ((1 << extra) - 1);
-                    let both = length + size_length;
-                    // One after the other costs as much as all the rest: mostly they fit into one.
-                    if both + extra <= 56 {
-                        bits.put(codes | rest << both, both + extra)?;
-                    } else {
-                        bits.put(codes, both)?;
-                        bits.put(rest, extra)?;
-                    }
+    /// The second pass. It is told nothing again: tokens and codes are there.
+    fn events<'a>(&self, found: Found, mut bits: Bits<'a>) -> Option<Bits<'a>> {
+        let mut wide = self.symbols.wide.iter();
+        let mut tokens = self.tokens.get(..found.events)?;
+        for &run in self.runs.get(..=found.runs)? {
+            bits.gamma(u64::from(run) + 1)?;
+            // The guess that follows a run is wrong; the last run ends with the events.
+            let (now, later) = tokens.split_at((usize::from(run) + 1).min(tokens.len()));
+            tokens = later;
+            for &token in now {
+                let code = self.codes[token as usize & 0xffff];
+                let size_code = self.size_codes[(token >> 16 & 0xfff) as usize];
+                let (length, extra) = (code >> 16, (token >> 28 & 0x3f) as u32);
+                let both = length + (size_code >> 16);
+                let codes = u64::from(code & 0xffff) | u64::from(size_code & 0xffff) << length;
+                if extra <= MOST_REST {
+                    bits.put(codes | token >> 34 << both, both + extra)?;
                 } else {
-                    bits.put(u64::from(code & 0xffff), code >> 16)?;
+                    bits.put(codes, both)?;
+                    bits.put(*wide.next()?, extra)?;
                 }
-                next_block += 1;
-            } else {
-                let code = self.distance_codes[token as usize];
-                let length = code >> 16;
-                if token as usize == FOREIGN {
-                    bits.put(u64::from(code & 0xffff), length)?;
-                    bits.put(word >> 2 & ((1 << BLOCK_BITS) - 1), BLOCK_BITS)?;
-                } else {
-                    let (_, extra) = bucket_base(token as usize);
-                    let rest = next_block.wrapping_sub(word >> 2) & ((1 << extra) - 1);
-                    bits.put(u64::from(code & 0xffff) | rest << length, length + extra)?;
-                }
-            }
-            if run == 0 {
-                run = *runs.next()?;
-                bits.gamma(u64::from(run) + 1)?;
-            } else {
-                run -= 1;
             }
         }
-        Some(())
+        Some(bits)
+    }
+}
+
+impl Symbols {
+    /// Begins a chunk.
+    fn clear(&mut self) {
+        for &slot in &self.used_slots[..self.site_count] {
+            self.slots[usize::from(slot)] = 0;
+        }
+        (self.site_count, self.wide_count) = (0, 0);
+        self.size_counts.fill(0);
+        self.counts[FREES..].fill(0);
+    }
+
+    /// The token of an allocation: its site and size, as in a word.
+    #[inline]
+    fn alloc(&mut self, request: u64) -> Option<Token> {
+        let mut slot = request as usize % SLOTS;
+        let place = loop {
+            let Some(place) = usize::from(self.slots[slot]).checked_sub(1) else { break self.new_site(request, slot)? };
+            let last = *self.sites.get(place)?;
+            if last == request {
+                self.counts[place * 2 + 1] += 1;
+                return Some((place * 2 + 1) as u64 | (NO_SIZE as u64) << 16);
+            }
+            if (last ^ request) & SITE_MASK == 0 {
+                break place;
+            }
+            slot = (slot + 1) % SLOTS;
+        };
+        self.sites[place] = request;
+        self.counts[place * 2] += 1;
+        let size = request >> SITE_BITS;
+        let (bucket, extra) = bucket(size);
+        *self.size_counts.get_mut(bucket)? += 1;
+        self.token(place * 2, bucket, extra, size)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn new_site(&mut self, request: u64, slot: usize) -> Option<usize> {
+        let new = self.site_count;
+        *self.sites.get_mut(new)? = request & SITE_MASK | NO_SIZE_YET;
+        self.counts[new * 2..new * 2 + 2].fill(0);
+        self.used_slots[new] = slot as u16;
+        self.site_count += 1;
+        self.slots[slot] = self.site_count as u16;
+        Some(new)
+    }
+
+    /// The token of a free: how many blocks were allocated since.
+    #[inline]
+    fn free(&mut self, block: u64, next_block: u64) -> Option<Token> {
+        let distance = next_block.wrapping_sub(block);
+        if distance >> BLOCK_BITS > 0 {
+            self.counts[FREES + FOREIGN] += 1;
+            return self.token(FREES + FOREIGN, NO_SIZE, BLOCK_BITS, block);
+        }
+        let (bucket, extra) = bucket(distance);
+        self.counts[FREES + bucket] += 1;
+        self.token(FREES + bucket, NO_SIZE, extra, distance)
+    }
+
+    #[inline]
+    fn token(&mut self, code: usize, size: usize, extra: u32, number: u64) -> Option<Token> {
+        let rest = number & ((1 << extra) - 1);
+        let token = code as u64 | (size as u64) << 16 | u64::from(extra) << 28;
+        if extra > MOST_REST {
+            *self.wide.get_mut(self.wide_count)? = rest;
+            self.wide_count += 1;
+            return Some(token);
+        }
+        Some(token | rest << 34)
     }
 }
 
@@ -341,75 +355,4 @@ impl Guess {
     }
 }
 
-/// A difference as a number that is small where the difference is, to both sides.
-#[inline]
-pub fn zigzag(value: u64, before: u64) -> u64 {
-    let difference = value.wrapping_sub(before);
-    difference << 1 ^ (difference >> 63).wrapping_neg()
-}
-
-/// The value whose [`zigzag`] that is.
-#[inline]
-pub fn unzigzag(number: u64, before: u64) -> u64 {
-    before.wrapping_add(number >> 1 ^ (number & 1).wrapping_neg())
-}
-
-/// Bytes being written.
-struct Bytes<'a> {
-    out: &'a mut [u8],
-    at: usize,
-}
-
-impl Bytes<'_> {
-    fn raw(&mut self, bytes: &[u8]) -> Option<()> {
-        self.out.get_mut(self.at..self.at + bytes.len())?.copy_from_slice(bytes);
-        self.at += bytes.len();
-        Some(())
-    }
-
-    fn number(&mut self, mut number: u64) -> Option<()> {
-        while number >= 0x80 {
-            self.raw(&[number as u8 | 0x80])?;
-            number >>= 7;
-        }
-        self.raw(&[number as u8])
-    }
-}
-
-/// Bits being written, the lowest first.
-struct Bits<'a> {
-    out: &'a mut [u8],
-    at: usize,
-    pending: u64,
-    count: u32,
-}
-
-impl Bits<'_> {
-    /// At most 56 at a time.
-    #[inline]
-    fn put(&mut self, bits: u64, count: u32) -> Option<()> {
-        self.pending |= bits << self.count;
-        self.count += count;
-        self.out.get_mut(self.at..self.at + 8)?.copy_from_slice(&self.pending.to_le_bytes());
-        let whole = self.count / 8;
-        self.at += whole as usize;
-        self.pending = self.pending.checked_shr(whole * 8).unwrap_or(0);
-        self.count &= 7;
-        Some(())
-    }
-
-    /// Elias's gamma code of a number from 1 on: as many zeros as it has further bits, a one, those bits.
-    fn gamma(&mut self, number: u64) -> Option<()> {
-        let extra = number.ilog2();
-        self.put(1 << extra, extra + 1)?;
-        self.put(number & ((1 << extra) - 1), extra)
-    }
-
-    fn finish(self) -> Option<usize> {
-        // What is pending stands in `out` already.
-        let end = self.at + usize::from(self.count > 0);
-        (end <= self.out.len()).then_some(end)
-    }
-}
-
-const _: () = assert!(PREAMBLE_WORDS == 5 && RAW_WORDS < 1 << 14 && RAW_WORDS * 2 <= 1 << 16);
+const _: () = assert!(PREAMBLE_WORDS == 5 && RAW_WORDS < 1 << 14 && FREES + DISTANCES <= 1 << 16 && BUCKETS < 1 << 12);

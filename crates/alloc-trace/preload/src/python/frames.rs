@@ -119,31 +119,61 @@ pub(crate) struct Link {
     /// Null of a call's of the interpreter.
     code: *const u8,
     instruction: *const u8,
-    /// Its owner, and whether it is an entry where frames say so.
-    kind: [u8; 2],
+    /// As [`Layout::kind`] says.
+    kind: u16,
     marks: Marks,
 }
 
 impl Link {
+    /// All but the marks.
+    ///
     /// # Safety
     /// A frame of the running thread.
-    #[inline(always)]
     unsafe fn of(layout: &Layout, frame: *const u8) -> Self {
         // SAFETY: as in `Frames::each`.
         unsafe {
             let word = |at: usize| frame.add(at).cast::<*const u8>().read();
-            let owner = frame.add(layout.owner).read();
-            let is_call = owner == OWNED_BY_C_STACK && layout.is_entry.is_none();
+            let is_call = frame.add(layout.owner).read() == OWNED_BY_C_STACK && layout.is_entry.is_none();
+            let of_code = |at: usize| if is_call { ptr::null() } else { word(at) };
             Self {
                 frame,
                 previous: word(layout.previous),
-                code: if is_call { ptr::null() } else { word(layout.code) },
-                instruction: if is_call { ptr::null() } else { word(layout.instruction) },
-                kind: [owner, layout.is_entry.map_or(0, |at| frame.add(at).read())],
+                code: of_code(layout.code),
+                instruction: of_code(layout.instruction),
+                kind: kind(layout, frame),
                 marks: [0; 8],
             }
         }
     }
+
+    /// Whether the frame at its address is what it was.
+    ///
+    /// # Safety
+    /// There is a frame of the running thread.
+    #[inline(always)]
+    unsafe fn is(&self, layout: &Layout, is_code_alive: bool) -> bool {
+        // SAFETY: as in `Frames::each`, and the code is this frame's.
+        unsafe {
+            let word = |at: usize| self.frame.add(at).cast::<*const u8>().read();
+            word(layout.previous) == self.previous
+                && kind(layout, self.frame) == self.kind
+                && (self.code.is_null()
+                    || word(layout.code) == self.code
+                        && word(layout.instruction) == self.instruction
+                        && (is_code_alive || marks(layout, self.code) == self.marks))
+        }
+    }
+}
+
+/// Whose a frame is, and whether it is an entry where frames say so.
+///
+/// # Safety
+/// A frame.
+#[inline(always)]
+unsafe fn kind(layout: &Layout, frame: *const u8) -> u16 {
+    let (at, mask) = layout.kind();
+    // SAFETY: two bytes of the frame.
+    unsafe { frame.add(at).cast::<u16>().read_unaligned() & mask }
 }
 
 impl Frames {
@@ -158,7 +188,7 @@ impl Frames {
                 *link = Link::of(layout, frame);
                 if !link.code.is_null() {
                     link.marks = marks(layout, link.code);
-                } else if link.kind[0] != OWNED_BY_C_STACK || layout.is_entry.is_some() {
+                } else if frame.add(layout.owner).read() != OWNED_BY_C_STACK || layout.is_entry.is_some() {
                     return None;
                 }
             }
@@ -177,30 +207,9 @@ impl Frames {
     #[inline(always)]
     pub(crate) fn are(self, known: &[Link], is_code_alive: bool) -> bool {
         let layout = &self.found.layout;
-        let mut frame = self.first;
-        for link in known {
-            // SAFETY: as in `each`, for the frame is one of the chain, and the code this frame's.
-            unsafe {
-                let now = Link::of(layout, frame);
-                if (now.frame, now.previous, now.code, now.instruction, now.kind)
-                    != (link.frame, link.previous, link.code, link.instruction, link.kind)
-                {
-                    return false;
-                }
-                if !is_code_alive && !now.code.is_null() {
-                    let marks = marks(layout, now.code);
-                    let differences = marks.iter().zip(&link.marks).fold(0, |all, (one, other)| all | (one ^ other));
-                    if differences != 0 {
-                        return false;
-                    }
-                }
-            }
-            frame = link.previous;
-            if frame.is_null() {
-                break;
-            }
-        }
-        frame.is_null()
+        // SAFETY: as in `each`: the first is the innermost frame of the chain, and each leads to the next, for that is how they were put down.
+        known.first().is_some_and(|link| link.frame == self.first)
+            && known.iter().all(|link| unsafe { link.is(layout, is_code_alive) })
     }
 
     /// Where the innermost frame is, and its instruction: most chains differ in these, if they do.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use crate::format::{self, BLOCK_UNMAP, LARGE, SIZE_LIMIT, THREAD_END};
 use crate::live::{self, Entered};
-use crate::own::{BUSY, ENDED, own, set_own};
+use crate::own::{BUSY, ENDED, own, set_own, swap_own};
 use crate::process::{self, EPOCH, Process};
 use crate::stack::Frame;
 use crate::thread::{INSIDE, LATE, OUTSIDE, Thread, UNUSED};
@@ -222,7 +222,12 @@ fn attached(here: *const Frame) -> Option<*mut Thread> {
             _ => {}
         },
     }
-    set_own(ptr::without_provenance_mut(BUSY));
+    let made = swap_own(ptr::without_provenance_mut(BUSY));
+    if made != own {
+        // By a signal handler that has come in since.
+        set_own(made);
+        return Some(made);
+    }
     let thread = Process::current().map_or(ptr::null_mut(), |process| Thread::begin(process, own, here));
     if !thread.is_null() {
         process::call_at_end(thread);
@@ -234,6 +239,14 @@ fn attached(here: *const Frame) -> Option<*mut Thread> {
     inner.missed.fetch_add(EARLY.swap(0, Relaxed), Relaxed);
     inner.tell_missed();
     Some(thread)
+}
+
+/// Begins the trace, if there is to be one. Calls of signal handlers meanwhile are counted.
+#[cold]
+pub(crate) fn begin_process() {
+    let before = swap_own(ptr::without_provenance_mut(BUSY));
+    _ = Process::current();
+    set_own(before);
 }
 
 /// Thread-specific data's destructor: packs and gives back, at the last opportunity.

@@ -48,3 +48,14 @@ pub(crate) fn set_own(value: *mut Thread) {
             options(nostack, preserves_flags));
     }
 }
+
+/// Sets it, and says what it was: for a signal handler, both happen at once.
+pub(crate) fn swap_own(value: *mut Thread) -> *mut Thread {
+    let before: *mut Thread;
+    // SAFETY: reads and writes the calling thread's variable.
+    unsafe {
+        asm!("mov {a}, qword ptr [rip + alloc_trace_thread@GOTTPOFF]", "xchg qword ptr fs:[{a}], {v}", v = inout(reg) value => before,
+            a = out(reg) _, options(nostack, preserves_flags));
+    }
+    before
+}

@@ -13,9 +13,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU8, AtomicU64};
 
 use crate::format::LARGEST_MEAN;
-use crate::inside::Inside;
+use crate::inside::{self, Inside};
 use crate::own::{BUSY, own};
-use crate::process::Process;
 use crate::thread::{Thread, UNUSED};
 
 /// Bytes from one that is drawn to the next, on average; 0 if all blocks are noted. The trace's beginning finds it out.
@@ -112,7 +111,7 @@ fn drawn(mut thread: *mut Thread, size: usize) -> bool {
     // SAFETY: as in `takes`. The memory is unused in a forked child.
     if thread.addr() <= BUSY || unsafe { (*thread).state == UNUSED } {
         if MEAN.load(Relaxed) == UNKNOWN {
-            _ = Process::current();
+            inside::begin_process();
         }
         if matches!(MEAN.load(Relaxed), 0 | UNKNOWN) {
             // Nothing is drawn; or it is too early to note anything.

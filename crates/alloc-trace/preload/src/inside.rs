@@ -82,12 +82,13 @@ impl Inside {
     #[inline(always)]
     pub(crate) fn object(&mut self, kind: u64, block: *mut c_void, size: usize, frame: *const Frame) {
         let thread = self.thread();
+        let Some(place) = live::object(block.addr(), true) else { return thread.miss() };
+        // Before the stack is looked at: meanwhile it comes from memory.
+        let before = place.load(Relaxed);
         let site = thread.site(kind, frame, python::frames_of_holder());
         if thread.next_block >= thread.last_block && !thread.more_numbers() {
             return;
         }
-        let Some(place) = live::object(block.addr(), true) else { return thread.miss() };
-        let before = place.load(Relaxed);
         if before != 0 {
             thread.word(format::free(before));
         }

@@ -21,7 +21,7 @@ use std::{mem, ptr};
 
 pub(crate) use code_ends::ends;
 pub(crate) use codes::Codes;
-pub(crate) use frames::{Frames, Link, PythonFrame, frames, frames_of_holder};
+pub(crate) use frames::{Frames, Link, Marks, PythonFrame, frames, frames_of_holder};
 
 /// Where what is, in bytes from the beginning of each structure.
 #[derive(Clone, Copy, Debug)]

@@ -18,7 +18,7 @@
 //! A stack is put down when it comes again among the last few of its set that were not remembered: one that never comes again costs a look.
 //! It takes the place of one that has not been asked for since the last look for a place (the clock of Corbató, 1968).
 
-use crate::python::{self, Frames, Link};
+use crate::python::{self, Frames, Link, Marks};
 use crate::rules::Step;
 use crate::sites::mix;
 use crate::stack::{Bounds, ByPointers, ByTables, Frame, Steps};
@@ -68,6 +68,8 @@ struct Slot {
     /// The last of them stands there until its group is full.
     word: [[Word; GROUP]; WORDS / GROUP],
     link: [Link; LINKS],
+    /// Of their code; seldom looked at.
+    marks: [Marks; LINKS],
 }
 
 /// All zeros is one that knows nothing.
@@ -158,9 +160,11 @@ impl Slot {
         let is_same = |word: &Word| unsafe { *(word.at as *const usize) } == word.value;
         let groups = &self.word[..self.groups as usize % (WORDS / GROUP + 1)];
         groups.iter().all(|group| group.iter().all(is_same)) && {
-            let links = &self.link[..self.links as usize % (LINKS + 1)];
+            let count = self.links as usize % (LINKS + 1);
+            let links = &self.link[..count];
+            let is_code_alive = ends == self.ends && ends != NEVER;
             let is_same = match call.python {
-                Some(python) => python.are(links, ends == self.ends && ends != NEVER),
+                Some(python) => python.are(links, (!is_code_alive).then_some(&self.marks[..count])),
                 None => links.is_empty(),
             };
             self.ends = if is_same { ends } else { self.ends };
@@ -183,7 +187,7 @@ impl Slot {
         };
         self.ends = python::ends().unwrap_or(NEVER);
         let links = match call.python {
-            Some(python) => python.links(&mut self.link)?,
+            Some(python) => python.links(&mut self.link, &mut self.marks)?,
             None => 0,
         };
         let (words, groups) = (words?, words?.div_ceil(GROUP));

@@ -111,7 +111,7 @@ impl Frames {
     }
 }
 
-/// A frame that is remembered, with all that it was read for.
+/// A frame that is remembered, with all that it was read for but its code's [`Marks`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
     frame: *const u8,
@@ -121,12 +121,9 @@ pub(crate) struct Link {
     instruction: *const u8,
     /// As [`Layout::kind`] says.
     kind: u16,
-    marks: Marks,
 }
 
 impl Link {
-    /// All but the marks.
-    ///
     /// # Safety
     /// A frame of the running thread.
     unsafe fn of(layout: &Layout, frame: *const u8) -> Self {
@@ -141,7 +138,6 @@ impl Link {
                 code: of_code(layout.code),
                 instruction: of_code(layout.instruction),
                 kind: kind(layout, frame),
-                marks: [0; 8],
             }
         }
     }
@@ -151,7 +147,7 @@ impl Link {
     /// # Safety
     /// There is a frame of the running thread.
     #[inline(always)]
-    unsafe fn is(&self, layout: &Layout, is_code_alive: bool) -> bool {
+    unsafe fn is(&self, layout: &Layout, marked: Option<&Marks>) -> bool {
         // SAFETY: as in `Frames::each`, and the code is this frame's.
         unsafe {
             let word = |at: usize| self.frame.add(at).cast::<*const u8>().read();
@@ -160,7 +156,7 @@ impl Link {
                 && (self.code.is_null()
                     || word(layout.code) == self.code
                         && word(layout.instruction) == self.instruction
-                        && (is_code_alive || marks(layout, self.code) == self.marks))
+                        && marked.is_none_or(|known| marks(layout, self.code) == *known))
         }
     }
 }
@@ -178,16 +174,16 @@ unsafe fn kind(layout: &Layout, frame: *const u8) -> u16 {
 
 impl Frames {
     /// Puts the whole chain down, the innermost frame first: how many frames; `None` if there is no room for all, or one has no code.
-    pub(crate) fn links(self, to: &mut [Link]) -> Option<usize> {
+    pub(crate) fn links(self, to: &mut [Link], marked: &mut [Marks]) -> Option<usize> {
         let layout = &self.found.layout;
         let (mut frame, mut count) = (self.first, 0);
         while !frame.is_null() {
-            let link = to.get_mut(count)?;
+            let (link, mark) = (to.get_mut(count)?, marked.get_mut(count)?);
             // SAFETY: as in `each`.
             unsafe {
                 *link = Link::of(layout, frame);
                 if !link.code.is_null() {
-                    link.marks = marks(layout, link.code);
+                    *mark = marks(layout, link.code);
                 } else if frame.add(layout.owner).read() != OWNED_BY_C_STACK || layout.is_entry.is_some() {
                     return None;
                 }
@@ -200,16 +196,23 @@ impl Frames {
 
     /// Whether the chain is one that was put down, word for word: then [`each`](Self::each) visits the same frames.
     ///
-    /// Whoever knows that no code object has ended since says so: then those at the same addresses are the same.
+    /// Without `marked`, whoever calls knows that no code object has ended since: then those at the same addresses are the same.
     ///
     /// From the first frame on, each is read only after the one before it was found to lead there, so that it is one of this thread's, and so is its
     /// code.
     #[inline(always)]
-    pub(crate) fn are(self, known: &[Link], is_code_alive: bool) -> bool {
+    pub(crate) fn are(self, known: &[Link], marked: Option<&[Marks]>) -> bool {
         let layout = &self.found.layout;
+        if known.first().is_none_or(|link| link.frame != self.first) {
+            return false;
+        }
         // SAFETY: as in `each`: the first is the innermost frame of the chain, and each leads to the next, for that is how they were put down.
-        known.first().is_some_and(|link| link.frame == self.first)
-            && known.iter().all(|link| unsafe { link.is(layout, is_code_alive) })
+        unsafe {
+            match marked {
+                None => known.iter().all(|link| link.is(layout, None)),
+                Some(marked) => known.iter().zip(marked).all(|(link, marks)| link.is(layout, Some(marks))),
+            }
+        }
     }
 
     /// Where the innermost frame is, and its instruction: most chains differ in these, if they do.
@@ -223,7 +226,7 @@ impl Frames {
 
 /// What tells a code object from another at the same address: what it is called, where it is, and some of its lines. Pointers alone would not: when one
 /// module after another is compiled and dropped, they lie where the last one's lay.
-type Marks = [usize; 8];
+pub(crate) type Marks = [usize; 8];
 
 /// # Safety
 /// A code object.

@@ -15,7 +15,7 @@ use crate::own::{BUSY, ENDED, own, set_own};
 use crate::process::{self, EPOCH, Process};
 use crate::stack::Frame;
 use crate::thread::{INSIDE, LATE, OUTSIDE, Thread, UNUSED};
-use crate::{python, sample};
+use crate::{python, real, sample};
 
 /// Being inside, until it is dropped.
 pub(crate) struct Inside {
@@ -222,6 +222,8 @@ fn attached(here: *const Frame) -> Option<*mut Thread> {
             _ => {}
         },
     }
+    // What `dlsym` asks for is no signal handler's.
+    real::all_known();
     set_own(ptr::without_provenance_mut(BUSY));
     let thread = Process::current().map_or(ptr::null_mut(), |process| Thread::begin(process, own, here));
     if !thread.is_null() {

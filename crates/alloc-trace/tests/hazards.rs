@@ -5,6 +5,10 @@
 
 mod tracing;
 
+use std::process::Command;
+
+use alloc_trace::trace::{Analysis, TraceFile};
+use tempfile::TempDir;
 use tracing::Program;
 
 #[test]
@@ -13,4 +17,37 @@ fn a_stack_of_which_a_part_has_gone_is_not_read_there() {
     let (output, analysis) = program.trace(&[]);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(program.own(&analysis)[..3], [4, 400, 4]);
+}
+
+#[test]
+fn without_room_in_the_file_or_in_memory_what_was_noted_stays_right() {
+    let Some(program) = Program::build("cornered") else { return };
+    // The first is too small for the header, which is there.
+    for limits in [&["1"][..], &["4096"], &["4096", "and memory"]] {
+        let trace = program.file("trace");
+        let output = program.run(limits);
+        assert!(output.status.success(), "{limits:?}: {output:?}");
+        let analysis = Analysis::of(TraceFile::open(&trace).unwrap(), |_| {});
+        let [damage] = &analysis.damage[..] else { panic!("{limits:?}: {:?}", analysis.damage) };
+        assert!(damage.what.starts_with("the trace stops after"), "{damage}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("the trace stops after"), "{output:?}");
+        let [calls, bytes, frees, ..] = program.own(&analysis);
+        assert!((1000..100_000).contains(&calls), "{calls}");
+        assert_eq!(bytes, 100_000 + 5 * (calls - 1));
+        assert!(frees == calls || frees + 1 == calls, "{calls} calls, {frees} frees");
+        std::fs::remove_file(trace).unwrap();
+    }
+}
+
+#[test]
+fn a_program_that_may_write_no_files_runs_untraced() {
+    let directory = TempDir::new().unwrap();
+    // Has the library built, which takes files.
+    let known = tracing::alloc_trace();
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -f 0; exec \"$0\" run -o \"$1\" -- ls /"]).arg(known.get_program());
+    limited.arg(directory.path().join("trace")).envs(known.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = limited.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("nothing was recorded"), "{output:?}");
 }

@@ -41,6 +41,7 @@
 mod encode;
 #[cfg(not(test))]
 mod entry;
+mod environment;
 #[allow(dead_code)] // the reader uses more of it
 mod format;
 mod heap;

@@ -131,9 +131,13 @@ impl Thread {
         if let Some(python) = python {
             let most = count + MOST_PYTHON_FRAMES;
             python.each(|frame| {
+                if count == most {
+                    end = format::TOO_DEEP;
+                    return false;
+                }
                 self.frames[count] = process.python_frame(frame);
                 count += 1;
-                count < most
+                true
             });
         }
         let Some(site) = self.sites.add(hash) else { return 0 };

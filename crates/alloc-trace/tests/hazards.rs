@@ -51,3 +51,15 @@ fn a_program_that_may_write_no_files_runs_untraced() {
     assert!(output.status.success(), "{output:?}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("nothing was recorded"), "{output:?}");
 }
+
+#[test]
+fn names_do_nothing_to_a_terminal() {
+    let Some(program) = Program::build("names") else { return };
+    let output = program.run(&["\u{1b}[2J", "line\nline"]);
+    assert!(output.status.success(), "{output:?}");
+    let output = tracing::alloc_trace().arg("summary").arg(program.file("trace")).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(!text.contains(|letter: char| letter.is_control() && letter != '\n'), "{text:?}");
+    assert!(text.lines().any(|line| line.ends_with("a\u{fffd}[31m\u{fffd}b")), "{text}");
+    assert!(text.lines().next().is_some_and(|line| line.ends_with(" \u{fffd}[2J line\u{fffd}line")), "{text}");
+}

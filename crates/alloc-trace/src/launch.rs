@@ -1,18 +1,20 @@
-//! `run`: starts a program with the preload library, and says what can't be traced before it starts.
+//! `run`: starts a program with the preload library, and says which traces there are when it has ended.
 
-use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+mod blind;
+mod signals;
+
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::time::SystemTime;
 
 use alloc_trace::trace::format::LARGEST_MEAN;
 use alloc_trace::trace::{LIBRARY, TraceFile};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
-use object::read::ReadCache;
-use object::{Object, ObjectSymbol};
 
 /// Names the library to load, in place of looking for it.
 const VARIABLE: &str = "ALLOC_TRACE_PRELOAD";
@@ -84,7 +86,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode, String> {
     let words: Vec<&OsString> = matches.get_many("program").into_iter().flatten().collect();
     let Some((&program, arguments)) = words.split_first() else { return Err("no program named".to_owned()) };
     let path = found(Path::new(program)).ok_or_else(|| format!("{}: there is no such program", program.display()))?;
-    if let Some(note) = blind(&path)? {
+    if let Some(note) = blind::blind(&path)? {
         anstream::eprintln!("alloc-trace: {note}");
     }
     let library = library()?;
@@ -99,6 +101,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode, String> {
     }
     if !output.parent().is_some_and(Path::is_dir) {
         return Err(format!("{}: its directory is not there", output.display()));
+    }
+    if splits(library.as_os_str()) {
+        return Err(format!(
+            "{}: the loader takes a space or a colon for the end of a library's name; copy the library to a path without, and name that with {VARIABLE}",
+            library.display()
+        ));
     }
     let mut preload = library.into_os_string();
     if let Some(others) = std::env::var_os("LD_PRELOAD").filter(|others| !others.is_empty()) {
@@ -118,8 +126,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode, String> {
     } else {
         command.env_remove("ALLOC_TRACE_PYTHON_OBJECTS");
     }
-    let status = command.status().map_err(|error| format!("{}: can't be run: {error}", path.display()))?;
-    report(&output);
+    // Traces of children of earlier runs, whose own was removed.
+    let others: HashSet<PathBuf> = siblings(&output).into_iter().collect();
+    let mut child = command.spawn().map_err(|error| format!("{}: can't be run: {error}", path.display()))?;
+    let status = signals::wait(&mut child).map_err(|error| format!("{}: {error}", path.display()))?;
+    let written = siblings(&output).into_iter().filter(|path| !others.contains(path));
+    report(&output, written.filter_map(|path| TraceFile::open(&path).ok()).collect(), child.id());
     Ok(match (status.code(), status.signal()) {
         (Some(code), _) => ExitCode::from(code as u8),
         // As shells say it.
@@ -127,9 +139,13 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode, String> {
     })
 }
 
-/// Says which traces there are: the program's, its children's below their parents.
-fn report(output: &Path) {
-    let mut traces: Vec<TraceFile> = siblings(output).iter().filter_map(|path| TraceFile::open(path).ok()).collect();
+/// Whether the loader would take it for several names (ld.so(8), `LD_PRELOAD`).
+fn splits(library: &OsStr) -> bool {
+    library.as_bytes().iter().any(|byte| b" :".contains(byte))
+}
+
+/// Says which traces there are, the program's and its children's below their parents, and what of them is damaged. `process` is the one that was started.
+fn report(output: &Path, mut traces: Vec<TraceFile>, process: u32) {
     if traces.is_empty() {
         anstream::eprintln!(
             "alloc-trace: nothing was recorded: the program asked for no memory, did not load the library, or could not write {}",
@@ -157,13 +173,15 @@ fn report(output: &Path) {
             trace.path().display(),
             indent = depth * 2
         );
+        if let Some(damage) = trace.damage().first() {
+            anstream::eprintln!("alloc-trace: {}: {damage}", trace.path().display());
+        }
     }
     if let Some(more @ 1..) = traces.len().checked_sub(LISTED) {
         anstream::eprintln!("alloc-trace: and {more} more, {}.*", output.display());
     }
-    // A launcher, a shell script for one, becomes the program that was meant.
-    let first = traces[0].origin().process;
-    let meant = traces.iter().rfind(|trace| trace.origin().process == first).unwrap_or(&traces[0]);
+    // A launcher, a shell script for one, becomes the program that was meant. One that asks for nothing before its children has not the first trace.
+    let meant = traces.iter().rfind(|trace| trace.origin().process == process).unwrap_or(&traces[0]);
     anstream::eprintln!("alloc-trace: now: alloc-trace summary {}", meant.path().display());
 }
 
@@ -190,63 +208,6 @@ fn found(program: &Path) -> Option<PathBuf> {
     }
     let paths = std::env::var_os("PATH")?;
     std::env::split_paths(&paths).map(|directory| directory.join(program)).find(runs)
-}
-
-/// An error if nothing of a program can be seen, and a note if something can't.
-fn blind(path: &Path) -> Result<Option<String>, String> {
-    let shown = path.display();
-    let metadata = path.metadata().map_err(|error| format!("{shown}: can't be read: {error}"))?;
-    let privileged = metadata.mode() & 0o6000 != 0 && !(metadata.uid() == own_user() && metadata.mode() & 0o2000 == 0);
-    if privileged {
-        return Err(format!(
-            "{shown} is setuid or setgid: the loader ignores preloaded libraries there, so nothing could be seen"
-        ));
-    }
-    let mut file = File::open(path).map_err(|error| format!("{shown}: can't be read: {error}"))?;
-    let mut begin = Vec::new();
-    file.by_ref().take(256).read_to_end(&mut begin).map_err(|error| format!("{shown}: can't be read: {error}"))?;
-    if let Some(line) = begin.strip_prefix(b"#!") {
-        let line = String::from_utf8_lossy(line.split(|&byte| byte == b'\n').next().unwrap_or_default()).into_owned();
-        let interpreter = line.split_whitespace().next().unwrap_or_default();
-        return blind(Path::new(interpreter));
-    }
-    if !begin.starts_with(b"\x7fELF") {
-        return Err(format!("{shown} is no ELF program, so there is nothing to load a library into"));
-    }
-    let cache = ReadCache::new(file);
-    let elf = object::read::elf::ElfFile64::<object::Endianness, _>::parse(&cache)
-        .map_err(|_| format!("{shown} is a program of 32 bits: the library, of 64, can't be loaded into it"))?;
-    if elf.architecture() != object::Architecture::X86_64 || !cfg!(target_arch = "x86_64") {
-        return Err(format!("{shown} is a program for {:?}: the library is for x86-64 alone", elf.architecture()));
-    }
-    let endian = elf.endian();
-    let has_interpreter =
-        elf.elf_program_headers().iter().any(|header| header.p_type.get(endian) == object::elf::PT_INTERP);
-    if !has_interpreter {
-        return Err(format!(
-            "{shown} is statically linked: no loader runs that could load a library, so nothing can be seen"
-        ));
-    }
-    let own = elf.dynamic_symbols().any(|symbol| symbol.is_definition() && symbol.name() == Ok("malloc"));
-    if own {
-        return Ok(Some(format!(
-            "{shown} has a malloc of its own, which comes before the library's: its blocks can't be seen"
-        )));
-    }
-    let inner = elf.symbols().find_map(|symbol| {
-        let name = symbol.name().ok().filter(|_| symbol.is_definition())?;
-        [("_rjem_malloc", "jemalloc"), ("mi_malloc", "mimalloc"), ("tc_malloc", "tcmalloc")]
-            .into_iter()
-            .find_map(|(known, allocator)| (name == known).then_some(allocator))
-    });
-    Ok(inner.map(|allocator| {
-        format!("{shown} has {allocator} inside, under names of its own: blocks from there can't be seen, what goes through malloc can")
-    }))
-}
-
-/// Whose files are this user's.
-fn own_user() -> u32 {
-    std::fs::metadata("/proc/self").map_or(u32::MAX, |own| own.uid())
 }
 
 /// The library: where the variable says, beside this program, or built, if this program runs from its sources.
@@ -292,7 +253,11 @@ fn built(sources: &Path, beside: &Path) -> Result<PathBuf, String> {
         .stdin(Stdio::null())
         .output();
     match output {
-        Ok(output) if output.status.success() => Ok(library),
+        Ok(output) if output.status.success() => {
+            // cargo has found it fresh, or made it so: the next run need not ask again.
+            _ = File::options().append(true).open(&library).and_then(|file| file.set_modified(SystemTime::now()));
+            Ok(library)
+        }
         Ok(output) => {
             Err(format!("the library can't be built: {}", String::from_utf8_lossy(&output.stderr).trim_end()))
         }
@@ -320,7 +285,8 @@ fn is_fresh(library: &Path, manifest: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::fs::File;
+    use std::time::Duration;
 
     use super::*;
 

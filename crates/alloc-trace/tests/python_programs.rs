@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use alloc_trace::trace::format::KINDS;
+use alloc_trace::trace::format::{END_OF_CHAIN, KINDS, MOST_PYTHON_FRAMES, TOO_DEEP};
 use alloc_trace::trace::{Analysis, Symbols, TraceFile};
 use tempfile::TempDir;
 
@@ -198,6 +198,24 @@ fn stacks_are_those_that_traceback_tells() {
             let frames = python_frames(&mut symbols, &analysis, index.unwrap() as u32);
             let told: Vec<&str> = told.split(' ').collect();
             assert_eq!(frames, told, "{size} of {}", python.display());
+        }
+    }
+}
+
+#[test]
+fn a_stack_with_more_of_python_s_frames_than_there_is_room_for_is_told_as_cut() {
+    for (python, version) in pythons() {
+        if !(0x030b_0000..0x030e_0000).contains(&version) {
+            continue;
+        }
+        let (analysis, _) = traced(&python, "deep.py");
+        let mut symbols = Symbols::default();
+        for (size, end, calls) in [(100_001, END_OF_CHAIN, 101), (200_001, TOO_DEEP, MOST_PYTHON_FRAMES)] {
+            let index = analysis.by_site.iter().position(|blocks| blocks.bytes == size).unwrap();
+            let site = analysis.context.sites.iter().nth(index).unwrap();
+            assert_eq!(u64::from(site.end), end, "{size} of {}", python.display());
+            let frames = python_frames(&mut symbols, &analysis, index as u32);
+            assert_eq!(frames.iter().filter(|frame| frame.contains("deep")).count(), calls, "{frames:?}");
         }
     }
 }

@@ -4,126 +4,15 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod checking;
+mod tracing;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::path::Path;
+use std::process::Command;
 
 use alloc_trace::trace::format::{END_OF_CHAIN, KINDS};
 use alloc_trace::trace::{Analysis, Measure, Symbols, TraceFile, stacks};
 use tempfile::TempDir;
-
-/// A program, built into a directory that goes with it.
-struct Program {
-    directory: TempDir,
-    path: PathBuf,
-}
-
-impl Program {
-    /// `None` where there is no compiler.
-    fn build(name: &str) -> Option<Self> {
-        Self::build_with(name, &[])
-    }
-
-    /// The same with more of the compiler's flags.
-    fn build_with(name: &str, flags: &[&str]) -> Option<Self> {
-        let directory = TempDir::new().unwrap();
-        let path = directory.path().join(name);
-        let flags = [&["-pthread", "-ldl"], flags].concat();
-        compile(&format!("{name}.c"), &path, &flags).then_some(Self { directory, path })
-    }
-
-    /// Runs it and reads its trace.
-    fn trace(&self, arguments: &[&str]) -> (Output, Analysis) {
-        let output = self.run(arguments);
-        (output, self.read("trace"))
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        self.command_with(&[], arguments)
-    }
-
-    /// The same with options of `run`.
-    fn command_with(&self, options: &[&str], arguments: &[&str]) -> Command {
-        let mut command = alloc_trace();
-        command.args(["run", "-o"]).arg(self.file("trace")).args(options);
-        command.arg("--").arg(&self.path).args(arguments);
-        command
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn read(&self, name: &str) -> Analysis {
-        let analysis = Analysis::of(TraceFile::open(&self.file(name)).unwrap(), |_| {});
-        assert_eq!(analysis.damage, [], "{name}");
-        analysis
-    }
-
-    /// The blocks that the program itself asked for, not those of the C library for its threads: calls, bytes, frees, left, bytes left.
-    fn own(&self, analysis: &Analysis) -> [u64; 5] {
-        let context = &analysis.context;
-        let mut sum = [0; 5];
-        for (site, blocks) in context.sites.iter().zip(&analysis.by_site) {
-            let caller = context.sites.stack(site).next();
-            let module = caller.and_then(|caller| context.modules.locate(caller.generation, caller.address));
-            if module.is_some_and(|(path, _)| Path::new(path) == self.path) {
-                let figures = [blocks.allocations, blocks.bytes, blocks.frees, blocks.live, blocks.live_bytes];
-                sum.iter_mut().zip(figures).for_each(|(sum, figure)| *sum += figure);
-            }
-        }
-        sum
-    }
-}
-
-/// What a program told: calls, bytes, frees, left, bytes left, peak.
-fn told(output: &Output) -> [u64; 6] {
-    assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout.clone()).unwrap();
-    let numbers: Vec<u64> = text.split_whitespace().map(|number| number.parse().unwrap()).collect();
-    numbers.try_into().unwrap()
-}
-
-/// `false`, with a reason, where there is no compiler.
-fn compile(source: &str, to: &Path, more: &[&str]) -> bool {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(source);
-    let flags = ["-O1", "-g", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls", "-fno-builtin"];
-    let output = Command::new("cc").args(flags).arg(source).arg("-o").arg(to).args(more).output();
-    match output {
-        Ok(output) => {
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            true
-        }
-        Err(error) => {
-            let required = std::env::var("LAB_REQUIRE").is_ok_and(|all| all.split([' ', ',']).any(|name| name == "cc"));
-            assert!(!required, "LAB_REQUIRE names cc, but it can't be run: {error}");
-            eprintln!("skipped: cc can't be run: {error}");
-            false
-        }
-    }
-}
-
-/// The command line, with the library built once.
-fn alloc_trace() -> Command {
-    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    let program = Path::new(env!("CARGO_BIN_EXE_alloc-trace"));
-    let library = LIBRARY.get_or_init(|| {
-        let directory = TempDir::new().unwrap();
-        let mut first = Command::new(program);
-        first.args(["run", "-o"]).arg(directory.path().join("trace")).args(["--", "true"]);
-        let output = first.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        program.parent().unwrap().parent().unwrap().join("release/liballoc_trace_preload.so")
-    });
-    let mut command = Command::new(program);
-    command.env("ALLOC_TRACE_PRELOAD", library);
-    command
-}
+use tracing::{Program, alloc_trace, compile, told};
 
 #[test]
 fn every_function_is_counted_exactly() {
@@ -233,6 +122,7 @@ fn mappings_are_followed() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(analysis.mapped.live_bytes, 21 * 4096);
     assert_eq!(analysis.heap_moved, 4096);
+    assert_eq!(analysis.missed(), 0, "no signal handler ran");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::own::{BUSY, ENDED, own, set_own, swap_own};
 use crate::process::{self, EPOCH, Process};
 use crate::stack::Frame;
 use crate::thread::{INSIDE, LATE, OUTSIDE, Thread, UNUSED};
-use crate::{python, sample};
+use crate::{python, real, sample};
 
 /// Being inside, until it is dropped.
 pub(crate) struct Inside {
@@ -223,6 +223,8 @@ fn attached(here: *const Frame) -> Option<*mut Thread> {
             _ => {}
         },
     }
+    // What `dlsym` asks for is no signal handler's.
+    real::all_known();
     let made = swap_own(ptr::without_provenance_mut(BUSY));
     if made != own {
         // By a signal handler that has come in since.

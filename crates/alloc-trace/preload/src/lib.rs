@@ -43,6 +43,7 @@ mod bits;
 mod encode;
 #[cfg(not(test))]
 mod entry;
+mod environment;
 #[allow(dead_code)] // the reader uses more of it
 mod format;
 mod heap;

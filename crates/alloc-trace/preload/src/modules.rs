@@ -151,7 +151,8 @@ const SOME_STACK: usize = 256 << 10;
 /// The stack that an address on it is part of; empty if it isn't mapped. `thread` is the address of the thread's control block.
 ///
 /// What is mapped around it may be more than the stack: the kernel shows neighbours of one kind as one, and these may go while the stack
-/// stays. The C library puts a thread's control block at the end of its stack; the first thread's stack is a mapping of its own.
+/// stays. The C library puts a thread's control block at the end of its stack, and a page that can't be read before its begin; the first thread's stack is a
+/// mapping of its own.
 pub(crate) fn stack_of(address: usize, thread: usize, buffer: &mut [u8]) -> Bounds {
     let mut found = Bounds::default();
     each_mapping(buffer, |line, range, _| {
@@ -160,7 +161,7 @@ pub(crate) fn stack_of(address: usize, thread: usize, buffer: &mut [u8]) -> Boun
             if (address..range.high).contains(&thread) {
                 found.high = thread;
             } else if !line.ends_with(b"[stack]") {
-                found.high = range.high.min(address + SOME_STACK);
+                (found.high, found.may_go) = (range.high.min(address + SOME_STACK), true);
             }
         }
     });
@@ -203,7 +204,7 @@ fn addresses(line: &[u8]) -> Option<(Bounds, &[u8])> {
         rest = &after[1..];
         digits.iter().try_fold(0_usize, |number, &digit| Some(number << 4 | char::from(digit).to_digit(16)? as usize))
     };
-    let range = Bounds { low: number(b'-')?, high: number(b' ')? };
+    let range = Bounds { low: number(b'-')?, high: number(b' ')?, may_go: false };
     Some((range, rest.get(..4)?))
 }
 
@@ -214,7 +215,10 @@ mod tests {
     #[test]
     fn lines_are_understood() {
         let line = b"7f46e9683000-7f46e97e0000 r-xp 00028000 fd:00 1234     /usr/lib/a b.so";
-        assert_eq!(addresses(line), Some((Bounds { low: 0x7f46_e968_3000, high: 0x7f46_e97e_0000 }, &b"r-xp"[..])));
+        assert_eq!(
+            addresses(line),
+            Some((Bounds { low: 0x7f46_e968_3000, high: 0x7f46_e97e_0000, may_go: false }, &b"r-xp"[..]))
+        );
         assert_eq!(addresses(b"7f46e9683000 r-xp"), None);
         assert_eq!(addresses(b""), None);
     }
@@ -236,7 +240,10 @@ mod tests {
         let bounds = stack_of(address, 0, &mut [0; 512]);
         assert!(bounds.low <= address && address < bounds.high, "{bounds:?}");
         assert!(bounds.high - address <= SOME_STACK, "{bounds:?}");
-        assert_eq!(stack_of(address, address + 64, &mut [0; 512]), Bounds { low: bounds.low, high: address + 64 });
+        assert_eq!(
+            stack_of(address, address + 64, &mut [0; 512]),
+            Bounds { low: bounds.low, high: address + 64, may_go: false }
+        );
         assert_eq!(stack_of(8, 0, &mut [0; 512]), Bounds::default());
     }
 

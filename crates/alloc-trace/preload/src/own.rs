@@ -2,6 +2,7 @@
 
 use std::arch::{asm, global_asm};
 
+use crate::system;
 use crate::thread::Thread;
 
 // The variable, with the address arithmetic that a library loaded at start may use: `thread_local!` would call a function for it.
@@ -33,8 +34,12 @@ pub(crate) fn own() -> *mut Thread {
     value
 }
 
-/// The address of the calling thread's control block, which begins with it (ELF Handling For Thread-Local Storage, x86-64).
+/// The address of the calling thread's control block, which begins with it (ELF Handling For Thread-Local Storage, x86-64). The C library puts it at
+/// the end of the thread's stack; 0 for the first thread, whose stack is the kernel's, and whose control block is anywhere.
 pub(crate) fn control_block() -> usize {
+    if system::thread() == system::process() {
+        return 0;
+    }
     let value: usize;
     // SAFETY: reads a word that every thread has.
     unsafe { asm!("mov {v}, qword ptr fs:[0]", v = out(reg) value, options(nostack, readonly, preserves_flags)) };

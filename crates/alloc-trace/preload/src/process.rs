@@ -8,6 +8,8 @@ use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 
+pub(crate) use crate::environment::number;
+use crate::environment::{MOST_PATH, variable};
 use crate::format::{
     ALIGN, CHUNK_HEADER, CHUNK_MAGIC, FILE_HEADER, FILE_MAGIC, LARGEST_MEAN, PYTHON, RAW_BYTES, SAMPLED_AT, STOPPED_AT,
     checksum,
@@ -25,7 +27,6 @@ const FILE: &[u8] = b"ALLOC_TRACE_FILE=";
 pub(crate) const SAMPLE: &[u8] = b"ALLOC_TRACE_SAMPLE=";
 /// Which bytes these are; otherwise others in each process.
 const SEED: &[u8] = b"ALLOC_TRACE_SEED=";
-const MOST_PATH: usize = 4096;
 /// Block numbers that a thread takes at a time.
 pub(crate) const NUMBERS_AT_ONCE: u64 = 1 << 20;
 
@@ -126,6 +127,9 @@ impl Process {
     fn make_file(&self, mean: u64) -> Option<File> {
         // SAFETY: only `begin` calls this, once, before anybody else looks.
         let path = unsafe { &mut *self.path.get() };
+        if system::file_size_limit() < FILE_HEADER as u64 {
+            return None;
+        }
         let length = variable(FILE, path).filter(|_| path[0] == b'/')?;
         let id = system::process();
         for attempt in 0..1000_u64 {
@@ -248,7 +252,18 @@ impl Process {
         if self.state.swap(OFF, AcqRel) == ON
             && let Some(file) = self.file()
         {
-            file.write_at(&self.now().max(1).to_le_bytes(), STOPPED_AT as u64);
+            let when = self.now().max(1).to_le_bytes();
+            if FILE_HEADER as u64 <= system::file_size_limit() {
+                file.write_at(&when, STOPPED_AT as u64);
+                return;
+            }
+            // A write would be answered with a signal that kills, be there room or not; memory may be written.
+            let header = system::map_file(file, FILE_HEADER, 0);
+            if !header.is_null() {
+                // SAFETY: mapped just now, and the header has that place.
+                unsafe { header.add(STOPPED_AT).cast::<[u8; 8]>().write_volatile(when) };
+                system::unmap(header, FILE_HEADER);
+            }
         }
     }
 
@@ -328,48 +343,6 @@ pub(crate) fn chunk_header(
         header[16..24].copy_from_slice(&sum.to_le_bytes());
     }
     header
-}
-
-/// A variable that is a number, in digits.
-pub(crate) fn number(name: &[u8]) -> Option<u64> {
-    let mut digits = [0; 21];
-    let length = variable(name, &mut digits)?;
-    digits[..length].iter().try_fold(0_u64, |number, &digit| {
-        number.checked_mul(10)?.checked_add(u64::from(char::from(digit).to_digit(10)?))
-    })
-}
-
-/// A variable's value, from the environment that the process was started with; `environ` may not be set yet. The name ends in `=`.
-fn variable(name: &[u8], into: &mut [u8]) -> Option<usize> {
-    let file = File::open(c"/proc/self/environ", libc::O_RDONLY).ok()?;
-    let mut buffer = [0; 1024];
-    // Bytes of the name that have matched; `None` in a variable that is another, and in the value once it is being copied.
-    let mut matched = Some(0);
-    let mut value = None;
-    'read: loop {
-        let read = file.read(&mut buffer);
-        if read == 0 {
-            break;
-        }
-        for &byte in &buffer[..read] {
-            if let Some(length) = &mut value {
-                if byte == 0 || *length + 1 >= into.len().min(MOST_PATH + 1) {
-                    break 'read;
-                }
-                into[*length] = byte;
-                *length += 1;
-            } else if byte == 0 {
-                matched = Some(0);
-            } else if let Some(count) = matched {
-                matched = (name.get(count) == Some(&byte)).then_some(count + 1);
-                if matched == Some(name.len()) {
-                    value = Some(0);
-                }
-            }
-        }
-    }
-    file.close();
-    value.filter(|&length| length > 0 && length + 1 < into.len().min(MOST_PATH + 1))
 }
 
 /// Puts a dot and a number behind `length` bytes of a path; where it ends then.

@@ -9,6 +9,7 @@
 
 use crate::format::{END_OF_CHAIN, MOST_FRAMES, TOO_DEEP, UNKNOWN_STACK};
 use crate::rules::{self, Registers, Step};
+use crate::system;
 
 /// A frame record, as functions put it onto the stack.
 #[repr(C)]
@@ -23,6 +24,8 @@ pub(crate) struct Frame {
 pub(crate) struct Bounds {
     pub(crate) low: usize,
     pub(crate) high: usize,
+    /// Whether a part of it may go while the rest stays: it is no thread's own, but of a coroutine or a signal handler, and where it ends is not known.
+    pub(crate) may_go: bool,
 }
 
 impl Bounds {
@@ -30,6 +33,12 @@ impl Bounds {
     pub(crate) fn hold(self, frame: *const Frame) -> bool {
         let address = frame.addr();
         address >= self.low && address < self.high.saturating_sub(size_of::<Frame>())
+    }
+
+    /// Whether a part of it has gone that a walk from a frame might read.
+    #[inline(always)]
+    pub(crate) fn are_gone(self, frame: *const Frame) -> bool {
+        self.may_go && self.hold(frame) && !system::is_mapped(frame.addr(), self.high - frame.addr())
     }
 }
 
@@ -118,7 +127,7 @@ mod tests {
 
     fn bounds(stack: &[[usize; 2]]) -> Bounds {
         let range = stack.as_ptr_range();
-        Bounds { low: range.start.addr(), high: range.end.addr() + 1 }
+        Bounds { low: range.start.addr(), high: range.end.addr() + 1, may_go: false }
     }
 
     fn chain(count: usize) -> Vec<[usize; 2]> {

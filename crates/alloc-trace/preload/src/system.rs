@@ -113,6 +113,14 @@ pub(crate) fn map(bytes: usize, wiped: bool) -> *mut u8 {
     address as *mut u8
 }
 
+/// Puts memory, zeros, in the place of what is mapped there. It takes no more addresses than before: so it works where the process may have no more.
+pub(crate) fn map_over(address: *mut u8, bytes: usize) -> bool {
+    let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+    let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED) as usize;
+    // SAFETY: what is there is ours, and stays mapped.
+    unsafe { call(libc::SYS_mmap, [address.addr(), bytes, protection, flags, usize::MAX, 0]) >= 0 }
+}
+
 /// A part of a file as memory; null if it can't be.
 pub(crate) fn map_file(file: File, bytes: usize, at: u64) -> *mut u8 {
     let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;

@@ -290,10 +290,10 @@ impl Thread {
 
     /// The trace is at its end: what is mapped stays as it is, for the reader, and further words go nowhere.
     fn part_from_file(&mut self) {
-        let nowhere = system::map(RAW_BYTES, true);
-        if !nowhere.is_null() {
-            self.chunk = nowhere;
-            self.words = nowhere.wrapping_add(CHUNK_HEADER).cast::<u64>().wrapping_add(PREAMBLE_WORDS);
+        if !system::map_over(self.chunk, RAW_BYTES) {
+            // Not even that is allowed: better no words than wrong ones.
+            // SAFETY: the chunk begins with its head, which only this thread writes.
+            unsafe { self.chunk.cast::<u64>().write_volatile(0) };
         }
         self.used = 0;
     }

@@ -8,7 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
-use super::file::{Chunk, TraceFile};
+use super::file::{Chunk, TraceFile, legible};
 use super::format::{
     ARENA, BLOCK_MAP, BLOCK_UNMAP, BREAK, EVENTS, GENERATION, HEAP, KINDS, LARGE, MAP, MODULES, MOST_SITE_FRAMES,
     NUMBERS, PYTHON, RAW, REMAP, SITE, STAMP, UNMAP, Word,
@@ -249,7 +249,7 @@ impl Stream {
         known.missed = known.missed.max(preamble.missed);
         known.strangers = known.strangers.max(preamble.strangers);
         let name = chunk.name.split(|&byte| byte == 0).next().unwrap_or_default();
-        known.name = String::from_utf8_lossy(name).into_owned();
+        known.name = legible(name);
         Loaded::Yes
     }
 

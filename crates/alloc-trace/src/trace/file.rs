@@ -309,8 +309,12 @@ fn read_up_to(file: &File, mut into: &mut [u8], mut at: u64) -> io::Result<usize
     Ok(read)
 }
 
+/// A name out of a trace, with nothing in it that a terminal obeys or that ends a line: programs call themselves and their threads what they like.
+pub(super) fn legible(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).replace(char::is_control, "\u{fffd}")
+}
+
 fn origin(header: &[u8; FILE_HEADER]) -> Origin {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let length = |at: usize| usize::from(u16::from_le_bytes([header[at], header[at + 1]]));
     let (program, arguments) = header[52..].split_at(1500);
     let arguments = &arguments[..length(50).min(arguments.len())];
@@ -318,8 +322,8 @@ fn origin(header: &[u8; FILE_HEADER]) -> Origin {
     Origin {
         process: number(header, 12),
         parent: number(header, 16),
-        program: text(&program[..length(48).min(program.len())]),
-        arguments: arguments.split(|&byte| byte == 0).filter(|part| !part.is_empty()).map(text).collect(),
+        program: legible(&program[..length(48).min(program.len())]),
+        arguments: arguments.split(|&byte| byte == 0).filter(|part| !part.is_empty()).map(legible).collect(),
         began: nanoseconds as f64 / 1e9,
         sampled: u64::from_le_bytes(*header[SAMPLED_AT..].first_chunk().unwrap_or(&[0; 8])).min(LARGEST_MEAN),
     }

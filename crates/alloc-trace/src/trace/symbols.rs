@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::events::Context;
+use super::file::legible;
 use super::python;
 use super::sites::{Address, Site};
 use crate::code::Code;
@@ -66,6 +67,10 @@ impl Symbols {
         // Where the interpreter has no name of its own.
         let rest = of_python.filter(|&frame| !python::is_nothing(frame));
         found.extend(rest.map(|frame| context.python.frame(frame)));
+        for frame in &mut found {
+            let names = std::iter::once(&mut frame.function).chain(frame.location.as_mut().map(|(file, _)| file));
+            names.filter(|name| name.contains(char::is_control)).for_each(|name| *name = legible(name.as_bytes()));
+        }
         found
     }
 

@@ -7,7 +7,7 @@ use crate::process::Process;
 use crate::python::Frames;
 use crate::remembered::Call;
 use crate::sites::mix;
-use crate::stack::{ByPointers, ByTables, Frame, walk};
+use crate::stack::{Bounds, ByPointers, ByTables, Frame, walk};
 #[cfg(debug_assertions)]
 use crate::system;
 use crate::{incremental, modules, python, rules};
@@ -38,6 +38,10 @@ impl Thread {
     /// The site of this call, at which Python is where those frames are.
     #[inline(always)]
     pub(crate) fn site(&mut self, kind: u64, frame: *const Frame, python: Option<Frames>) -> u64 {
+        if self.stack.are_gone(frame) {
+            self.stack = Bounds::default();
+            self.forget_stacks();
+        }
         // SAFETY: the record is this call's.
         let by_tables = unsafe { rules::rule((*frame).return_address) }.is_by_tables();
         if !by_tables && python.is_none() {
@@ -127,9 +131,13 @@ impl Thread {
         if let Some(python) = python {
             let most = count + MOST_PYTHON_FRAMES;
             python.each(|frame| {
+                if count == most {
+                    end = format::TOO_DEEP;
+                    return false;
+                }
                 self.frames[count] = process.python_frame(frame);
                 count += 1;
-                count < most
+                true
             });
         }
         let Some(site) = self.sites.add(hash) else { return 0 };

@@ -13,7 +13,7 @@
 //! | `alloc/threads-small`, `alloc/threads-medium` | the same in `threads` threads at once, each with blocks of its own; beside one there is one that computes | a malloc and a free of one thread |
 //! | `alloc/handover` | one thread allocates `n` blocks, another frees them | a malloc and a free |
 //! | `alloc/realloc`, `alloc/realloc-large` | `buffers` grow in turn from 64 bytes, by a half in each of `steps` | a step |
-//! | `alloc/large` | as `churn`, a byte in each page touched | a malloc and a free |
+//! | `alloc/large` | as `churn`, a byte in each page touched; what is resident over what is live | a malloc and a free |
 //! | `alloc/fragmentation` | `phases` of `n` blocks, each twice as large as those before; one in eight is kept | a malloc and a free |
 //! | `alloc/give-back` | 64 MiB in blocks of 1 KiB freed: what is resident at once, `idle_ms` later, and when others were allocated | all of it |
 //! | `alloc/second-thread` | `n` small blocks, by the main thread and by a second one: what the process grows by | all of it |

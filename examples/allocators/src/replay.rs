@@ -8,7 +8,8 @@
 //! Blocks that the program never freed are freed in the end, the oldest first, and that is part of the replay: an operation is a malloc and its
 //! free, with what resizing there was. Beside the time stand `peak_resident_over_live`, by how much the process has grown since before the first
 //! replay, at most, over the most bytes that were live at a time; and `left_resident_percent`, what of that is still resident right after a replay,
-//! when all is freed.
+//! when all is freed. `first_faults_per_1k` is how many page faults a thousand operations take when the process replays for the first time: later
+//! ones find the memory that allocators have kept.
 //!
 //! # The recordings
 //!
@@ -70,9 +71,11 @@ fn prepare(recording: &'static [u8], params: &Params, seed: u64) -> Result<Box<d
         return Err(Refusal::bad_params(format!("`n` is {n}: the recording has {blocks} blocks")));
     }
     let table = (0..sequence.places).map(|_| Block::none()).collect();
-    let mut replay = Replay { sequence, table, seed, before: Footprint::now()? };
+    let mut replay = Replay { sequence, table, seed, before: Footprint::now()?, faults: 0 };
     // Once more, for looking takes some memory, too, the first time.
     replay.before = Footprint::now()?;
+    replay.once();
+    replay.faults = Footprint::now()?.faults.saturating_sub(replay.before.faults);
     Ok(Box::new(replay))
 }
 
@@ -82,6 +85,8 @@ struct Replay {
     seed: u64,
     /// What the process had before the first replay.
     before: Footprint,
+    /// Page faults in the first replay.
+    faults: u64,
 }
 
 impl Replay {
@@ -112,11 +117,13 @@ impl Prepared for Replay {
         let sum = (0..iters).fold(0, |_, _| self.once());
         clock.stop();
         let (before, now, live) = (self.before, Footprint::now()?, self.sequence.most_live as usize);
+        let blocks = self.sequence.blocks;
         let values = [
+            ("first_faults_per_1k", self.faults as f64 / blocks as f64 * 1_000.0),
             ("peak_resident_over_live", now.peak.saturating_sub(before.resident) as f64 / live as f64),
             ("left_resident_percent", percent(now.resident, before.resident, live)),
         ];
         let values = values.map(|(name, value)| (name.to_owned(), value)).into();
-        Ok(Work { values, ..Work::new(iters * self.sequence.blocks, sum) })
+        Ok(Work { values, ..Work::new(iters * blocks, sum) })
     }
 }

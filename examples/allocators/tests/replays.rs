@@ -123,7 +123,7 @@ fn the_recordings_have_the_blocks_that_the_catalogue_asks_for_and_no_more() {
         let &[("n", n)] = experiment.params else { panic!("{:?}", experiment.params) };
         let (ops, values) = replayed(&mut started(None), experiment.workload, n).unwrap();
         assert_eq!(ops, n);
-        assert_eq!(values, ["left_resident_percent", "peak_resident_over_live"]);
+        assert_eq!(values, ["first_faults_per_1k", "left_resident_percent", "peak_resident_over_live"]);
         let more = replayed(&mut started(None), experiment.workload, n + 1);
         let Err(ChildError::Refused(refusal)) = more else { panic!("{more:?}") };
         assert_eq!(refusal.kind, RefusalKind::BadParams);

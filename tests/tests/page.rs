@@ -87,6 +87,15 @@ fn the_page_says_what_was_compared() {
     let page = html::report(&largest);
     assert!(page.contains("cargo xtask compare-allocators --only "), "each section says how it is measured again");
     assert!(!page.contains("compare-runtimes"));
+    let command = "cargo xtask compare-allocators --replay app.trace".to_owned();
+    let alone =
+        Report { comparisons: vec![fixture::largest().comparisons.swap_remove(0)], command, ..fixture::nothing() };
+    let page = html::report(&alone);
+    assert!(
+        page.contains("--replay app.trace</code> <a"),
+        "one that stands alone is measured again by the whole command"
+    );
+    assert!(!page.contains("--only"));
 }
 
 #[test]

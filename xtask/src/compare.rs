@@ -12,10 +12,14 @@ use bench_harness::render::{csv, html, markdown, terminal};
 use bench_harness::report::{Report, Status, Verdict};
 use bench_harness::session::Session;
 use clap::{Args, ValueEnum};
-use experiments::{Contender, Program, Programme, Selection, claims, plans};
+use experiments::{Program, Programme, REPLAY, Selection, claims, plans};
 
 use crate::progress::Display;
-use crate::{FINE, REFUTED, TOO_NOISY, output, subjects};
+use crate::{FINE, REFUTED, TOO_NOISY, output, replay, subjects};
+
+/// Where results lie if nothing else is said.
+const RUNTIMES: &str = "target/compare-runtimes";
+const ALLOCATORS: &str = "target/compare-allocators";
 
 #[derive(Args)]
 #[command(after_help = "\
@@ -53,6 +57,8 @@ Examples:
   cargo xtask compare-allocators --quick                     less than that
   cargo xtask compare-allocators --only alloc/churn          one workload; `alloc` for all of that family
   cargo xtask compare-allocators --allocator mimalloc        it against glibc's
+  cargo xtask compare-allocators --replay app.trace          what YOUR program allocates; record it before:
+                                                             cargo xtask trace -o app.trace -- ./app
   cargo xtask compare-allocators --json - | less             the report as JSON and nothing else
   cargo xtask compare-allocators --html allocators.html      the page, where you want it
   cargo xtask compare-allocators --compare old.json          what has changed since
@@ -67,6 +73,9 @@ pub(crate) struct Allocators {
     /// Only these allocators, each against the C library's.
     #[arg(long, value_delimiter = ',', value_name = "A,..", value_parser = subjects::ALLOCATOR_NAMES)]
     allocator: Vec<String>,
+    /// Replay the calls of a program in place of all workloads; F is its trace, from `cargo xtask trace -o F -- PROGRAM`.
+    #[arg(long, value_name = "F", conflicts_with = "only")]
+    replay: Option<PathBuf>,
 }
 
 /// What every comparison can be asked for.
@@ -122,7 +131,7 @@ enum Where {
 /// Compares runtimes and tells the exit code.
 pub(crate) fn runtimes(options: &Runtimes) -> Result<u8> {
     let selection = options.comparison.selection(&options.runtime, None);
-    options.comparison.run(&selection, "target/compare-runtimes", |interrupt| {
+    options.comparison.run(&selection, RUNTIMES, |interrupt| {
         let mut contenders = subjects::all(&selection.programs(), options.io_uring)?;
         for command in &options.contender {
             let added = subjects::added(command, interrupt)?;
@@ -131,14 +140,25 @@ pub(crate) fn runtimes(options: &Runtimes) -> Result<u8> {
             }
             contenders.push(added);
         }
-        Ok(contenders)
+        Ok(plans(&selection, &contenders)?)
     })
 }
 
 /// Compares allocators and tells the exit code.
 pub(crate) fn allocators(options: &Allocators) -> Result<u8> {
     let selection = options.comparison.selection(&options.allocator, Some(Program::Allocators));
-    options.comparison.run(&selection, "target/compare-allocators", |_| subjects::all(&selection.programs(), false))
+    if let Some(trace) = &options.replay {
+        let recording = in_workspace(ALLOCATORS).join("replay.recording");
+        return options.comparison.run(&selection, ALLOCATORS, |_| replay::plans(trace, &recording, &selection));
+    }
+    if selection.only.iter().any(|only| only == REPLAY) {
+        bail!(
+            "{REPLAY} is a program of yours: trace it, cargo xtask trace -o F -- PROGRAM, and have it replayed by --replay F"
+        );
+    }
+    options
+        .comparison
+        .run(&selection, ALLOCATORS, |_| Ok(plans(&selection, &subjects::all(&selection.programs(), false)?)?))
 }
 
 impl Options {
@@ -167,13 +187,13 @@ impl Options {
         }
     }
 
-    /// Compares what is selected, with the contenders that `build` makes, and tells the exit code. Results lie in `folder`, a place in
+    /// Compares what is selected, as `build` plans it when it has made the contenders, and tells the exit code. Results lie in `folder`, a place in
     /// the workspace that git ignores, if nothing else is said.
     fn run(
         &self,
         selection: &Selection,
         folder: &str,
-        build: impl FnOnce(&Interrupt) -> Result<Vec<Contender>>,
+        build: impl FnOnce(&Interrupt) -> Result<Vec<Plan>>,
     ) -> Result<u8> {
         // What is wrong is said before anything is built or measured.
         selection.check_workloads()?;
@@ -184,8 +204,7 @@ impl Options {
         let partial = self.resume.as_ref().map(|asked| read_report(&last_written(asked))).transpose()?;
         let interrupt = subjects::interrupt()?;
 
-        let contenders = build(&interrupt)?;
-        let plans = without_second_core(plans(selection, &contenders)?)?;
+        let plans = without_second_core(build(&interrupt)?)?;
         // Claims that nothing of this is about are not asked for.
         let about = |leg: &Leg| plans.iter().any(|plan| leg.is_about(plan));
         let claims: Vec<Claim> = claims().into_iter().filter(|claim| claim.legs.iter().all(about)).collect();

@@ -7,6 +7,7 @@ mod compare;
 mod contender;
 mod output;
 mod progress;
+mod replay;
 mod self_test;
 mod simulate;
 mod subjects;

@@ -34,7 +34,7 @@ pub(crate) fn all(programs: &BTreeSet<Program>, io_uring: bool) -> Result<Vec<Co
         contenders.extend(match program {
             Program::Contenders => runtimes(&build(io_uring)?)?,
             Program::MmapDemo => ways()?,
-            Program::Allocators => allocators()?,
+            Program::Allocators => allocators(&[])?,
             Program::TracedPython => vec![traced_python()?],
         });
     }
@@ -66,11 +66,11 @@ pub(crate) const ALLOCATOR_NAMES: [&str; 4] = {
     [first, second, third, fourth]
 };
 
-/// One program with one allocator each.
-fn allocators() -> Result<Vec<Contender>> {
+/// One program with one allocator each, called with these words, too.
+pub(crate) fn allocators(more: &[&str]) -> Result<Vec<Contender>> {
     let contender = |(name, program, words): (&str, &str, &[&str])| -> Result<Contender> {
         let program = built(&["build", "--release", "--package", "allocators", "--bin", program], program)?;
-        let args = words.iter().map(|&word| word.to_owned()).collect();
+        let args = words.iter().chain(more).map(|&word| word.to_owned()).collect();
         Ok(Contender { name: name.to_owned(), launch: Launch { program, args }, added: false })
     };
     ALLOCATORS.into_iter().map(contender).collect()

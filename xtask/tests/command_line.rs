@@ -43,7 +43,14 @@ fn help_has_examples_and_exit_codes() {
         assert!(help.contains(needed), "{help}");
     }
     let help = text(&output(&["compare-allocators", "--help"]).stdout);
-    for needed in ["Examples:", "--allocator <A,..>", "[possible values: glibc, ", "--json <F>", "Exit code: 0 fine"] {
+    for needed in [
+        "Examples:",
+        "--allocator <A,..>",
+        "[possible values: glibc, ",
+        "--replay <F>",
+        "--json <F>",
+        "Exit code: 0 fine",
+    ] {
         assert!(help.contains(needed), "{help}");
     }
 }
@@ -62,6 +69,11 @@ fn mistakes_are_named_with_what_would_be_right() {
     // A runtime's workload is none of an allocator's.
     assert_refused(&["compare-allocators", "--only", "ping-pong"], &["there is no workload \"ping-pong\"", "alloc"]);
     assert_refused(&["compare-allocators", "--allocator", "jemaloc"], &["jemaloc", "jemalloc"]);
+    let trace = "make a trace: cargo xtask trace -o F -- PROGRAM";
+    assert_refused(&["compare-allocators", "--replay", "/nonexistent"], &["/nonexistent can't be read", trace]);
+    assert_refused(&["compare-allocators", "--replay", "/"], &["/ is no file", trace]);
+    assert_refused(&["compare-allocators", "--only", "alloc/replay"], &["a program of yours", "--replay F"]);
+    assert_refused(&["compare-allocators", "--only", "alloc", "--replay", "F"], &["cannot be used with"]);
     assert_refused(&["schema", "everything"], &["report"]);
     assert_refused(&["claims", "--only", "async"], &["there is no claim \"async\"", "async-switch"]);
     assert_refused(&["claims", "--json", "-", "--html", "-"], &["only one of --json and --html"]);

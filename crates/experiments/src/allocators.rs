@@ -5,13 +5,19 @@
 
 use bench_harness::claim::{Claim, Leg};
 use bench_harness::placement::Placement::{Free, Pinned};
-use bench_harness::plan::WALL;
+use bench_harness::plan::{Plan, WALL};
 use bench_harness::protocol::Params;
 use bench_harness::report::Kind;
 
 use crate::claims::{claim, figure};
+use crate::select::{Contender, SelectError, Selection, of_experiments};
 use crate::vectors::{Vector, mixed};
 use crate::workloads::{Experiment, FREE, Field, PINNED, Program, RATE};
+
+/// What a person's own recording is called.
+pub const REPLAY: &str = "alloc/replay";
+/// The topic of recordings.
+pub(crate) const REPLAYING: &str = "Allocating as real programs did";
 
 /// A cost in one thread.
 const COST: Experiment = Experiment {
@@ -70,6 +76,43 @@ pub(crate) fn alone() -> Vec<Experiment> {
             ..COST
         },
     ]
+}
+
+/// As programs did.
+pub(crate) fn replays() -> Vec<Experiment> {
+    vec![
+        Experiment {
+            workload: "alloc/replay-python",
+            summary: "what Python asked malloc for while it read and printed a JSON document, recorded: up to 47,117 blocks live, 5.6 MiB",
+            params: &[("n", 122_182)],
+            ..COST
+        },
+        Experiment {
+            workload: "alloc/replay-gcc",
+            summary: "what the C compiler asked malloc for while it compiled a file, recorded: up to 5,401 blocks live, 3.1 MiB",
+            params: &[("n", 102_476)],
+            ..COST
+        },
+    ]
+}
+
+/// A person's own recording of so many blocks, described in a sentence, as a comparison.
+///
+/// # Errors
+/// When nothing is left of the selection.
+pub fn replay(
+    blocks: u64,
+    summary: &str,
+    selection: &Selection,
+    contenders: &[Contender],
+) -> Result<Vec<Plan>, SelectError> {
+    let experiment = Experiment { workload: REPLAY, topic: REPLAYING, ..COST };
+    let mut plans = of_experiments(&[experiment], selection, contenders)?;
+    for plan in &mut plans {
+        summary.clone_into(&mut plan.summary);
+        plan.params = Params::from([("n", blocks)]);
+    }
+    Ok(plans)
 }
 
 /// In several.
@@ -243,6 +286,8 @@ pub(crate) fn vectors() -> Vec<Vector> {
         vector("alloc/realloc-large", &[("buffers", 1), ("steps", 20)], 20, 20),
         vector("alloc/large", &[("n", 20), ("live", 3), ("least", 65_536), ("most", 262_144)], 20, 20),
         vector("alloc/fragmentation", &[("n", 500), ("phases", 3)], 1_500, 1_500),
+        vector("alloc/replay-python", &[("n", 3_000)], 3_000, 3_000),
+        vector("alloc/replay-gcc", &[("n", 3_000)], 3_000, 3_000),
         vector("alloc/give-back", &[("idle_ms", 1)], 1, 65_536),
         vector("alloc/second-thread", &[("n", 100)], 1, 100),
         vector("alloc/python", &[("n", 2_000)], 1, 1),
@@ -251,11 +296,30 @@ pub(crate) fn vectors() -> Vec<Vector> {
 
 #[cfg(test)]
 mod tests {
+    use bench_harness::host::Launch;
+
     use super::*;
 
     #[test]
+    fn a_recording_is_compared_as_it_is_described() {
+        let launch = Launch { program: "free".into(), args: Vec::new() };
+        let contender = |name: &str| Contender { name: name.to_owned(), launch: launch.clone(), added: false };
+        let all = ["glibc", "glibc-one-arena", "jemalloc", "mimalloc"].map(contender);
+        let of = |allocators: &[&str]| {
+            let runtimes = allocators.iter().map(|name| (*name).to_owned()).collect();
+            replay(77, "a program", &Selection { runtimes, ..Selection::default() }, &all)
+        };
+        let [plan] = &of(&[]).unwrap()[..] else { panic!("one workload") };
+        assert_eq!((plan.title().as_str(), plan.summary.as_str()), ("alloc/replay · pinned", "a program"));
+        assert_eq!((plan.params.integer("n", 0..=100), plan.entries.len()), (Ok(77), 3));
+        let names: Vec<String> = of(&["mimalloc"]).unwrap()[0].entries.iter().map(|entry| entry.name.clone()).collect();
+        assert_eq!(names, ["glibc", "mimalloc"]);
+        assert!(matches!(of(&["mymalloc"]), Err(SelectError::Runtime { .. })));
+    }
+
+    #[test]
     fn every_workload_has_a_vector_and_the_parameters_of_one() {
-        let experiments = [alone(), together(), holding(), python()].concat();
+        let experiments = [alone(), replays(), together(), holding(), python()].concat();
         let vectors = vectors();
         assert_eq!(vectors.len(), experiments.len());
         for experiment in experiments {

@@ -12,6 +12,7 @@ pub mod self_test;
 pub mod vectors;
 pub mod workloads;
 
+pub use allocators::{REPLAY, replay};
 pub use check::check;
 pub use claims::claims;
 pub use select::{Contender, Programme, SelectError, Selection, plans};

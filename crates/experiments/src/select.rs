@@ -122,6 +122,20 @@ impl Selection {
 /// When a name is unknown or nothing is left.
 pub fn plans(selection: &Selection, contenders: &[Contender]) -> Result<Vec<Plan>, SelectError> {
     selection.check_workloads()?;
+    let asked = |experiment: &Experiment| {
+        selection.only.is_empty() || selection.only.iter().any(|asked| matches(experiment.workload, asked))
+    };
+    let mut wanted = experiments();
+    wanted.retain(|experiment| selection.has(experiment) && asked(experiment));
+    of_experiments(&wanted, selection, contenders)
+}
+
+/// The plans for these experiments, whatever workloads are selected.
+pub(crate) fn of_experiments(
+    experiments: &[Experiment],
+    selection: &Selection,
+    contenders: &[Contender],
+) -> Result<Vec<Plan>, SelectError> {
     if let Some(asked) =
         selection.runtimes.iter().find(|asked| contenders.iter().all(|contender| contender.name != **asked))
     {
@@ -129,10 +143,7 @@ pub fn plans(selection: &Selection, contenders: &[Contender]) -> Result<Vec<Plan
         return Err(SelectError::Runtime { asked: asked.clone(), known });
     }
     let mut plans = Vec::new();
-    for experiment in experiments().into_iter().filter(|experiment| selection.has(experiment)) {
-        if !selection.only.is_empty() && !selection.only.iter().any(|asked| matches(experiment.workload, asked)) {
-            continue;
-        }
+    for experiment in experiments {
         // Who names a workload wants it, also where the short programme leaves it out.
         let named = selection.only.iter().any(|asked| asked == experiment.workload);
         let placements = match selection.programme {
@@ -145,7 +156,7 @@ pub fn plans(selection: &Selection, contenders: &[Contender]) -> Result<Vec<Plan
         };
         for &placement in placements {
             if selection.placement.is_none_or(|asked| asked == placement) {
-                plans.extend(plan(&experiment, placement, selection, contenders));
+                plans.extend(plan(experiment, placement, selection, contenders));
             }
         }
     }

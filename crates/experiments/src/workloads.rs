@@ -133,6 +133,7 @@ pub fn experiments() -> Vec<Experiment> {
         ("A new thread per job, or a pool", jobs()),
         ("Memory and maps", crate::memory::experiments()),
         ("Allocating in one thread", crate::allocators::alone()),
+        (crate::allocators::REPLAYING, crate::allocators::replays()),
         ("Allocating in several threads", crate::allocators::together()),
         ("What allocators hold", crate::allocators::holding()),
         ("Where Python has its memory from", crate::allocators::python()),

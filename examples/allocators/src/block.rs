@@ -30,6 +30,27 @@ impl Block {
         Self(black_box(self.0))
     }
 
+    /// Whether it is longer than a page.
+    #[inline]
+    pub(crate) fn has_pages(&self) -> bool {
+        self.bytes() > PAGE
+    }
+
+    /// Makes it this long, at least [`LEAST`], and has a byte of each page that is new written.
+    pub(crate) fn resize(&mut self, bytes: usize) {
+        let had = self.bytes();
+        if bytes > had {
+            self.0.reserve_exact(bytes - self.0.len());
+            let had = had - self.0.len();
+            for byte in self.0.spare_capacity_mut()[had..].iter_mut().step_by(PAGE) {
+                byte.write(1);
+            }
+        } else {
+            self.0.shrink_to(bytes.max(LEAST as usize));
+        }
+        black_box(&mut self.0);
+    }
+
     /// No memory, for a table that is to be as large as it will get.
     pub(crate) const fn none() -> Self {
         Self(Vec::new())

@@ -14,15 +14,18 @@ use bench_harness::protocol::{Params, Refusal};
 use bench_harness::rng::SplitMix64;
 
 use crate::block::{Block, Sizes, numbers};
+use crate::footprint::Footprint;
 
 /// In one thread.
 pub(crate) fn alone(params: &Params, seed: u64) -> Result<Box<dyn Prepared>, Refusal> {
-    Ok(Box::new(Alone(Shape::of(params, false)?.churn(seed))))
+    Ok(Box::new(Alone { churn: Shape::of(params, false)?.churn(seed), before: None }))
 }
 
-/// In one thread, and every page of a block is touched.
+/// In one thread, and every page of a block is touched: so it can be said what is resident over what is live.
 pub(crate) fn touching(params: &Params, seed: u64) -> Result<Box<dyn Prepared>, Refusal> {
-    Ok(Box::new(Alone(Shape::of(params, true)?.churn(seed))))
+    let shape = Shape::of(params, true)?;
+    let before = Some(Footprint::now()?);
+    Ok(Box::new(Alone { churn: shape.churn(seed), before }))
 }
 
 /// In as many threads as the parameter `threads` says. Beside one there is another that only computes: so both cores are in use with one
@@ -103,12 +106,23 @@ impl Churn {
     }
 }
 
-struct Alone(Churn);
+struct Alone {
+    churn: Churn,
+    /// What the process had before there were blocks, if that is to be told of.
+    before: Option<Footprint>,
+}
 
 impl Prepared for Alone {
-    fn run(&mut self, iters: u64, _: &mut BlockClock) -> Result<Work, Refusal> {
-        let sum = self.0.iterate(iters);
-        Ok(Work::new(iters * self.0.steps.len() as u64, sum))
+    fn run(&mut self, iters: u64, clock: &mut BlockClock) -> Result<Work, Refusal> {
+        let sum = self.churn.iterate(iters);
+        clock.stop();
+        let mut work = Work::new(iters * self.churn.steps.len() as u64, sum);
+        if let Some(before) = self.before {
+            let live: usize = self.churn.blocks.iter().map(Block::bytes).sum();
+            let grown = Footprint::now()?.resident.saturating_sub(before.resident);
+            work.values.insert("resident_over_live".to_owned(), grown as f64 / live as f64);
+        }
+        Ok(work)
     }
 }
 

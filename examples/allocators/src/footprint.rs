@@ -3,7 +3,7 @@
 use bench_harness::protocol::Refusal;
 use mmap_demo::{Detail, Figure, MemorySnapshot, Process};
 
-/// At one moment, bytes.
+/// At one moment: bytes, and how many page faults there have been.
 #[derive(Clone, Copy)]
 pub(crate) struct Footprint {
     /// VIRT.
@@ -12,6 +12,8 @@ pub(crate) struct Footprint {
     pub(crate) resident: u64,
     /// The most that RES has been.
     pub(crate) peak: u64,
+    /// Page faults that needed no disk.
+    pub(crate) faults: u64,
 }
 
 impl Footprint {
@@ -23,6 +25,7 @@ impl Footprint {
             mapped: figure(Figure::Virtual),
             resident: figure(Figure::ResidentExact),
             peak: figure(Figure::PeakResident),
+            faults: figure(Figure::MinorFaults),
         })
     }
 }

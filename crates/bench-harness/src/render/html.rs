@@ -70,7 +70,14 @@ pub fn report(report: &Report) -> String {
         title: kind.title,
         sections: comparisons
             .into_iter()
-            .map(|(index, comparison)| section::section(comparison, &ids[index], &rank, subject))
+            .map(|(index, comparison)| {
+                let mut section = section::section(comparison, &ids[index], &rank, subject);
+                // Alone it has been asked for, with more than its name, perhaps.
+                if report.comparisons.len() == 1 {
+                    section.command.clone_from(&report.command);
+                }
+                section
+            })
             .collect(),
     });
     let page = Page {

@@ -14,5 +14,5 @@ fn main() -> std::io::Result<()> {
         return allocators::run("glibc-one-arena");
     }
     // The C library reads it before anything of ours runs: so once more.
-    Err(Command::new(std::env::current_exe()?).arg("--one-arena").env(TUNABLES, ONE_ARENA).exec())
+    Err(Command::new(std::env::current_exe()?).args(std::env::args_os().skip(1)).env(TUNABLES, ONE_ARENA).exec())
 }

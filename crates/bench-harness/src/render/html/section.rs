@@ -35,7 +35,8 @@ pub(super) struct Section {
     values: Option<Values>,
     charts: Vec<Chart>,
     footer: String,
-    command: String,
+    /// What has it measured again.
+    pub(super) command: String,
 }
 
 #[derive(Serialize)]

@@ -88,6 +88,19 @@ fn children_have_traces_of_their_own() {
 }
 
 #[test]
+fn what_the_process_has_of_the_systems_memory_is_looked_at() {
+    let Some(program) = Program::build("resident") else { return };
+    let (output, analysis) = program.trace(&[]);
+    assert!(output.status.success(), "{output:?}");
+    let memory = &analysis.memory;
+    let (most, last) = (memory.iter().max_by_key(|look| look.resident).unwrap(), memory.last().unwrap());
+    assert!(most.resident >= 64 << 20 && last.resident < 32 << 20, "{memory:?}");
+    assert!(most.mapped >= most.resident && last.mapped + (64 << 20) <= most.mapped, "{memory:?}");
+    assert!(memory.is_sorted_by_key(|look| look.time) && memory.is_sorted_by_key(|look| look.minor), "{memory:?}");
+    assert!(memory[0].share.is_some_and(|share| share <= memory[0].resident + (1 << 20)), "{memory:?}");
+}
+
+#[test]
 fn signals_in_the_midst_of_a_note_are_counted_at_least() {
     let Some(program) = Program::build("signals") else { return };
     let (output, analysis) = program.trace(&[]);

@@ -156,6 +156,7 @@ impl Inside {
         let thread = self.thread();
         let site = thread.site(kind, frame, python::frames());
         thread.record(record, site, words);
+        thread.look_at_memory();
     }
 }
 

@@ -53,6 +53,7 @@ mod huffman;
 mod incremental;
 mod inside;
 mod live;
+mod memory;
 mod modules;
 mod own;
 mod process;

@@ -74,10 +74,13 @@ static REGIONS_AT: AtomicPtr<Region> = AtomicPtr::new(std::ptr::null_mut());
 
 static BARRIER: AtomicU32 = AtomicU32::new(0);
 
+/// Bytes of addresses that the regions take, of which few become memory.
+pub(crate) const ADDRESSES: usize = REGIONS * size_of::<Region>();
+
 /// Makes the regions, once. `false` if there is no address space for them (256 MiB, of which what is used becomes memory).
 pub(crate) fn prepare() -> bool {
     if REGIONS_AT.load(Relaxed).is_null() {
-        REGIONS_AT.store(system::map(REGIONS * size_of::<Region>(), true).cast(), Relaxed);
+        REGIONS_AT.store(system::map(ADDRESSES, true).cast(), Relaxed);
     }
     BARRIER.store(u32::from(register_barrier()), Relaxed);
     !REGIONS_AT.load(Relaxed).is_null()

@@ -14,6 +14,7 @@ use crate::format::{
     ALIGN, CHUNK_HEADER, CHUNK_MAGIC, FILE_HEADER, FILE_MAGIC, LARGEST_MEAN, PYTHON, RAW_BYTES, SAMPLED_AT, STOPPED_AT,
     checksum,
 };
+use crate::memory::Memory;
 use crate::modules::Modules;
 use crate::python::{Codes, PythonFrame};
 use crate::real::{self, Guarded, Lock};
@@ -63,6 +64,7 @@ pub(crate) struct Process {
     /// How often libraries have gone.
     generation: AtomicU64,
     codes: Guarded<Codes>,
+    pub(crate) memory: Memory,
     path: std::cell::UnsafeCell<[u8; MOST_PATH + 32]>,
 }
 

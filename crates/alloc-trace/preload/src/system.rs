@@ -92,6 +92,23 @@ impl File {
     }
 }
 
+/// Whether the thread may make only some system calls.
+pub(crate) fn is_filtered() -> bool {
+    // SAFETY: answers a number, and touches no memory.
+    unsafe { call(libc::SYS_prctl, [libc::PR_GET_SECCOMP as usize, 0, 0, 0, 0, 0]) > 0 }
+}
+
+/// The process's page faults so far: those that needed no disk, and those that did.
+pub(crate) fn faults() -> Option<[u64; 2]> {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the kernel fills in the structure, which has room; any bits are a valid one.
+    let (answer, usage) = unsafe {
+        let arguments = [libc::RUSAGE_SELF as usize, usage.as_mut_ptr().addr(), 0, 0, 0, 0];
+        (call(libc::SYS_getrusage, arguments), usage.assume_init())
+    };
+    (answer == 0).then_some([usage.ru_minflt.cast_unsigned(), usage.ru_majflt.cast_unsigned()])
+}
+
 /// Memory from the kernel, zeros; null if there is none. A child made by `fork` finds zeros in it again if `wiped`.
 pub(crate) fn map(bytes: usize, wiped: bool) -> *mut u8 {
     let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;

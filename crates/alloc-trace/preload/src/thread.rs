@@ -9,7 +9,7 @@ use std::{ptr, slice};
 
 use crate::encode::{Encoder, MOST_BYTES};
 use crate::format::{
-    self, ARENA, BLOCK_MAP, CHUNK_HEADER, EVENTS, GENERATION, HEAP, MOST_SITE_FRAMES, NUMBERS, PREAMBLE_WORDS,
+    self, ARENA, BLOCK_MAP, CHUNK_HEADER, EVENTS, GENERATION, HEAP, MEMORY, MOST_SITE_FRAMES, NUMBERS, PREAMBLE_WORDS,
     Preamble, RAW, RAW_BYTES, RAW_WORDS, STAMP,
 };
 use crate::incremental::Walked;
@@ -119,6 +119,7 @@ impl Thread {
         inner.open_chunk(process);
         inner.epoch = EPOCH.fetch_add(1, AcqRel) + 1;
         inner.follow_generation(process);
+        inner.note_memory(process, process.now());
         inner.state = OUTSIDE;
         thread
     }
@@ -142,6 +143,7 @@ impl Thread {
         unsafe {
             if let Some(mapping) = heap::mapping(block) {
                 self.record(BLOCK_MAP, site, &mapping);
+                self.look_at_memory();
             } else if let Some(arena) = heap::arena(block).filter(|&arena| arena != self.arena) {
                 // Told again when the thread comes back to it: whoever reads counts an address once.
                 self.arena = arena;
@@ -156,6 +158,7 @@ impl Thread {
     pub(crate) fn heap_moved(&mut self, site: u64) {
         if let Some(ends) = heap::moved() {
             self.record(HEAP, site, &ends);
+            self.look_at_memory();
         }
     }
 
@@ -231,7 +234,25 @@ impl Thread {
     }
 
     pub(crate) fn stamp(&mut self, process: &Process) {
-        self.record(STAMP, 0, &[process.now()]);
+        let now = process.now();
+        self.record(STAMP, 0, &[now]);
+        self.note_memory(process, now);
+    }
+
+    /// Notes what the process has of the system's memory, if it is time to.
+    pub(crate) fn note_memory(&mut self, process: &Process, now: u64) {
+        if let Some(words) = process.memory.look(now, &mut self.out) {
+            self.record(MEMORY, 0, &words);
+        }
+    }
+
+    /// The same, after the system was asked for memory.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn look_at_memory(&mut self) {
+        if let Some(process) = Process::current() {
+            self.note_memory(process, process.now());
+        }
     }
 
     #[cold]

@@ -6,6 +6,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use super::events::{Context, Event};
 use super::file::{Damage, Origin, TraceFile};
 use super::format::weight;
+use super::memory::Memory;
 use super::system::System;
 use super::timeline::Timeline;
 
@@ -63,6 +64,8 @@ pub struct Analysis {
     pub system: System,
     /// By how much `brk` and `sbrk`, called by the program itself, moved the end of the heap, in bytes.
     pub heap_moved: i64,
+    /// What the process had of the system's memory, in the order of time.
+    pub memory: Vec<Memory>,
     /// What could not be read.
     pub damage: Vec<Damage>,
     /// The file's length in bytes.
@@ -236,6 +239,7 @@ impl Tally {
                 self.took(site, length);
             }
             Event::BlockUnmap { length, .. } => self.result.system.unmap(length),
+            Event::Memory(memory) => self.result.memory.push(memory),
             Event::Arena { site, address, length } => {
                 if self.result.system.arena(address, length) {
                     self.took(site, length);
@@ -315,6 +319,7 @@ impl Tally {
     fn end(mut self) -> Analysis {
         let sites = self.result.context.sites.len() as u32;
         (0..sites).for_each(|site| self.site(site));
+        self.result.memory.sort_by_key(|memory| memory.time);
         self.result
     }
 }

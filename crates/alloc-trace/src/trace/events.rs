@@ -10,9 +10,10 @@ use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use super::file::{Chunk, TraceFile, legible};
 use super::format::{
-    ARENA, BLOCK_MAP, BLOCK_UNMAP, BREAK, EVENTS, GENERATION, HEAP, KINDS, LARGE, MAP, MODULES, MOST_SITE_FRAMES,
-    NUMBERS, PYTHON, RAW, REMAP, SITE, STAMP, UNMAP, Word,
+    ARENA, BLOCK_MAP, BLOCK_UNMAP, BREAK, EVENTS, GENERATION, HEAP, KINDS, LARGE, MAP, MEMORY, MODULES,
+    MOST_SITE_FRAMES, NUMBERS, PYTHON, RAW, REMAP, SITE, STAMP, UNMAP, Word,
 };
+use super::memory::Memory;
 use super::python::Python;
 use super::sites::Sites;
 use crate::modules::Modules;
@@ -96,6 +97,8 @@ pub enum Event {
         /// Bytes.
         length: u64,
     },
+    /// What the process has of the system's memory.
+    Memory(Memory),
     /// A thread's block came from an arena that it had not used before, or not last.
     Arena {
         /// By whose call.
@@ -311,6 +314,10 @@ impl Stream {
             (HEAP, &[from, to]) => visit(Event::Heap { site, from, to }),
             (BLOCK_MAP, &[address, length]) => visit(Event::BlockMap { site, address, length }),
             (BLOCK_UNMAP, &[address, length]) => visit(Event::BlockUnmap { address, length }),
+            (MEMORY, &[time, mapped, resident, share, minor, major]) => {
+                let share = share.checked_sub(1);
+                visit(Event::Memory(Memory { time, mapped, resident, share, minor, major }));
+            }
             (ARENA, &[address, length]) => visit(Event::Arena { site, address, length }),
             (GENERATION, &[generation]) => self.generation = generation as u32,
             // The thread's end is told by there being nothing more, and records of later versions are skipped.

@@ -144,6 +144,9 @@ pub const BLOCK_UNMAP: u64 = 12;
 pub const ARENA: u64 = 13;
 /// The C library has moved the end of the heap: the argument is the site, 0 for `free`; the end before and after.
 pub const HEAP: u64 = 14;
+/// What the process has of the system's memory: nanoseconds from the trace's start; bytes of addresses, bytes resident, its share of what is
+/// resident (Pss) plus one, or 0 where it was not read; page faults so far without and with the disk.
+pub const MEMORY: u64 = 15;
 
 /// How a stack ended: where the thread began, as its frame pointer or its tables say.
 pub const END_OF_CHAIN: u64 = 0;

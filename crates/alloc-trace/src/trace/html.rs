@@ -8,10 +8,13 @@ use serde_json::{Value, json};
 
 use super::analysis::Analysis;
 use super::measure::{Measure, all_stacks};
+use super::memory::Memory;
 use super::summary::summary;
 use super::symbols::Symbols;
 
 const PAGE: &str = include_str!("page.html");
+/// How often the page shows what the process had of the system's memory, about.
+const MEMORY_POINTS: usize = 600;
 /// Where the page has its data.
 const PLACE: &str = "\"DATA\"";
 
@@ -44,6 +47,10 @@ pub fn html(analysis: &Analysis, before: Option<&Analysis>) -> String {
     let text = summary(analysis, &mut symbols);
     // Up to the first list of stacks, which the page shows by itself.
     let figures = text.split("\nMost at the peak").next().unwrap_or(&text).trim_end();
+    let memory: Vec<Value> = Memory::some(&analysis.memory, MEMORY_POINTS)
+        .iter()
+        .map(|memory| json!([memory.time, memory.mapped, memory.resident, memory.share, memory.minor, memory.major]))
+        .collect();
     let data = json!({
         "title": analysis.origin.program,
         "figures": figures,
@@ -52,6 +59,7 @@ pub fn html(analysis: &Analysis, before: Option<&Analysis>) -> String {
         "stacks": stacks,
         "step": analysis.timeline.step(),
         "timeline": analysis.timeline.most,
+        "memory": memory,
         "sizes": analysis.sizes.iter().collect::<Vec<_>>(),
         "before": before.map(|before| &before.origin.program),
     });

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::analysis::Analysis;
 
-/// Bytes in blocks over time, as a counter: what each step came to at most.
+/// Bytes in blocks over time, as a counter: what each step came to at most. And what the process had of the system's memory, with its page faults.
 pub fn perfetto(analysis: &Analysis) -> String {
     let process = analysis.origin.process;
     let named =
@@ -15,7 +15,15 @@ pub fn perfetto(analysis: &Analysis) -> String {
         let time = (step as u64 * line.step()) as f64 / 1e3;
         json!({ "ph": "C", "pid": process, "ts": time, "name": "bytes in blocks", "args": { "bytes": bytes } })
     });
-    let events: Vec<Value> = std::iter::once(named).chain(counts).collect();
+    let memory = analysis.memory.iter().flat_map(|memory| {
+        let count = |name: &str, value: u64| {
+            json!({ "ph": "C", "pid": process, "ts": memory.time as f64 / 1e3, "name": name, "args": { "value": value } })
+        };
+        let share = memory.share.map(|share| count("PSS", share));
+        let all = [("VIRT", memory.mapped), ("RES", memory.resident), ("minor faults", memory.minor), ("major faults", memory.major)];
+        all.map(|(name, value)| count(name, value)).into_iter().chain(share)
+    });
+    let events: Vec<Value> = std::iter::once(named).chain(counts).chain(memory).collect();
     json!({ "displayTimeUnit": "ms", "traceEvents": events }).to_string() + "\n"
 }
 

@@ -6,6 +6,7 @@ use std::fmt::Write;
 use super::analysis::{Analysis, Blocks};
 use super::format::{BROKEN_CHAIN, END_OF_CHAIN, KINDS, TOO_DEEP, UNKNOWN_STACK};
 use super::measure::{Measure, stacks};
+use super::memory::Memory;
 use super::symbols::Symbols;
 
 /// Sites in a list, at most.
@@ -46,6 +47,7 @@ pub fn summary(analysis: &Analysis, symbols: &mut Symbols) -> String {
             size(mapped.live_bytes)
         );
     }
+    memory(&mut text, analysis);
     from_system(&mut text, analysis);
     if analysis.heap_moved != 0 {
         let _ = writeln!(text, "brk         moved by {} bytes by the program itself", analysis.heap_moved);
@@ -113,6 +115,21 @@ fn threads(text: &mut String, analysis: &Analysis) {
         .collect();
     let more = if more > 0 { format!(" and {more} more names") } else { String::new() };
     let _ = writeln!(text, "threads     {}: {}{more}", threads.len(), list.join(", "));
+}
+
+/// What the process had of the system.
+fn memory(text: &mut String, analysis: &Analysis) {
+    let Some(last) = analysis.memory.last() else { return };
+    let most = |of: fn(&Memory) -> u64| size(analysis.memory.iter().map(of).max().unwrap_or(0));
+    let share = most(|memory| memory.share.unwrap_or(0));
+    let (mapped, resident) = (most(|memory| memory.mapped), most(|memory| memory.resident));
+    let _ = writeln!(
+        text,
+        "memory      VIRT {mapped}, RES {resident}, PSS {share} at the most, of {} looks; {} page faults, {} of them from disk",
+        analysis.memory.len(),
+        last.minor + last.major,
+        last.major
+    );
 }
 
 /// What `malloc` asked the system for.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a traced pair of malloc and free costs, beside the peers that are installed: nanoseconds per pair as slopes between a short and a long run, so
-# that fixed costs are apart; with frame pointers, and (`-bare`) without; `sampled` at 512 KiB; bytes on disk per pair, likewise; fixed start and stop; peak memory. Modes take turns; the least of ROUNDS is taken.
+# that fixed costs are apart (dhat-rs of a tenth of the pairs); with frame pointers, and (`-bare`) without; `sampled` at 512 KiB; bytes on disk per pair, likewise; fixed start and stop; peak memory. Modes take turns; the least of ROUNDS is taken.
 #
 #     crates/alloc-trace/benches/pairs.sh [ROUNDS]
 set -euo pipefail
@@ -26,12 +26,31 @@ run() { # MODE THREADS PAIRS: prints nanoseconds per pair, leaves files in $work
         sampled) ALLOC_TRACE_SAMPLE=524288 ALLOC_TRACE_FILE=$work/out/t LD_PRELOAD=$library "$work/pairs" "$2" "$3" ;;
         untraced-bare) "$work/pairs-bare" "$2" "$3" ;;
         alloc-trace-bare) ALLOC_TRACE_FILE=$work/out/t LD_PRELOAD=$library "$work/pairs-bare" "$2" "$3" ;;
+        dhat-rs) DHAT_FILE=$work/out/t "$dhat" "$2" "$(($3 / 10))" 2> /dev/null ;;
         heaptrack) heaptrack -o "$work/out/t" "$work/pairs" "$2" "$3" 2> /dev/null | grep -E '^[0-9.]+$' ;;
     esac
 }
 
 modes="untraced sampled alloc-trace untraced-bare alloc-trace-bare"
 if command -v heaptrack > /dev/null; then modes+=" heaptrack"; else echo "heaptrack is not installed"; fi
+# dhat-rs from the registry, in a project of its own, so that nothing else here depends on it.
+dhat=${CARGO_TARGET_DIR:-target}/dhat-pairs/release/dhat-pairs
+mkdir -p "$work/dhat/src"
+cp crates/alloc-trace/benches/peers/dhat.rs "$work/dhat/src/main.rs"
+cat > "$work/dhat/Cargo.toml" << 'END'
+[package]
+name = "dhat-pairs"
+edition = "2024"
+[dependencies]
+dhat = "0.3"
+[profile.release]
+debug = 1
+END
+if cargo build --quiet --release --manifest-path "$work/dhat/Cargo.toml" --target-dir "${CARGO_TARGET_DIR:-target}/dhat-pairs"; then
+    modes+=" dhat-rs"
+else
+    echo "dhat-rs can't be built"
+fi
 for threads in 1 2; do
     declare -A least_short=() least_long=() bytes_short=() bytes_long=()
     for _ in $(seq "$rounds"); do

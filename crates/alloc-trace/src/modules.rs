@@ -1,6 +1,7 @@
 //! Where code was: which file an address belongs to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::MetadataExt;
 
 /// An executable mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +36,17 @@ impl Modules {
         (address < mapping.end && !mapping.path.is_empty())
             .then(|| (mapping.path.as_str(), (address - start).saturating_add(mapping.offset)))
     }
+
+    /// Files that are not what they were at a time, seconds since 1970: written to, replaced, or gone. Names from them may be wrong.
+    pub fn changed_since(&self, time: f64) -> Vec<&str> {
+        let files: BTreeSet<&str> = self.mappings.values().map(|mapping| mapping.path.as_str()).collect();
+        let is_changed = |path: &&str| {
+            // The status changes with the contents, and when a file comes to stand under its name, however old its contents are.
+            std::fs::metadata(path).map_or(true, |file| file.ctime() as f64 + file.ctime_nsec() as f64 / 1e9 > time)
+        };
+        // Others are the kernel's.
+        files.into_iter().filter(|path| path.starts_with('/')).filter(is_changed).collect()
+    }
 }
 
 fn parse(line: &str) -> Option<(u64, Mapping)> {
@@ -50,6 +62,23 @@ fn parse(line: &str) -> Option<(u64, Mapping)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_that_were_written_later_or_are_gone_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = folder.path().join("here");
+        std::fs::write(&here, "code").unwrap();
+        let file = std::fs::metadata(&here).unwrap();
+        let changed = file.ctime() as f64 + file.ctime_nsec() as f64 / 1e9;
+        let mut modules = Modules::default();
+        let (here, gone) = (here.to_str().unwrap(), folder.path().join("gone"));
+        let gone = gone.to_str().unwrap();
+        modules.add(&format!(
+            "0\n1000-2000 r-xp 0 fd:00 7 {here}\n2000-3000 r-xp 0 fd:00 8 {gone}\n3000-4000 r-xp 0 00:00 0 [vdso]\n"
+        ));
+        assert_eq!(modules.changed_since(changed - 1.0), [gone, here]);
+        assert_eq!(modules.changed_since(changed + 1.0), [gone]);
+    }
 
     #[test]
     fn addresses_are_found_in_their_generation() {

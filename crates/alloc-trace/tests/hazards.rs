@@ -7,7 +7,7 @@ mod tracing;
 
 use std::process::Command;
 
-use alloc_trace::trace::{Analysis, TraceFile};
+use alloc_trace::trace::{Analysis, Measure, Symbols, TraceFile, stacks};
 use tempfile::TempDir;
 use tracing::Program;
 
@@ -17,6 +17,18 @@ fn a_stack_of_which_a_part_has_gone_is_not_read_there() {
     let (output, analysis) = program.trace(&[]);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(program.own(&analysis)[..3], [4, 400, 4]);
+}
+
+/// More switches than there may be looks at what is mapped.
+#[test]
+fn coroutines_stacks_are_known_however_often_they_change() {
+    let Some(program) = Program::build("switches") else { return };
+    let (output, analysis) = program.trace(&[]);
+    assert!(output.status.success(), "{output:?}");
+    let found = stacks(&analysis, Measure::Allocations, &mut Symbols::default());
+    let of_coroutines =
+        found.iter().filter(|(stack, _)| stack.ends_with(&["body", "works", "malloc"].map(str::to_owned)));
+    assert_eq!(of_coroutines.map(|(_, calls)| calls).sum::<u64>(), 8 * 1000, "{found:?}");
 }
 
 #[test]

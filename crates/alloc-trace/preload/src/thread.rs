@@ -44,6 +44,8 @@ pub(crate) struct Thread {
     pub(crate) last_block: u64,
     pub(crate) draw: Draw,
     stack: Bounds,
+    /// Others that it was on before.
+    stacks: [Bounds; 16],
     walked: Walked,
     remembered: Remembered,
     sites: Sites,
@@ -108,7 +110,7 @@ impl Thread {
         inner.draw.begin(inner.index);
         inner.missed.store(0, Relaxed);
         inner.strangers = 0;
-        (inner.generation, inner.arena) = (0, 0);
+        (inner.generation, inner.arena, inner.stacks) = (0, 0, [Bounds::default(); 16]);
         inner.stack = if here.is_null() {
             Bounds::default()
         } else {

@@ -207,6 +207,14 @@ fn reliability(text: &mut String, analysis: &Analysis) {
     if analysis.missed() > 0 {
         let _ = writeln!(text, "missed      {} calls of signal handlers in the midst of another", analysis.missed());
     }
+    let changed = analysis.context.modules.changed_since(analysis.origin.began);
+    if let [first, ..] = changed[..] {
+        let more = if changed.len() > 1 { format!(" and {} more", changed.len() - 1) } else { String::new() };
+        let _ = writeln!(
+            text,
+            "names       may be wrong: {first}{more} was written, replaced or removed since the trace began"
+        );
+    }
     for damage in analysis.damage.iter().take(TOP) {
         let _ = writeln!(text, "damage      {damage}");
     }

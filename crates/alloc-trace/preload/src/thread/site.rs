@@ -1,5 +1,7 @@
 //! Which site a call is: by what is remembered, by a walk, or as a new one.
 
+use std::mem;
+
 use super::{LATE, Thread};
 use crate::format::{self, MOST_FRAMES, MOST_PYTHON_FRAMES, MOST_SITE_FRAMES, SITE, UNKNOWN_STACK};
 use crate::own::control_block;
@@ -103,12 +105,9 @@ impl Thread {
     #[inline(never)]
     fn new_site(&mut self, kind: u64, frame: *const Frame, found: Option<u64>) -> u64 {
         let Some(process) = Process::current() else { return 0 };
-        if !self.stack.hold(frame) && self.looks < MOST_LOOKS && self.index_has_stack() {
-            // The stack has grown beyond what was its mapping then, or this is another one.
-            self.looks += 1;
-            self.stack = modules::stack_of(frame.addr(), control_block(), &mut self.out);
-            self.forget_stacks();
-        } else if let Some(site) = found {
+        if (self.stack.hold(frame) || !self.is_on_other_stack(frame))
+            && let Some(site) = found
+        {
             return site;
         }
         let (stack, mut count, mut end) = self.frames_of(frame);
@@ -150,6 +149,26 @@ impl Thread {
         words[1..=count - kept].copy_from_slice(&self.last[kept..count]);
         self.record(SITE, kind | end << 8, &words[..=count - kept]);
         site
+    }
+
+    /// Finds the stack that a frame is on, if it is known or may be looked for: it has grown beyond what was its mapping, or it is another one, a
+    /// coroutine's or a signal handler's.
+    fn is_on_other_stack(&mut self, frame: *const Frame) -> bool {
+        if !self.index_has_stack() {
+            return false;
+        }
+        let known = self.stacks.iter().position(|stack| stack.hold(frame) && !stack.are_gone(frame));
+        let place = known.unwrap_or(self.looks as usize % self.stacks.len());
+        if known.is_none() {
+            if self.looks >= MOST_LOOKS {
+                return false;
+            }
+            self.looks += 1;
+            self.stacks[place] = modules::stack_of(frame.addr(), control_block(), &mut self.out);
+        }
+        mem::swap(&mut self.stack, &mut self.stacks[place]);
+        self.forget_stacks();
+        true
     }
 
     /// Walks a stack, puts its frames down, the innermost first, and says which hash stands for them, how many there are, and how it ended.

@@ -7,13 +7,32 @@ use object::read::ReadCache;
 use object::{Object, ObjectSegment};
 
 /// A function on a stack.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub struct Frame {
     /// Its name, demangled; where there is none, the file and the place in it.
     pub function: String,
     /// Source file and line, where the program was built with them.
     pub location: Option<(String, u32)>,
+}
+
+impl Frame {
+    /// Whether it is a function of Python's.
+    pub fn is_python(&self) -> bool {
+        // Modules that are part of the interpreter have names in brackets.
+        let is = |file: &str| {
+            Path::new(file).extension().is_some_and(|extension| extension == "py")
+                || file.starts_with('<') && file.ends_with('>')
+        };
+        self.location.as_ref().is_some_and(|(file, _)| is(file))
+    }
+
+    /// Its location for a list: the last two parts of the file's path, and the line; empty where there is none.
+    pub fn place(&self) -> String {
+        let Some((file, line)) = &self.location else { return String::new() };
+        let begin = file.rmatch_indices('/').nth(1).map_or(0, |(at, _)| at + 1);
+        format!("{}:{line}", &file[begin..])
+    }
 }
 
 /// A file with code.

@@ -10,7 +10,7 @@ use super::analysis::Analysis;
 use super::measure::{Measure, all_stacks};
 use super::memory::Memory;
 use super::summary::summary;
-use super::symbols::Symbols;
+use super::symbols::{Frame, Symbols};
 
 const PAGE: &str = include_str!("page.html");
 /// How often the page shows what the process had of the system's memory, about.
@@ -18,30 +18,54 @@ const MEMORY_POINTS: usize = 600;
 /// Where the page has its data.
 const PLACE: &str = "\"DATA\"";
 
+/// Functions, each once.
+#[derive(Default)]
+struct Names {
+    all: Vec<String>,
+    numbers: HashMap<String, usize>,
+}
+
+impl Names {
+    fn number(&mut self, name: &str) -> usize {
+        if let Some(&number) = self.numbers.get(name) {
+            return number;
+        }
+        self.all.push(name.to_owned());
+        self.numbers.insert(name.to_owned(), self.all.len() - 1);
+        self.all.len() - 1
+    }
+}
+
 /// Makes the page; with `before`, another trace, it shows what has changed since.
 pub fn html(analysis: &Analysis, before: Option<&Analysis>) -> String {
     let mut symbols = Symbols::default();
     let measures = Measure::ALL.map(|(_, measure)| measure);
-    let mut both: BTreeMap<Vec<String>, [[u64; Measure::ALL.len()]; 2]> = BTreeMap::new();
-    for (stack, weights) in all_stacks(analysis, measures, &mut symbols) {
+    // Lines of two programs are not the same lines.
+    let shown = |frame: Frame| {
+        let place = if before.is_none() { frame.place() } else { String::new() };
+        (frame.function, place)
+    };
+    let mut both: BTreeMap<Vec<(String, String)>, [[u64; Measure::ALL.len()]; 2]> = BTreeMap::new();
+    for (stack, weights) in all_stacks(analysis, measures, &mut symbols, shown) {
         both.entry(stack).or_default()[0] = weights;
     }
     if let Some(before) = before {
-        for (stack, weights) in all_stacks(before, measures, &mut Symbols::default()) {
+        for (stack, weights) in all_stacks(before, measures, &mut Symbols::default(), shown) {
             both.entry(stack).or_default()[1] = weights;
         }
     }
-    let (mut names, mut numbers) = (Vec::new(), HashMap::new());
+    let (mut names, mut numbers) = (Names::default(), HashMap::new());
+    let mut frames = Vec::new();
     let stacks: Vec<Value> = both
         .into_iter()
         .map(|(stack, [now, former])| {
-            let frames = stack.into_iter().map(|name| {
-                *numbers.entry(name).or_insert_with_key(|name| {
-                    names.push(name.clone());
-                    names.len() - 1
+            let stack = stack.into_iter().map(|frame| {
+                *numbers.entry(frame).or_insert_with_key(|(function, place)| {
+                    frames.push(json!([names.number(function), place]));
+                    frames.len() - 1
                 })
             });
-            json!([frames.collect::<Vec<usize>>(), now, former])
+            json!([stack.collect::<Vec<usize>>(), now, former])
         })
         .collect();
     let text = summary(analysis, &mut symbols);
@@ -55,7 +79,8 @@ pub fn html(analysis: &Analysis, before: Option<&Analysis>) -> String {
         "title": analysis.origin.program,
         "figures": figures,
         "measures": Measure::ALL.map(|(name, measure)| json!({ "name": name, "bytes": measure.is_bytes() })),
-        "names": names,
+        "names": names.all,
+        "frames": frames,
         "stacks": stacks,
         "step": analysis.timeline.step(),
         "timeline": analysis.timeline.most,
@@ -85,7 +110,7 @@ mod tests {
         let end = page[begin..].find(";\n").unwrap() + begin;
         let data: Value = serde_json::from_str(&page[begin..end]).unwrap();
         assert_eq!(data["title"], "</script><b>");
-        assert_eq!(data["names"], json!(["0x10", "malloc"]));
+        assert_eq!((&data["names"], &data["frames"]), (&json!(["0x10", "malloc"]), &json!([[0, ""], [1, ""]])));
         assert_eq!(data["stacks"], json!([[[0, 1], [0, 7, 0, 0, 0, 0], [0, 7, 0, 0, 0, 0]]]));
     }
 }

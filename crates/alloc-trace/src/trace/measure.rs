@@ -1,10 +1,11 @@
 //! What sites are weighed by, and stacks as text.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use super::analysis::{Analysis, Blocks};
 use super::format::KINDS;
-use super::symbols::Symbols;
+use super::symbols::{Frame, Symbols};
 
 /// What to weigh sites by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,16 +56,17 @@ impl Measure {
 
 /// Weights by stack, the outermost function first and the call last, equal ones added up.
 pub fn stacks(analysis: &Analysis, measure: Measure, symbols: &mut Symbols) -> BTreeMap<Vec<String>, u64> {
-    let found = all_stacks(analysis, [measure], symbols);
+    let found = all_stacks(analysis, [measure], symbols, |frame| frame.function);
     found.into_iter().map(|(stack, [weight])| (stack, weight)).collect()
 }
 
-/// The same for several measures at once, without the stacks of which all are 0.
-pub(super) fn all_stacks<const N: usize>(
+/// The same for several measures at once, without the stacks of which all are 0; of each function what `of` tells.
+pub(super) fn all_stacks<const N: usize, F: Ord>(
     analysis: &Analysis,
     measures: [Measure; N],
     symbols: &mut Symbols,
-) -> BTreeMap<Vec<String>, [u64; N]> {
+    of: impl Fn(Frame) -> F,
+) -> BTreeMap<Vec<F>, [u64; N]> {
     let mut found = BTreeMap::new();
     let Analysis { context, by_site, .. } = analysis;
     for (site, blocks) in context.sites.iter().zip(by_site) {
@@ -72,8 +74,8 @@ pub(super) fn all_stacks<const N: usize>(
         if weights == [0; N] {
             continue;
         }
-        let mut stack = vec![KINDS[usize::from(site.kind)].to_owned()];
-        stack.extend(symbols.stack(context, site).into_iter().map(|frame| frame.function));
+        let call = Frame { function: KINDS[usize::from(site.kind)].to_owned(), location: None };
+        let mut stack: Vec<F> = iter::once(call).chain(symbols.stack(context, site)).map(&of).collect();
         stack.reverse();
         let sums = found.entry(stack).or_insert([0; N]);
         sums.iter_mut().zip(weights).for_each(|(sum, weight): (&mut u64, u64)| *sum = sum.saturating_add(weight));

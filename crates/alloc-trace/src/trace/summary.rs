@@ -5,14 +5,16 @@ use std::fmt::Write;
 
 use super::analysis::{Analysis, Blocks};
 use super::format::{BROKEN_CHAIN, END_OF_CHAIN, KINDS, TOO_DEEP, UNKNOWN_STACK};
-use super::measure::{Measure, stacks};
+use super::measure::{Measure, all_stacks};
 use super::memory::Memory;
-use super::symbols::Symbols;
+use super::symbols::{Frame, Symbols};
 
 /// Sites in a list, at most.
 const TOP: usize = 10;
 /// Functions shown of a stack.
 const FRAMES: usize = 8;
+/// And of Python's, if none is among these.
+const PYTHON_FRAMES: usize = 3;
 
 /// What happened, and where most of it.
 pub fn summary(analysis: &Analysis, symbols: &mut Symbols) -> String {
@@ -225,7 +227,8 @@ fn reliability(text: &mut String, analysis: &Analysis) {
 
 fn top(text: &mut String, analysis: &Analysis, symbols: &mut Symbols, title: &str, measure: Measure) {
     let all = measure.of(&analysis.total);
-    let mut found: Vec<(Vec<String>, u64)> = stacks(analysis, measure, symbols).into_iter().collect();
+    let found = all_stacks(analysis, [measure], symbols, |frame| frame);
+    let mut found: Vec<(Vec<Frame>, u64)> = found.into_iter().map(|(stack, [weight])| (stack, weight)).collect();
     found.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     if found.is_empty() {
         return;
@@ -233,17 +236,31 @@ fn top(text: &mut String, analysis: &Analysis, symbols: &mut Symbols, title: &st
     let _ = writeln!(text, "\n{title}");
     for (stack, weight) in found.iter().take(TOP) {
         let share = percent(*weight, all);
-        let mut names = stack.iter().rev().map(String::as_str);
-        let call = names.next().unwrap_or("unknown");
+        let mut frames = stack.iter().rev();
+        let call = frames.next().map_or("unknown", |call| &call.function);
         let _ = writeln!(text, "{:>12}  {share:>5.1} %  {call}", weight_text(*weight, measure));
-        let frames: Vec<&str> = names.collect();
-        for name in frames.iter().take(FRAMES) {
-            let _ = writeln!(text, "{:24}{name}", "");
+        let frames: Vec<&Frame> = frames.collect();
+        let (first, rest) = frames.split_at(frames.len().min(FRAMES));
+        for frame in first {
+            told(text, frame);
         }
-        if frames.len() > FRAMES {
-            let _ = writeln!(text, "{:24}and {} more", "", frames.len() - FRAMES);
+        // Between the call and Python's functions there may be many of the interpreter's.
+        let is_in_first = first.iter().any(|frame| frame.is_python());
+        let of_python: Vec<&&Frame> = rest.iter().filter(|frame| frame.is_python() && !is_in_first).collect();
+        if !rest.is_empty() {
+            let among = if of_python.is_empty() { "" } else { ", of these Python's" };
+            let _ = writeln!(text, "{:24}and {} more{among}", "", rest.len());
+        }
+        for frame in of_python.iter().take(PYTHON_FRAMES) {
+            told(text, frame);
         }
     }
+}
+
+/// A function of a stack, with its place.
+fn told(text: &mut String, frame: &Frame) {
+    let line = format!("{:24}{}  {}", "", frame.function, frame.place());
+    let _ = writeln!(text, "{}", line.trim_end());
 }
 
 /// Figures alone: calls by kind and by size.

@@ -16,6 +16,7 @@ use std::time::SystemTime;
 use alloc_trace::trace::format::LARGEST_MEAN;
 use alloc_trace::trace::{LIBRARY, TraceFile};
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use signals::Signals;
 
 /// Names the library to load, in place of looking for it.
 const VARIABLE: &str = "ALLOC_TRACE_PRELOAD";
@@ -129,8 +130,10 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<ExitCode, String> {
     }
     // Traces of children of earlier runs, whose own was removed.
     let others: HashSet<PathBuf> = siblings(&output).into_iter().collect();
-    let mut child = command.spawn().map_err(|error| format!("{}: can't be run: {error}", path.display()))?;
-    let status = signals::wait(&mut child).map_err(|error| format!("{}: {error}", path.display()))?;
+    let signals = Signals::take().map_err(|error| format!("signals can't be taken: {error}"))?;
+    let mut child =
+        signals.start(&mut command).map_err(|error| format!("{}: can't be run: {error}", path.display()))?;
+    let status = signals.wait(&mut child).map_err(|error| format!("{}: {error}", path.display()))?;
     let written = siblings(&output).into_iter().filter(|path| !others.contains(path));
     report(&output, written.filter_map(|path| TraceFile::open(&path).ok()).collect(), child.id());
     Ok(match (status.code(), status.signal()) {

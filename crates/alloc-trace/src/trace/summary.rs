@@ -295,7 +295,7 @@ pub fn stats(analysis: &Analysis) -> String {
     text
 }
 
-/// What is different in a second trace, from the [`stacks`] of both: by how much each grew or shrank.
+/// What is different in a second trace, from the [`stacks`](super::stacks) of both: by how much each grew or shrank.
 pub fn difference(old: &BTreeMap<Vec<String>, u64>, new: &BTreeMap<Vec<String>, u64>, measure: Measure) -> String {
     let mut changes: BTreeMap<&Vec<String>, i128> = BTreeMap::new();
     for (stack, &weight) in new {

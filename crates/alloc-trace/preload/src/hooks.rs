@@ -198,7 +198,7 @@ pub(crate) unsafe extern "C" fn pvalloc(size: usize, frame: *const Frame) -> Blo
 #[inline(always)]
 pub(crate) unsafe fn free(block: Block) {
     // As little as possible where blocks are drawn; 0 is no block, and costs nothing to pass on.
-    if !sample::may_be_noted(block) && !real::is_early(block) {
+    if !sample::may_be_noted(block) {
         // SAFETY: `free`'s type.
         if let Some(real) = unsafe { real::FREE.known::<unsafe extern "C" fn(Block)>() } {
             // SAFETY: as the caller's call.
@@ -209,7 +209,8 @@ pub(crate) unsafe fn free(block: Block) {
     unsafe { free_noted(block) }
 }
 
-unsafe fn free_noted(block: Block) {
+#[inline(never)]
+unsafe extern "C" fn free_noted(block: Block) {
     if block.is_null() || real::is_early(block) {
         return;
     }

@@ -9,7 +9,7 @@ use std::ptr;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize};
 
-use crate::{heap, python, system};
+use crate::{heap, python, sample, system};
 
 /// A function's address, once it is known; null where the C library has none of that name.
 pub(crate) struct Function {
@@ -167,6 +167,7 @@ pub(crate) fn early(size: usize, align: usize) -> *mut c_void {
     unsafe {
         let block = base.add(block - base.addr());
         block.sub(16).cast::<usize>().write(size);
+        sample::never_pass_by(block.cast());
         block.cast()
     }
 }

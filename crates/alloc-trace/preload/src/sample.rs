@@ -6,7 +6,7 @@
 //! in it.
 //!
 //! A thread counts its bytes down; that is all that a block costs that is not drawn. Whether a block that is given back is one that was drawn, a
-//! table of counters by hash of the address tells: where it says 0, it isn't.
+//! table of counters by the last bits of the address tells: where it says 0, it isn't.
 
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::Relaxed;

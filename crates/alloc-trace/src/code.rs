@@ -16,6 +16,7 @@ pub struct Frame {
     pub location: Option<(String, u32)>,
 }
 
+#[cfg(feature = "report")]
 impl Frame {
     /// Whether it is a function of Python's.
     pub fn is_python(&self) -> bool {

@@ -1,6 +1,9 @@
 //! Where code was: which file an address belongs to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+#[cfg(feature = "report")]
+use std::collections::BTreeSet;
+#[cfg(feature = "report")]
 use std::os::unix::fs::MetadataExt;
 
 /// An executable mapping.
@@ -38,6 +41,7 @@ impl Modules {
     }
 
     /// Files that are not what they were at a time, seconds since 1970: written to, replaced, or gone. Names from them may be wrong.
+    #[cfg(feature = "report")]
     pub fn changed_since(&self, time: f64) -> Vec<&str> {
         let files: BTreeSet<&str> = self.mappings.values().map(|mapping| mapping.path.as_str()).collect();
         let is_changed = |path: &&str| {
@@ -63,6 +67,7 @@ fn parse(line: &str) -> Option<(u64, Mapping)> {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "report")]
     #[test]
     fn files_that_were_written_later_or_are_gone_are_told() {
         let folder = tempfile::tempdir().unwrap();

@@ -291,6 +291,10 @@ fn what_can_not_be_traced_is_told_before() {
     if compile("nothing.c", &fixed, &["-static", "-nostdlib", "-no-pie"]) {
         assert!(refused(&fixed).contains("statically linked"));
     }
+    let musl = directory.path().join("musl");
+    if compile("ends.c", &musl, &["-pthread", "-Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1"]) {
+        assert!(refused(&musl).contains("linked with musl"));
+    }
     let output = alloc_trace().arg("summary").arg(&text).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no trace of alloc-trace"));

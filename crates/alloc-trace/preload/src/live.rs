@@ -101,43 +101,72 @@ fn register_barrier() -> bool {
     }
 }
 
-/// Runs with the region of an address, alone; `None` for addresses that are not followed.
-#[inline(always)]
-fn with<R>(address: usize, thread: u32, run: impl FnOnce(&mut Table, u32) -> R) -> Option<R> {
-    let index = address >> REGION_SHIFT;
-    if index >= REGIONS {
-        return None;
-    }
-    let key = (address >> 4) as u32 & ((1 << KEY_BITS) - 1);
-    // SAFETY: `prepare` was called before the first thread was attached, and made that many regions.
-    let region = unsafe { REGIONS_AT.load(Relaxed).add(index) };
-    // SAFETY: these three are used through shared references alone.
-    let (owner, busy, shared) = unsafe { (&(*region).owner, &(*region).busy, &(*region).shared) };
-    if owner.load(Relaxed) == thread {
-        busy.store(1, Relaxed);
-        // Not even the compiler may exchange the two; the processor may, until `membarrier` makes it finish.
-        compiler_fence(SeqCst);
-        if shared.load(Relaxed) == 0 {
-            // SAFETY: this thread owns the region, is busy, and it isn't shared; a signal handler stays out, since the thread is marked as inside.
-            let result = run(unsafe { &mut (*region).table }, key);
-            busy.store(0, Release);
-            return Some(result);
+/// A region while it is this thread's alone.
+struct Turn {
+    region: *mut Region,
+    is_own: bool,
+    key: u32,
+}
+
+impl Turn {
+    /// With the region of an address; `None` for addresses that are not followed.
+    #[inline(always)]
+    fn take(address: usize, thread: u32) -> Option<Self> {
+        let index = address >> REGION_SHIFT;
+        if index >= REGIONS {
+            return None;
         }
+        let key = (address >> 4) as u32 & ((1 << KEY_BITS) - 1);
+        // SAFETY: `prepare` was called before the first thread was attached, and made that many regions.
+        let region = unsafe { REGIONS_AT.load(Relaxed).add(index) };
+        // SAFETY: these are used through shared references alone.
+        let (owner, busy, shared) = unsafe { (&(*region).owner, &(*region).busy, &(*region).shared) };
+        let is_own = owner.load(Relaxed) == thread && {
+            busy.store(1, Relaxed);
+            // Not even the compiler may exchange the two; the processor may, until `membarrier` makes it finish.
+            compiler_fence(SeqCst);
+            shared.load(Relaxed) == 0
+        };
+        if !is_own {
+            // SAFETY: as above.
+            take_turn(unsafe { &(*region).lock }, owner, busy, shared, thread);
+        }
+        Some(Self { region, is_own, key })
+    }
+
+    #[inline(always)]
+    fn table(&mut self) -> &mut Table {
+        // SAFETY: this thread owns the region, is busy, and it isn't shared; or the lock is its, and the owner, if there is one, uses it, too. A signal
+        // handler stays out, since the thread is marked as inside.
+        unsafe { &mut (*self.region).table }
+    }
+}
+
+impl Drop for Turn {
+    #[inline(always)]
+    fn drop(&mut self) {
+        // SAFETY: as in `take`.
+        let (busy, lock) = unsafe { (&(*self.region).busy, &(*self.region).lock) };
+        if self.is_own {
+            busy.store(0, Release);
+        } else {
+            lock.release();
+        }
+    }
+}
+
+/// Takes the lock of a region that is not this thread's alone.
+#[cold]
+#[inline(never)]
+fn take_turn(lock: &Lock, owner: &AtomicU32, busy: &AtomicU32, shared: &AtomicU32, thread: u32) {
+    if owner.load(Relaxed) == thread {
         busy.store(0, Release);
     }
-    // SAFETY: as above.
-    let lock = unsafe { &(*region).lock };
     lock.take();
     share(owner, busy, shared, thread);
-    // SAFETY: the lock is ours, and the owner, if there is one, uses it, too.
-    let result = run(unsafe { &mut (*region).table }, key);
-    lock.release();
-    Some(result)
 }
 
 /// Under the lock: makes a region that is nobody's this thread's, and another's everybody's.
-#[cold]
-#[inline(never)]
 fn share(owner: &AtomicU32, busy: &AtomicU32, shared: &AtomicU32, thread: u32) {
     if shared.load(Relaxed) != 0 {
         return;
@@ -171,15 +200,19 @@ pub(crate) enum Entered {
 }
 
 /// Enters a block, whose number is not 0.
-#[inline]
+#[inline(always)]
 pub(crate) fn enter(address: usize, number: u64, thread: u32) -> Entered {
-    with(address, thread, |table, key| table.enter(key, number)).unwrap_or(Entered::No)
+    let Some(mut turn) = Turn::take(address, thread) else { return Entered::No };
+    let key = turn.key;
+    turn.table().enter(key, number)
 }
 
 /// Takes a block out.
-#[inline]
+#[inline(always)]
 pub(crate) fn remove(address: usize, thread: u32) -> Option<u64> {
-    with(address, thread, Table::remove).flatten()
+    let mut turn = Turn::take(address, thread)?;
+    let key = turn.key;
+    turn.table().remove(key)
 }
 
 /// Where the number of an object stands that Python has at an address, 0 if there is none; `None` where there is no memory for it, or none was made
@@ -190,7 +223,7 @@ pub(crate) fn object(address: usize, make: bool) -> Option<&'static AtomicU64> {
     if index >= REGIONS {
         return None;
     }
-    // SAFETY: as in `with`.
+    // SAFETY: as in `Turn::take`.
     let objects = unsafe { &(*REGIONS_AT.load(Relaxed).add(index)).objects };
     let mut array = objects.load(Acquire);
     if array.is_null() {

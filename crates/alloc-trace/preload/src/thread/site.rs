@@ -46,16 +46,6 @@ impl Thread {
         }
         // SAFETY: the record is this call's.
         let by_tables = unsafe { rules::rule((*frame).return_address) }.is_by_tables();
-        if !by_tables && python.is_none() {
-            // A step costs no more than to compare two words: nothing is remembered.
-            let mut hash = BY_POINTERS;
-            // SAFETY: the bounds are those of the mapping that the stack is in, and hold the record only if this is that stack.
-            let end = unsafe { walk::<ByPointers>(frame, self.stack, |address| hash = mix(hash, address)) };
-            return match self.sites.find(mix(hash, kind as usize)) {
-                Some(site) if end != UNKNOWN_STACK => site,
-                found => self.new_site(kind, frame, found),
-            };
-        }
         let call = Call { frame, kind, by_tables, python };
         // SAFETY: as above; what is remembered was forgotten when the bounds changed.
         match unsafe { self.remembered.find(&call) } {

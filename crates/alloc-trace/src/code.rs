@@ -14,20 +14,12 @@ pub struct Frame {
     pub function: String,
     /// Source file and line, where the program was built with them.
     pub location: Option<(String, u32)>,
+    /// Whether it is one of Python's.
+    pub is_python: bool,
 }
 
 #[cfg(feature = "report")]
 impl Frame {
-    /// Whether it is a function of Python's.
-    pub fn is_python(&self) -> bool {
-        // Modules that are part of the interpreter have names in brackets.
-        let is = |file: &str| {
-            Path::new(file).extension().is_some_and(|extension| extension == "py")
-                || file.starts_with('<') && file.ends_with('>')
-        };
-        self.location.as_ref().is_some_and(|(file, _)| is(file))
-    }
-
     /// Its location for a list: the last two parts of the file's path, and the line; empty where there is none.
     pub fn place(&self) -> String {
         let Some((file, line)) = &self.location else { return String::new() };
@@ -67,7 +59,7 @@ impl Code {
                 let function = frame.function.as_ref().and_then(|name| Some(name.demangle().ok()?.into_owned()));
                 let location = frame.location.and_then(|location| Some((location.file?.to_owned(), location.line?)));
                 if let Some(function) = function {
-                    found.push(Frame { function, location });
+                    found.push(Frame { function, location, is_python: false });
                 }
             }
         }
@@ -75,7 +67,8 @@ impl Code {
             && let Some(name) = self.loader.find_symbol(address)
         {
             let name = name.split('@').next().unwrap_or(name);
-            found.push(Frame { function: addr2line::demangle_auto(name.into(), None).into_owned(), location: None });
+            let function = addr2line::demangle_auto(name.into(), None).into_owned();
+            found.push(Frame { function, location: None, is_python: false });
         }
         found
     }

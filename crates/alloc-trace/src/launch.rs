@@ -289,7 +289,6 @@ fn is_fresh(library: &Path, manifest: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
     use std::time::Duration;
 
     use super::*;

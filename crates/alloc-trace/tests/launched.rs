@@ -1,6 +1,8 @@
 //! What `run` does around the program: which signals reach it, which traces are told of.
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
+mod tracing;
+
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -10,6 +12,7 @@ use std::process::{Child, Command, Output, Stdio};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
+use tracing::compile;
 
 fn run(trace: &Path, program: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_alloc-trace"));
@@ -84,15 +87,9 @@ fn traces_of_earlier_runs_are_not_told_as_this_one_s() {
 fn the_program_s_own_trace_is_named_though_a_child_s_began_before() {
     let directory = TempDir::new().unwrap();
     let trace = directory.path().join("trace");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/late.c");
     let program = directory.path().join("late");
-    match Command::new("cc").args(["-O1", "-fno-builtin", "-o"]).arg(&program).arg(source).status() {
-        Ok(status) => assert!(status.success()),
-        Err(error) => {
-            let required = std::env::var("LAB_REQUIRE").is_ok_and(|all| all.split([' ', ',']).any(|name| name == "cc"));
-            assert!(!required, "LAB_REQUIRE names cc, but it can't be run: {error}");
-            return eprintln!("skipped: cc can't be run: {error}");
-        }
+    if !compile("late.c", &program, &[]) {
+        return;
     }
     let told = errors(&run(&trace, &[program.to_str().unwrap()]).output().unwrap());
     let line = told.lines().find(|line| line.contains(" late ")).unwrap_or_else(|| panic!("{told}"));

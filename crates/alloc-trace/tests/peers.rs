@@ -11,15 +11,14 @@ use std::process::{Command, Output};
 use alloc_trace::trace::{Analysis, TraceFile};
 use serde_json::Value;
 use tempfile::TempDir;
-use tracing::{Program, alloc_trace};
+use tracing::{Program, alloc_trace, is_required};
 
 /// What a peer's command printed; `None`, with a reason, where it can't be run.
 fn peer(name: &str, command: &mut Command) -> Option<Output> {
     match command.env("LC_ALL", "C").output() {
         Ok(output) if output.status.success() => Some(output),
         other => {
-            let required = std::env::var("LAB_REQUIRE").is_ok_and(|all| all.split([' ', ',']).any(|one| one == name));
-            assert!(!required, "LAB_REQUIRE names {name}, but it can't be run: {other:?}");
+            assert!(!is_required(name), "LAB_REQUIRE names {name}, but it can't be run: {other:?}");
             eprintln!("skipped: {name} can't be run");
             None
         }

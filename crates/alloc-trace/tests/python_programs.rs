@@ -4,6 +4,7 @@
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 
 mod checking;
+mod tracing;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ use std::process::Command;
 use alloc_trace::trace::format::{END_OF_CHAIN, KINDS, MOST_PYTHON_FRAMES, TOO_DEEP};
 use alloc_trace::trace::{Analysis, Symbols, TraceFile};
 use tempfile::TempDir;
+use tracing::is_required;
 
 /// The system's Pythons, each once, with their versions: a `python3` may be a script that looks for another.
 fn pythons() -> Vec<(PathBuf, u32)> {
@@ -26,8 +28,7 @@ fn pythons() -> Vec<(PathBuf, u32)> {
             found.push((path, version.parse().unwrap()));
         }
     }
-    let required = std::env::var("LAB_REQUIRE").is_ok_and(|all| all.split([' ', ',']).any(|name| name == "python"));
-    assert!(!required || !found.is_empty(), "LAB_REQUIRE names python, but it can't be run");
+    assert!(!is_required("python") || !found.is_empty(), "LAB_REQUIRE names python, but it can't be run");
     if found.is_empty() {
         eprintln!("skipped: python3 can't be run");
     }

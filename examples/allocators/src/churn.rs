@@ -38,7 +38,7 @@ pub(crate) fn threads(params: &Params, seed: u64) -> Result<Box<dyn Prepared>, R
     let mut cpus = cpus.iter().cycle().copied();
     let mut on_next = || cpus.next().into_iter().collect::<Vec<_>>();
     let workers = (0..params.integer("threads", 1..=256)?)
-        .map(|_| starting_on(&on_next(), || Worker::start(shape, seed)).map_err(failed)?);
+        .map(|_| starting_on(&on_next(), || worker(shape, seed)).map_err(failed)?);
     let workers = workers.collect::<Result<Vec<_>, _>>()?;
     let companion =
         if workers.len() == 1 { Some(starting_on(&on_next(), Companion::start).map_err(failed)??) } else { None };
@@ -126,21 +126,22 @@ impl Prepared for Alone {
     }
 }
 
-/// A thread that waits to be told how many iterations to run, and says what the last one came to, and the operations of one.
-struct Worker {
-    orders: Option<Sender<u64>>,
-    answers: Receiver<(u64, u64)>,
+/// A thread that answers orders as long as there are any to come.
+struct Hand<Order, Answer> {
+    orders: Option<Sender<Order>>,
+    answers: Receiver<Answer>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Worker {
-    fn start(shape: Shape, seed: u64) -> Result<Self, Refusal> {
-        let (orders, wanted) = channel::<u64>();
+impl<Order: Send + 'static, Answer: Send + 'static> Hand<Order, Answer> {
+    /// The thread itself makes what it answers with: so what that allocates is its own.
+    fn start<F: FnMut(Order) -> Answer>(make: impl FnOnce() -> F + Send + 'static) -> Result<Self, Refusal> {
+        let (orders, wanted) = channel::<Order>();
         let (done, answers) = channel();
         let work = move || {
-            let mut churn = shape.churn(seed);
-            for iters in wanted {
-                if done.send((churn.iterate(iters), churn.steps.len() as u64)).is_err() {
+            let mut answer = make();
+            for order in wanted {
+                if done.send(answer(order)).is_err() {
                     return;
                 }
             }
@@ -148,9 +149,14 @@ impl Worker {
         let thread = thread::Builder::new().spawn(work).map_err(|error| Refusal::failed(error.to_string()))?;
         Ok(Self { orders: Some(orders), answers, thread: Some(thread) })
     }
+
+    /// `None` when the thread has died.
+    fn order(&self, order: Order) -> Option<()> {
+        self.orders.as_ref()?.send(order).ok()
+    }
 }
 
-impl Drop for Worker {
+impl<Order, Answer> Drop for Hand<Order, Answer> {
     fn drop(&mut self) {
         // Without orders to come it ends.
         self.orders = None;
@@ -160,55 +166,48 @@ impl Drop for Worker {
     }
 }
 
+/// A thread that waits to be told how many iterations to run, and says what the last one came to, and the operations of one.
+type Worker = Hand<u64, (u64, u64)>;
+
+fn worker(shape: Shape, seed: u64) -> Result<Worker, Refusal> {
+    Hand::start(move || {
+        let mut churn = shape.churn(seed);
+        move |iters| (churn.iterate(iters), churn.steps.len() as u64)
+    })
+}
+
 /// A thread that computes while others allocate, and waits while they don't.
 struct Companion {
     /// Whether it is to go on.
     goes_on: Arc<AtomicBool>,
-    orders: Option<Sender<()>>,
-    answers: Receiver<()>,
-    thread: Option<JoinHandle<()>>,
+    hand: Hand<(), ()>,
 }
 
 impl Companion {
     fn start() -> Result<Self, Refusal> {
         let goes_on = Arc::new(AtomicBool::new(false));
-        let (orders, wanted) = channel::<()>();
-        let (done, answers) = channel();
         let flag = Arc::clone(&goes_on);
-        let work = move || {
-            for () in wanted {
+        let hand = Hand::start(move || {
+            move |()| {
                 let mut number = 1_u64;
                 while flag.load(Ordering::Relaxed) {
                     number = (0..100).fold(number, |number, _| black_box(number.wrapping_mul(5).rotate_left(23)));
                 }
-                if done.send(()).is_err() {
-                    return;
-                }
             }
-        };
-        let thread = thread::Builder::new().spawn(work).map_err(|error| Refusal::failed(error.to_string()))?;
-        Ok(Self { goes_on, orders: Some(orders), answers, thread: Some(thread) })
+        })?;
+        Ok(Self { goes_on, hand })
     }
 
     /// Computes as long as `work` takes.
     fn beside<T>(&self, work: impl FnOnce() -> T) -> T {
         self.goes_on.store(true, Ordering::Relaxed);
-        let began = self.orders.as_ref().is_some_and(|orders| orders.send(()).is_ok());
+        let began = self.hand.order(()).is_some();
         let result = work();
         self.goes_on.store(false, Ordering::Relaxed);
         if began {
-            let _ = self.answers.recv();
+            let _ = self.hand.answers.recv();
         }
         result
-    }
-}
-
-impl Drop for Companion {
-    fn drop(&mut self) {
-        self.orders = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
@@ -229,7 +228,7 @@ impl Crew {
     fn all(&self, iters: u64) -> Result<(u64, u64), Refusal> {
         let died = || Refusal::failed("a thread died");
         for worker in &self.workers {
-            worker.orders.as_ref().and_then(|orders| orders.send(iters).ok()).ok_or_else(died)?;
+            worker.order(iters).ok_or_else(died)?;
         }
         let answers: Vec<_> = self.workers.iter().filter_map(|worker| worker.answers.recv().ok()).collect();
         let (&first, others) = answers.split_first().ok_or_else(died)?;

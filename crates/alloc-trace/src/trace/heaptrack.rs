@@ -103,7 +103,7 @@ pub fn heaptrack(
         }
         // heaptrack's stacks end with the caller; one without frames needs something to be known by.
         if stack == 0 {
-            let call = Frame { function: KINDS[usize::from(site.kind)].to_owned(), location: None };
+            let call = Frame { function: KINDS[usize::from(site.kind)].to_owned(), location: None, is_python: false };
             stack = definitions.stack(&call, 0)?;
         }
         stack_of.push(stack);

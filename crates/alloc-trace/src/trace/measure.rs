@@ -74,7 +74,7 @@ pub(super) fn all_stacks<const N: usize, F: Ord>(
         if weights == [0; N] {
             continue;
         }
-        let call = Frame { function: KINDS[usize::from(site.kind)].to_owned(), location: None };
+        let call = Frame { function: KINDS[usize::from(site.kind)].to_owned(), location: None, is_python: false };
         let mut stack: Vec<F> = iter::once(call).chain(symbols.stack(context, site)).map(&of).collect();
         stack.reverse();
         let sums = found.entry(stack).or_insert([0; N]);

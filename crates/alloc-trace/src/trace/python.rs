@@ -75,13 +75,13 @@ impl Python {
     pub(super) fn frame(&self, address: u64) -> Frame {
         let number = (address >> 32) as u32 & ((1 << 30) - 1);
         let Some(code) = self.codes.get(&number) else {
-            return Frame { function: format!("Python's code {number}"), location: None };
+            return Frame { function: format!("Python's code {number}"), location: None, is_python: true };
         };
         // Before its first instruction a frame stands in front of the bytecode.
         let at = Some(address as u32).filter(|at| at.cast_signed() >= 0).unwrap_or(0);
         let place = code.lines.partition_point(|&(from, _)| from <= at);
         let line = code.lines.get(place.saturating_sub(1)).map_or(0, |&(_, line)| line);
-        Frame { function: code.name.clone(), location: Some((code.file.clone(), line)) }
+        Frame { function: code.name.clone(), location: Some((code.file.clone(), line)), is_python: true }
     }
 }
 
@@ -184,7 +184,10 @@ mod tests {
         bytes.extend([0, 0, 0, 0, 2, 0, 0, 0, 0x80, 7]);
         python.add(5, &bytes).unwrap();
         let frame = python.frame(PYTHON_FRAME | PYTHON_ENTRY | 5 << 32);
-        assert_eq!(frame, Frame { function: "f\u{e9}".to_owned(), location: Some(("a\u{20ac}".to_owned(), 10)) });
+        assert_eq!(
+            frame,
+            Frame { function: "f\u{e9}".to_owned(), location: Some(("a\u{20ac}".to_owned(), 10)), is_python: true }
+        );
         assert_eq!(python.frame(PYTHON_FRAME | 5 << 32 | 0xffff_fffe).location.unwrap().1, 10);
         assert_eq!(python.frame(PYTHON_FRAME | 6 << 32).location, None);
         for length in 0..bytes.len() {

@@ -245,8 +245,8 @@ fn top(text: &mut String, analysis: &Analysis, symbols: &mut Symbols, title: &st
             told(text, frame);
         }
         // Between the call and Python's functions there may be many of the interpreter's.
-        let is_in_first = first.iter().any(|frame| frame.is_python());
-        let of_python: Vec<&&Frame> = rest.iter().filter(|frame| frame.is_python() && !is_in_first).collect();
+        let is_in_first = first.iter().any(|frame| frame.is_python);
+        let of_python: Vec<&&Frame> = rest.iter().filter(|frame| frame.is_python && !is_in_first).collect();
         if !rest.is_empty() {
             let among = if of_python.is_empty() { "" } else { ", of these Python's" };
             let _ = writeln!(text, "{:24}and {} more{among}", "", rest.len());

@@ -78,7 +78,7 @@ impl Symbols {
         // The call is before the address that it returns to.
         let call = address.address.saturating_sub(1);
         let Some((path, offset)) = modules.locate(address.generation, call) else {
-            return vec![Frame { function: format!("{:#x}", address.address), location: None }];
+            return vec![Frame { function: format!("{:#x}", address.address), location: None, is_python: false }];
         };
         // Between Python and its allocator, which asks for memory in its turn.
         if Path::new(path).file_name().is_some_and(|name| name == LIBRARY) {
@@ -88,7 +88,7 @@ impl Symbols {
         let mut frames = code.as_ref().map(|code| code.frames(offset)).unwrap_or_default();
         if frames.is_empty() {
             let file = Path::new(path).file_name().map_or(path.into(), |name| name.to_string_lossy());
-            frames.push(Frame { function: format!("{file}+{offset:#x}"), location: None });
+            frames.push(Frame { function: format!("{file}+{offset:#x}"), location: None, is_python: false });
         }
         frames
     }

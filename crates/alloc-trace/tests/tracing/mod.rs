@@ -84,6 +84,11 @@ pub(crate) fn told(output: &Output) -> [u64; 6] {
     numbers.try_into().unwrap()
 }
 
+/// Whether `LAB_REQUIRE` names it: then a test that needs it may not be skipped.
+pub(crate) fn is_required(name: &str) -> bool {
+    std::env::var("LAB_REQUIRE").is_ok_and(|all| all.split([' ', ',']).any(|one| one == name))
+}
+
 /// `false`, with a reason, where there is no compiler.
 pub(crate) fn compile(source: &str, to: &Path, more: &[&str]) -> bool {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(source);
@@ -95,8 +100,7 @@ pub(crate) fn compile(source: &str, to: &Path, more: &[&str]) -> bool {
             true
         }
         Err(error) => {
-            let required = std::env::var("LAB_REQUIRE").is_ok_and(|all| all.split([' ', ',']).any(|name| name == "cc"));
-            assert!(!required, "LAB_REQUIRE names cc, but it can't be run: {error}");
+            assert!(!is_required("cc"), "LAB_REQUIRE names cc, but it can't be run: {error}");
             eprintln!("skipped: cc can't be run: {error}");
             false
         }

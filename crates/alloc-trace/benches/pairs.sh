@@ -7,8 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../../.."
 rounds=${1:-5}
 short=300000 long=3000000
-cargo build --quiet --release --package alloc-trace-preload
-library=${CARGO_TARGET_DIR:-target}/release/liballoc_trace_preload.so
+cargo build --quiet --profile preload --package alloc-trace-preload
+library=${CARGO_TARGET_DIR:-target}/preload/liballoc_trace_preload.so
 library=$(realpath "$library")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -10,8 +10,8 @@ cd "$(dirname "$0")/../../.."
 rounds=${1:-7}
 # Not a script that looks for another Python, as pyenv's are.
 python=$("${PYTHON:-python3}" -c 'import sys; print(sys.executable)')
-cargo build --quiet --release --package alloc-trace-preload
-library=$(realpath "${CARGO_TARGET_DIR:-target}/release/liballoc_trace_preload.so")
+cargo build --quiet --profile preload --package alloc-trace-preload
+library=$(realpath "${CARGO_TARGET_DIR:-target}/preload/liballoc_trace_preload.so")
 program=crates/alloc-trace/benches/python.py
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -236,21 +236,21 @@ fn library() -> Result<PathBuf, String> {
     places.iter().find(|path| path.is_file()).cloned().ok_or_else(|| {
         let [first, second] = places.each_ref().map(|path| path.display());
         format!(
-            "the library is at neither {first} nor {second}; build it with `cargo build --release --package alloc-trace-preload` and name it with {VARIABLE}"
+            "the library is at neither {first} nor {second}; build it with `cargo build --profile preload --package alloc-trace-preload` and name it with {VARIABLE}"
         )
     })
 }
 
-/// Has cargo build the library, with optimisation, whatever this program is built with: its cost is the traced program's.
+/// Has cargo build the library by its own profile, whatever this program is built with: its cost is the traced program's, and so is its C library.
 fn built(sources: &Path, beside: &Path) -> Result<PathBuf, String> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let target = beside.parent().unwrap_or(beside);
-    let library = target.join("release").join(LIBRARY);
+    let library = target.join("preload").join(LIBRARY);
     if is_fresh(&library, sources) {
         return Ok(library);
     }
     let output = Command::new(cargo)
-        .args(["build", "--release", "--quiet", "--manifest-path"])
+        .args(["build", "--profile", "preload", "--quiet", "--manifest-path"])
         .arg(sources)
         .arg("--target-dir")
         .arg(target)

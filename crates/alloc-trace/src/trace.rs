@@ -36,6 +36,7 @@ mod summary;
 mod symbols;
 mod system;
 mod timeline;
+mod weight;
 
 pub use analysis::{Analysis, Blocks, Mapped};
 pub use dhat::dhat;

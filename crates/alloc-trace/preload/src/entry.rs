@@ -3,9 +3,9 @@
 //! Each makes an ordinary frame record (the caller's frame pointer, the return address) and passes its address on as a further argument: so the
 //! walk along frame pointers begins with the caller, whatever the compiler does with our own frames.
 
-use std::arch::naked_asm;
-use std::ffi::{c_int, c_void};
-use std::mem::offset_of;
+use core::arch::naked_asm;
+use core::ffi::{c_int, c_void};
+use core::mem::offset_of;
 
 use crate::thread::Thread;
 use crate::{hooks, own, real, sample};

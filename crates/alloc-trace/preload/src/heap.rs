@@ -7,10 +7,10 @@
 //! A heap that has grown is put down to the call that is first to see it. If two threads ask at the same moment, that may be the other one. Arenas of
 //! further threads grow inside what they have reserved, by `mprotect`, which can't be seen here.
 
-use std::ffi::c_void;
-use std::ptr;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
+use core::ffi::c_void;
+use core::ptr;
+use core::sync::atomic::Ordering::{AcqRel, Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 
 /// The block was mapped for itself.
 const IS_MAPPED: usize = 2;
@@ -28,19 +28,16 @@ static END: AtomicPtr<usize> = AtomicPtr::new(ptr::null_mut());
 static NOTED: AtomicUsize = AtomicUsize::new(0);
 static IS_GLIBC: AtomicBool = AtomicBool::new(false);
 
-/// Looks for what glibc shows, before the first block is asked for. `malloc` is the function that ours stands before, `sbrk` glibc's.
-pub(crate) fn look(malloc: *mut c_void, sbrk: *mut c_void) {
-    let of = |name: &std::ffi::CStr| {
-        // SAFETY: the name ends in a zero.
-        unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }
-    };
-    let version = of(c"gnu_get_libc_version");
+/// Looks for what glibc shows, before the first block is asked for. `version` is a function that glibc alone has, `malloc` the one that ours
+/// stands before, `sbrk` glibc's.
+pub(crate) fn look(version: *mut c_void, malloc: *mut c_void, sbrk: *mut c_void) {
     if version.is_null() || sbrk.is_null() {
         return;
     }
     // SAFETY: `sbrk`'s type; by 0 it changes nothing, and makes glibc ask where the heap ends.
-    unsafe { std::mem::transmute::<*mut c_void, unsafe extern "C" fn(isize) -> *mut c_void>(sbrk)(0) };
-    let end = of(c"__curbrk").cast::<usize>();
+    unsafe { core::mem::transmute::<*mut c_void, unsafe extern "C" fn(isize) -> *mut c_void>(sbrk)(0) };
+    // SAFETY: the name ends in a zero.
+    let end = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__curbrk".as_ptr()) }.cast::<usize>();
     // SAFETY: glibc's variable, if it is there.
     NOTED.store(unsafe { end.as_ref() }.map_or(0, |end| *end), Relaxed);
     END.store(end, Relaxed);
@@ -50,7 +47,7 @@ pub(crate) fn look(malloc: *mut c_void, sbrk: *mut c_void) {
 
 /// Where the module is loaded that an address is in.
 fn module(address: *mut c_void) -> Option<usize> {
-    let mut found = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    let mut found = core::mem::MaybeUninit::<libc::Dl_info>::zeroed();
     // SAFETY: there is room for the answer, of which any bits are a valid one.
     unsafe { (libc::dladdr(address, found.as_mut_ptr()) != 0).then(|| found.assume_init().dli_fbase.addr()) }
 }

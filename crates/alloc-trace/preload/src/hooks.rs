@@ -3,11 +3,11 @@
 //! Blocks are entered after the real function has handed them out, and taken out before it takes them back: in between another thread may be
 //! given the same address.
 
-use std::ffi::{c_int, c_void};
-use std::ptr;
+use core::ffi::{c_int, c_void};
+use core::ptr;
 
 use crate::format::{BREAK, MAP, REMAP, UNMAP};
-use crate::inside::Inside;
+use crate::inside::{self, Inside};
 use crate::process::Process;
 use crate::stack::Frame;
 use crate::{heap, real, sample, system};
@@ -43,6 +43,12 @@ fn note(kind: u64, block: Block, size: usize, frame: *const Frame) {
     }
 }
 
+/// Calls a function of the C library's that may call others of those that ours stand before.
+#[inline(always)]
+fn outermost<R>(frame: *const Frame, call: impl FnOnce() -> R) -> R {
+    if real::nests() { inside::nested(frame, call) } else { call() }
+}
+
 fn refused(error: c_int) -> Block {
     // SAFETY: the location is the thread's own.
     unsafe { *libc::__errno_location() = error };
@@ -61,8 +67,11 @@ pub(crate) unsafe extern "C" fn malloc(size: usize, frame: *const Frame) -> Bloc
 pub(crate) unsafe extern "C" fn calloc(count: usize, size: usize, frame: *const Frame) -> Block {
     // SAFETY: `calloc`'s type.
     match unsafe { real::CALLOC.get::<unsafe extern "C" fn(usize, usize) -> Block>() } {
-        // SAFETY: as the caller's call. If that is not null, the product is no overflow.
-        Some(real) => handed_out(CALLOC, unsafe { real(count, size) }, count.wrapping_mul(size), frame),
+        Some(real) => {
+            // SAFETY: as the caller's call. If that is not null, the product is no overflow.
+            let block = outermost(frame, || unsafe { real(count, size) });
+            handed_out(CALLOC, block, count.wrapping_mul(size), frame)
+        }
         None => count.checked_mul(size).map_or(ptr::null_mut(), |bytes| real::early(bytes, 16)),
     }
 }
@@ -147,7 +156,7 @@ pub(crate) unsafe extern "C" fn posix_memalign(
     let Some(real) = real else { return libc::ENOMEM };
     // SAFETY: as the caller's call, after whose success there is a block.
     unsafe {
-        let error = real(to, align, size);
+        let error = outermost(frame, || real(to, align, size));
         if error == 0 {
             handed_out(POSIX_MEMALIGN, *to, size, frame);
         }
@@ -160,7 +169,7 @@ unsafe fn aligned(kind: u64, real: &real::Function, align: usize, size: usize, f
     // SAFETY: only used with functions of this type.
     match unsafe { real.get::<unsafe extern "C" fn(usize, usize) -> Block>() } {
         // SAFETY: as the caller's call.
-        Some(real) => handed_out(kind, unsafe { real(align, size) }, size, frame),
+        Some(real) => handed_out(kind, outermost(frame, || unsafe { real(align, size) }), size, frame),
         None => refused(libc::ENOMEM),
     }
 }
@@ -180,7 +189,7 @@ unsafe fn paged(real: &real::Function, size: usize, frame: *const Frame) -> Bloc
     // SAFETY: only used with functions of this type.
     match unsafe { real.get::<unsafe extern "C" fn(usize) -> Block>() } {
         // SAFETY: as the caller's call.
-        Some(real) => handed_out(VALLOC, unsafe { real(size) }, size, frame),
+        Some(real) => handed_out(VALLOC, outermost(frame, || unsafe { real(size) }), size, frame),
         None => refused(libc::ENOMEM),
     }
 }

@@ -4,17 +4,17 @@
 //! thread-specific data packs what is there, and gives it back. What the thread still does after that goes to a memory that all such threads
 //! share (`late`). Being inside is marked: a signal handler that comes in then finds the mark, and does without notes.
 
-use std::ffi::c_void;
-use std::ptr;
-use std::sync::atomic::Ordering::{AcqRel, Relaxed};
-use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
+use core::ffi::c_void;
+use core::ptr;
+use core::sync::atomic::Ordering::{AcqRel, Relaxed};
+use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use crate::format::{self, BLOCK_UNMAP, LARGE, SIZE_LIMIT, THREAD_END};
 use crate::live::{self, Entered};
 use crate::own::{BUSY, ENDED, own, set_own, swap_own};
 use crate::process::{self, EPOCH, Process};
 use crate::stack::Frame;
-use crate::thread::{INSIDE, LATE, OUTSIDE, Thread, UNUSED};
+use crate::thread::{INSIDE, LATE, NESTED, OUTSIDE, Thread, UNUSED};
 use crate::{python, real, sample};
 
 /// Being inside, until it is dropped.
@@ -173,6 +173,22 @@ impl Drop for Inside {
     }
 }
 
+/// Calls a function of the C library's; whatever blocks others hand out to it meanwhile are not noted.
+#[cold]
+pub(crate) fn nested<R>(frame: *const Frame, call: impl FnOnce() -> R) -> R {
+    let thread = Inside::enter(frame).map(|inside| inside.thread);
+    // SAFETY: above BUSY the variable is the address of this thread's memory. Of one that has ended for us it is not: there, the inner note gives way to
+    // the outer one.
+    let inner = thread.filter(|&thread| own() == thread).map(|thread| unsafe { &mut *thread });
+    let Some(inner) = inner else { return call() };
+    inner.state = NESTED;
+    compiler_fence(Ordering::SeqCst);
+    let result = call();
+    compiler_fence(Ordering::SeqCst);
+    inner.state = OUTSIDE;
+    result
+}
+
 #[cold]
 #[inline(never)]
 fn leave_late() {
@@ -216,6 +232,7 @@ fn attached(here: *const Frame) -> Option<*mut Thread> {
         0 => {}
         // SAFETY: this thread's memory.
         _ => match unsafe { &mut *own } {
+            thread if thread.state == NESTED => return None,
             thread if thread.state != UNUSED => {
                 thread.miss();
                 return None;

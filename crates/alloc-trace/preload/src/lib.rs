@@ -28,6 +28,7 @@
 //! which blocks are noted where not all are. `format`, `encode` and `huffman` are links to the reader's.
 //!
 //! x86-64 Linux alone, for now; elsewhere the library is empty.
+#![cfg_attr(all(panic = "abort", not(test)), no_std)]
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]
 // Pointers into mappings are cast to what is kept there; the mappings are aligned to pages.
 #![allow(clippy::cast_ptr_alignment)]
@@ -56,6 +57,8 @@ mod live;
 mod memory;
 mod modules;
 mod own;
+#[cfg(all(panic = "abort", not(test)))]
+mod panic;
 mod process;
 mod python;
 mod real;
@@ -66,3 +69,5 @@ mod sites;
 mod stack;
 mod system;
 mod thread;
+#[cfg(test)]
+mod weight;

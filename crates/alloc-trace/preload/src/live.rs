@@ -23,8 +23,8 @@
 
 mod bucket;
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, compiler_fence};
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, compiler_fence};
 
 use bucket::{ALWAYS, Bucket, TAKEN};
 
@@ -70,7 +70,7 @@ struct Table {
 }
 
 /// The regions, in memory that a forked child finds zeroed: its blocks are none of ours any more.
-static REGIONS_AT: AtomicPtr<Region> = AtomicPtr::new(std::ptr::null_mut());
+static REGIONS_AT: AtomicPtr<Region> = AtomicPtr::new(core::ptr::null_mut());
 
 static BARRIER: AtomicU32 = AtomicU32::new(0);
 
@@ -244,7 +244,7 @@ const OBJECTS: usize = 1 << KEY_BITS;
 fn objects_of_region(objects: &AtomicPtr<AtomicU64>) -> *mut AtomicU64 {
     let new: *mut AtomicU64 = system::map(OBJECTS * size_of::<AtomicU64>(), false).cast();
     // Interpreters with a lock each may meet here.
-    if let Err(other) = objects.compare_exchange(std::ptr::null_mut(), new, Release, Acquire) {
+    if let Err(other) = objects.compare_exchange(core::ptr::null_mut(), new, Release, Acquire) {
         system::unmap(new.cast(), OBJECTS * size_of::<AtomicU64>());
         return other;
     }
@@ -379,7 +379,7 @@ mod tests {
 
     fn table() -> Table {
         // SAFETY: all zeros is an empty one.
-        unsafe { std::mem::zeroed() }
+        unsafe { core::mem::zeroed() }
     }
 
     proptest! {

@@ -5,8 +5,8 @@
 //!
 //! A program that has forbidden itself system calls (seccomp) is not looked at: it might be killed for it.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering::Relaxed;
 
 use crate::live;
 use crate::system::{self, File};
@@ -67,7 +67,7 @@ impl Memory {
 }
 
 /// What a file says, as far as there is room.
-fn whole<'a>(path: &std::ffi::CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+fn whole<'a>(path: &core::ffi::CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     let file = File::open(path, libc::O_RDONLY).ok()?;
     let mut filled = 0;
     loop {

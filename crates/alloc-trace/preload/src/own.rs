@@ -1,6 +1,6 @@
 //! What a thread keeps in a variable of its own: where its memory is.
 
-use std::arch::{asm, global_asm};
+use core::arch::{asm, global_asm};
 
 use crate::system;
 use crate::thread::Thread;

@@ -3,10 +3,10 @@
 //! It lies in memory that a forked child finds zeroed, and zeroed it is one that has not begun: so a child begins anew at its first allocation,
 //! locks and all, without having to be told.
 
-use std::ffi::{CStr, c_void};
-use std::ptr;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
+use core::ffi::{CStr, c_void};
+use core::ptr;
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64};
 
 pub(crate) use crate::environment::number;
 use crate::environment::{MOST_PATH, variable};
@@ -31,10 +31,12 @@ const SEED: &[u8] = b"ALLOC_TRACE_SEED=";
 /// Block numbers that a thread takes at a time.
 pub(crate) const NUMBERS_AT_ONCE: u64 = 1 << 20;
 
+// Of a state, the lowest two bits. Above them, which thread it is that is starting: numbers of threads are below 2^22.
 const NEW: u32 = 0;
 const STARTING: u32 = 1;
 const ON: u32 = 2;
 const OFF: u32 = 3;
+const STATE: u32 = 3;
 
 /// Counts what threads have to know of each other's doings: threads that begin and end, libraries that go. A thread whose count is another
 /// writes the time before its next event, so that events before and after can be told apart.
@@ -49,23 +51,23 @@ static KEY: AtomicU32 = AtomicU32::new(0);
 pub(crate) struct Process {
     state: AtomicU32,
     file_lock: Lock,
-    file: std::cell::UnsafeCell<(usize, u64, u64)>,
+    file: core::cell::UnsafeCell<(usize, u64, u64)>,
     /// Where the file ends, as far as space is taken.
     end: AtomicU64,
     started: AtomicU64,
     threads: AtomicU32,
     blocks: AtomicU64,
     pub(crate) pool_lock: Lock,
-    pub(crate) pool: std::cell::UnsafeCell<*mut Thread>,
+    pub(crate) pool: core::cell::UnsafeCell<*mut Thread>,
     /// Held while a thread that has ended for us still allocates or frees.
     pub(crate) late_lock: Lock,
-    pub(crate) late: std::cell::UnsafeCell<*mut Thread>,
+    pub(crate) late: core::cell::UnsafeCell<*mut Thread>,
     modules: Guarded<Modules>,
     /// How often libraries have gone.
     generation: AtomicU64,
     codes: Guarded<Codes>,
     pub(crate) memory: Memory,
-    path: std::cell::UnsafeCell<[u8; MOST_PATH + 32]>,
+    path: core::cell::UnsafeCell<[u8; MOST_PATH + 32]>,
 }
 
 impl Process {
@@ -87,15 +89,33 @@ impl Process {
         }
         // SAFETY: mapped for good, and zeros, which are a valid value, or what was written there since.
         let process = unsafe { &*process };
-        // While functions are being looked up it is too early.
-        if process.state.load(Acquire) == NEW
-            && real::all_known()
-            && process.state.compare_exchange(NEW, STARTING, AcqRel, Acquire).is_ok()
-        {
-            let begun = process.begin().is_some();
-            process.state.store(if begun { ON } else { OFF }, Release);
+        match process.state.load(Acquire) {
+            ON => Some(process),
+            OFF => None,
+            _ => process.started_by_now().then_some(process),
         }
-        (process.state.load(Acquire) == ON).then_some(process)
+    }
+
+    /// Begins the trace, or waits for the thread that does.
+    #[cold]
+    fn started_by_now(&self) -> bool {
+        // While functions are being looked up it is too early.
+        if !real::all_known() {
+            return false;
+        }
+        let starting = STARTING | (system::thread() as u32) << 2;
+        if self.state.compare_exchange(NEW, starting, AcqRel, Acquire).is_ok() {
+            let begun = self.begin().is_some();
+            self.state.store(if begun { ON } else { OFF }, Release);
+        }
+        loop {
+            match self.state.load(Acquire) {
+                // A signal handler would wait for what it has interrupted.
+                state if state == starting => return false,
+                state if state & STATE == STARTING => system::let_others_run(),
+                state => return state == ON,
+            }
+        }
     }
 
     fn begin(&self) -> Option<()> {

@@ -13,11 +13,11 @@ mod codes;
 mod frames;
 mod objects;
 
-use std::cell::UnsafeCell;
-use std::ffi::{CStr, c_int, c_void};
-use std::sync::atomic::AtomicPtr;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::{mem, ptr};
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_int, c_void};
+use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::{mem, ptr};
 
 pub(crate) use code_ends::ends;
 pub(crate) use codes::Codes;
@@ -110,7 +110,7 @@ unsafe impl Sync for Room {}
 static ROOM: Room = Room(UnsafeCell::new(mem::MaybeUninit::uninit()));
 static FOUND: AtomicPtr<Found> = AtomicPtr::new(ptr::null_mut());
 /// The version of a Python whose frames can't be read; 0 without.
-static STRANGE: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+static STRANGE: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(0);
 
 /// Looks whether the program is a Python, once, before the first block is asked for.
 pub(crate) fn look() {

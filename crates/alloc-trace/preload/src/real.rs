@@ -3,11 +3,11 @@
 //! `dlsym` finds them. It may allocate itself, and the loader asks for memory before anything of ours has run: what is asked for while they
 //! are being looked up comes from a small arena, and is never given back.
 
-use std::ffi::{CStr, c_void};
-use std::mem::transmute_copy;
-use std::ptr;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize};
+use core::ffi::{CStr, c_void};
+use core::mem::transmute_copy;
+use core::ptr;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize};
 
 use crate::{heap, python, sample, system};
 
@@ -89,6 +89,15 @@ const LOOKING: u32 = 1;
 const KNOWN: u32 = 2;
 static STATE: AtomicU32 = AtomicU32::new(UNKNOWN);
 
+/// Looks for them before the program begins, unless somebody has asked already: then no thread can find another at it.
+extern "C" fn before_main() {
+    all_known();
+}
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static BEFORE_MAIN: extern "C" fn() = before_main;
+
 /// Whether addresses can be had. Not while they are being looked up: then `dlsym` itself asks.
 pub(crate) fn all_known() -> bool {
     if STATE.load(Relaxed) == UNKNOWN {
@@ -108,11 +117,22 @@ fn look() {
             function.address.store(address, Relaxed);
         }
         find_strangers();
-        heap::look(MALLOC.address.load(Relaxed), SBRK.address.load(Relaxed));
+        // SAFETY: the name ends in a zero.
+        let version = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"gnu_get_libc_version".as_ptr()) };
+        NESTS.store(version.is_null(), Relaxed);
+        heap::look(version, MALLOC.address.load(Relaxed), SBRK.address.load(Relaxed));
         python::look();
         STATE.store(KNOWN, Release);
     }
     system::set_signals(mask);
+}
+
+/// Whether functions of the C library may call others of those that ours stand before, as musl's `calloc` does `malloc`. glibc's don't.
+static NESTS: AtomicBool = AtomicBool::new(false);
+
+#[inline]
+pub(crate) fn nests() -> bool {
+    NESTS.load(Relaxed)
 }
 
 /// Whether the program has an allocator of its own, which comes before ours: see [`is_a_strangers`].
@@ -143,11 +163,11 @@ fn find_strangers() {
 const ARENA: usize = 64 << 10;
 
 #[repr(align(64))]
-struct Arena(std::cell::UnsafeCell<[u8; ARENA]>);
+struct Arena(core::cell::UnsafeCell<[u8; ARENA]>);
 // SAFETY: parts of it are handed out, each once, by an atomic counter.
 unsafe impl Sync for Arena {}
 
-static BYTES: Arena = Arena(std::cell::UnsafeCell::new([0; ARENA]));
+static BYTES: Arena = Arena(core::cell::UnsafeCell::new([0; ARENA]));
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Zeroed memory for whoever asks while `malloc` is not known; null when there is none left.
@@ -198,7 +218,7 @@ impl Lock {
             let mut spins = 0;
             while self.0.load(Relaxed) != 0 {
                 spins += 1;
-                if spins < 64 { std::hint::spin_loop() } else { system::let_others_run() }
+                if spins < 64 { core::hint::spin_loop() } else { system::let_others_run() }
             }
         }
     }
@@ -213,7 +233,7 @@ impl Lock {
 #[repr(C)]
 pub(crate) struct Guarded<T> {
     lock: Lock,
-    value: std::cell::UnsafeCell<T>,
+    value: core::cell::UnsafeCell<T>,
 }
 
 impl<T> Guarded<T> {

@@ -8,9 +8,9 @@
 //! A thread counts its bytes down; that is all that a block costs that is not drawn. Whether a block that is given back is one that was drawn, a
 //! table of counters by the last bits of the address tells: where it says 0, it isn't.
 
-use std::ffi::c_void;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU8, AtomicU64};
+use core::ffi::c_void;
+use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU8, AtomicU64};
 
 use crate::format::LARGEST_MEAN;
 use crate::inside::{self, Inside};
@@ -86,7 +86,7 @@ fn exponential(bits: u64) -> f64 {
         sum += power / f64::from(odd);
         power *= z * z;
     }
-    exponent * std::f64::consts::LN_2 - 2.0 * sum
+    exponent * core::f64::consts::LN_2 - 2.0 * sum
 }
 
 /// Whether a block that was just handed out is to be noted.
@@ -117,7 +117,7 @@ fn drawn(mut thread: *mut Thread, size: usize) -> bool {
             // Nothing is drawn; or it is too early to note anything.
             return true;
         }
-        drop(Inside::enter(std::ptr::null()));
+        drop(Inside::enter(core::ptr::null()));
         thread = own();
         // SAFETY: as above.
         if thread.addr() <= BUSY || unsafe { !(*thread).draw.takes(size) } {
@@ -201,7 +201,7 @@ mod tests {
                     takes
                 })
                 .count();
-            let estimate = drawn as f64 * crate::format::weight(size as u64, 1000);
+            let estimate = drawn as f64 * crate::weight::weight(size as u64, 1000);
             let is = calls as f64;
             assert!((estimate / is - 1.0).abs() < 0.03, "{size}: {estimate} of {is}");
         }
@@ -211,7 +211,7 @@ mod tests {
     fn counters_say_what_may_have_been_noted() {
         set(1000, 3);
         let blocks: Vec<*const c_void> =
-            (0..3000).map(|number| std::ptr::without_provenance(0x7f00_0000 + number * 48)).collect();
+            (0..3000).map(|number| core::ptr::without_provenance(0x7f00_0000 + number * 48)).collect();
         for &block in &blocks {
             noted(block);
         }

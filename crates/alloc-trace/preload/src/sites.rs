@@ -101,7 +101,7 @@ impl Sites {
         if slots.is_null() {
             return false;
         }
-        let old = std::mem::replace(&mut self.slots, slots);
+        let old = core::mem::replace(&mut self.slots, slots);
         self.mask = new - 1;
         for index in 0..capacity {
             // SAFETY: the old table has that many slots.
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn hashes_keep_their_sites_while_the_table_grows() {
         // SAFETY: all zeros is an empty one.
-        let mut sites: Sites = unsafe { std::mem::zeroed() };
+        let mut sites: Sites = unsafe { core::mem::zeroed() };
         let hash = |index: usize| mix(7, index);
         for index in 0..5000 {
             assert_eq!(sites.find(hash(index)), None);

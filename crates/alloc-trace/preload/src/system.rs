@@ -1,8 +1,8 @@
 //! System calls without the C library: its wrappers set `errno`, which belongs to the traced program, some may allocate, and `mmap` would
 //! come back to us.
 
-use std::arch::asm;
-use std::ffi::CStr;
+use core::arch::asm;
+use core::ffi::CStr;
 
 /// A system call with up to six arguments; what the kernel answers, errors as small negative numbers.
 ///
@@ -47,7 +47,7 @@ impl File {
 
     /// Which file that is: device and inode.
     pub(crate) fn identity(self) -> Option<(u64, u64)> {
-        let mut status = std::mem::MaybeUninit::<libc::stat>::zeroed();
+        let mut status = core::mem::MaybeUninit::<libc::stat>::zeroed();
         // SAFETY: the kernel fills in the structure, which has room; any bits are a valid one.
         unsafe {
             let answer = call(libc::SYS_fstat, [self.0, status.as_mut_ptr().addr(), 0, 0, 0, 0]);
@@ -100,7 +100,7 @@ pub(crate) fn is_filtered() -> bool {
 
 /// The process's page faults so far: those that needed no disk, and those that did.
 pub(crate) fn faults() -> Option<[u64; 2]> {
-    let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+    let mut usage = core::mem::MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: the kernel fills in the structure, which has room; any bits are a valid one.
     let (answer, usage) = unsafe {
         let arguments = [libc::RUSAGE_SELF as usize, usage.as_mut_ptr().addr(), 0, 0, 0, 0];
@@ -116,7 +116,7 @@ pub(crate) fn map(bytes: usize, wiped: bool) -> *mut u8 {
     // SAFETY: a new mapping, where the kernel likes, overlaps nothing.
     let address = unsafe { call(libc::SYS_mmap, [0, bytes, protection, flags, usize::MAX, 0]) };
     if address < 0 {
-        return std::ptr::null_mut();
+        return core::ptr::null_mut();
     }
     if wiped {
         // SAFETY: the range is the one just mapped.
@@ -124,7 +124,7 @@ pub(crate) fn map(bytes: usize, wiped: bool) -> *mut u8 {
             unsafe { call(libc::SYS_madvise, [address as usize, bytes, libc::MADV_WIPEONFORK as usize, 0, 0, 0]) };
         if answer != 0 {
             unmap(address as *mut u8, bytes);
-            return std::ptr::null_mut();
+            return core::ptr::null_mut();
         }
     }
     address as *mut u8
@@ -144,7 +144,7 @@ pub(crate) fn map_file(file: File, bytes: usize, at: u64) -> *mut u8 {
     // SAFETY: as in `map`.
     let address =
         unsafe { call(libc::SYS_mmap, [0, bytes, protection, libc::MAP_SHARED as usize, file.0, at as usize]) };
-    if address < 0 { std::ptr::null_mut() } else { address as *mut u8 }
+    if address < 0 { core::ptr::null_mut() } else { address as *mut u8 }
 }
 
 /// Whether all pages of a range are mapped.

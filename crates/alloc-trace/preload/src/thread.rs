@@ -2,10 +2,10 @@
 
 mod site;
 
-use std::ffi::c_void;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU64, Ordering, compiler_fence};
-use std::{ptr, slice};
+use core::ffi::c_void;
+use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
+use core::{ptr, slice};
 
 use crate::encode::{Encoder, MOST_BYTES};
 use crate::format::{
@@ -27,6 +27,8 @@ pub(crate) const OUTSIDE: u32 = 1;
 pub(crate) const INSIDE: u32 = 2;
 /// Inside, and shared by threads that have ended.
 pub(crate) const LATE: u32 = 3;
+/// In a function of the C library's that may call others of those that ours stand before: what they hand out is noted with it.
+pub(crate) const NESTED: u32 = 4;
 
 /// Events after which the time is written.
 const EVENTS_PER_STAMP: usize = 1024;

@@ -6,7 +6,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use object::read::ReadCache;
-use object::read::elf::ProgramHeader;
 use object::{Object, ObjectSymbol};
 
 /// Scripts that the interpreter of a script may be, in turn: more the kernel doesn't follow either.
@@ -49,16 +48,10 @@ fn through(path: &Path, scripts: usize) -> Result<Option<String>, String> {
         return Err(format!("{shown} is a program for {:?}: the library is for x86-64 alone", elf.architecture()));
     }
     let endian = elf.endian();
-    let loader = elf.elf_program_headers().iter().find(|header| header.p_type.get(endian) == object::elf::PT_INTERP);
-    let Some(loader) = loader else {
+    let has_loader = elf.elf_program_headers().iter().any(|header| header.p_type.get(endian) == object::elf::PT_INTERP);
+    if !has_loader {
         return Err(format!(
             "{shown} is statically linked: no loader runs that could load a library, so nothing can be seen"
-        ));
-    };
-    let name = loader.data(endian, elf.data()).unwrap_or_default();
-    if String::from_utf8_lossy(name).contains("ld-musl") {
-        return Err(format!(
-            "{shown} is linked with musl: the library is built for the GNU C library, and musl's loader would not start a program with it"
         ));
     }
     let own = elf.dynamic_symbols().any(|symbol| symbol.is_definition() && symbol.name() == Ok("malloc"));

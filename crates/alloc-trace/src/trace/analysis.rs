@@ -5,10 +5,10 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use super::events::{Context, Event};
 use super::file::{Damage, Origin, TraceFile};
-use super::format::weight;
 use super::memory::Memory;
 use super::system::System;
 use super::timeline::Timeline;
+use super::weight::weight;
 
 /// Figures of blocks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

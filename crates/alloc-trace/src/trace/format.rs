@@ -235,12 +235,6 @@ impl From<u64> for Word {
     }
 }
 
-/// How many blocks of its size a block stands for that was noted because one of its bytes was drawn, one in `mean` bytes on average: one over
-/// the probability that one is.
-pub fn weight(size: u64, mean: u64) -> f64 {
-    -1.0 / (-(size.max(1) as f64) / mean.max(1) as f64).exp_m1()
-}
-
 /// Tells damaged bytes from whole ones; not meant against forgery. Four lanes, so that a chunk costs little more than reading it.
 pub fn checksum(seed: u64, bytes: &[u8]) -> u64 {
     const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;

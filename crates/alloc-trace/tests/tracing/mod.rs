@@ -28,6 +28,16 @@ impl Program {
         compile(&format!("{name}.c"), &path, &flags).then_some(Self { directory, path })
     }
 
+    /// The program linked with the system's C library, and linked with musl: those for which there is a compiler.
+    pub(crate) fn build_all(name: &str) -> Vec<Self> {
+        let with_musl = || {
+            let directory = TempDir::new().unwrap();
+            let path = directory.path().join(name);
+            compile_by("musl-gcc", &format!("{name}.c"), &path, &[]).then_some(Self { directory, path })
+        };
+        [Self::build(name), with_musl()].into_iter().flatten().collect()
+    }
+
     /// Runs it and reads its trace.
     pub(crate) fn trace(&self, arguments: &[&str]) -> (Output, Analysis) {
         let output = self.run(arguments);
@@ -91,17 +101,21 @@ pub(crate) fn is_required(name: &str) -> bool {
 
 /// `false`, with a reason, where there is no compiler.
 pub(crate) fn compile(source: &str, to: &Path, more: &[&str]) -> bool {
+    compile_by("cc", source, to, more)
+}
+
+fn compile_by(compiler: &str, source: &str, to: &Path, more: &[&str]) -> bool {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(source);
     let flags = ["-O1", "-g", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls", "-fno-builtin"];
-    let output = Command::new("cc").args(flags).arg(source).arg("-o").arg(to).args(more).output();
+    let output = Command::new(compiler).args(flags).arg(source).arg("-o").arg(to).args(more).output();
     match output {
         Ok(output) => {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             true
         }
         Err(error) => {
-            assert!(!is_required("cc"), "LAB_REQUIRE names cc, but it can't be run: {error}");
-            eprintln!("skipped: cc can't be run: {error}");
+            assert!(!is_required(compiler), "LAB_REQUIRE names {compiler}, but it can't be run: {error}");
+            eprintln!("skipped: {compiler} can't be run: {error}");
             false
         }
     }
@@ -117,7 +131,7 @@ pub(crate) fn alloc_trace() -> Command {
         first.args(["run", "-o"]).arg(directory.path().join("trace")).args(["--", "true"]);
         let output = first.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        program.parent().unwrap().parent().unwrap().join("release/liballoc_trace_preload.so")
+        program.parent().unwrap().parent().unwrap().join("preload/liballoc_trace_preload.so")
     });
     let mut command = Command::new(program);
     command.env("ALLOC_TRACE_PRELOAD", library);

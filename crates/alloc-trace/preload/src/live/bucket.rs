@@ -1,6 +1,6 @@
 //! A bucket of the table: a cache line of entries, searched at once.
 
-use std::arch::x86_64::{
+use core::arch::x86_64::{
     __m128i, _mm_and_si128, _mm_cmpeq_epi32, _mm_load_ps, _mm_load_si128, _mm_movemask_epi8, _mm_movemask_ps,
     _mm_packs_epi16, _mm_packs_epi32, _mm_set1_epi32, _mm_setzero_si128,
 };

@@ -3,10 +3,10 @@
 //! The function that ends them stands in their type, where ours is put before it. It counts, and goes on to Python's. To end a code object is rare,
 //! and costs far more than that.
 
-use std::ffi::c_void;
-use std::ptr;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicPtr, AtomicU64};
+use core::ffi::c_void;
+use core::ptr;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use core::sync::atomic::{AtomicPtr, AtomicU64};
 
 /// Where `PyCode_Type` has the function: after the head of an object with a size, a name, and two numbers (`Include/cpython/object.h`).
 const DEALLOC: usize = 48;
@@ -47,7 +47,7 @@ unsafe extern "C" fn ends_one(code: *mut c_void) {
     COUNT.fetch_add(1, Release);
     // SAFETY: Python's own function, of this type, called as Python calls it.
     unsafe {
-        let own: unsafe extern "C" fn(*mut c_void) = std::mem::transmute(OWN.load(Acquire));
+        let own: unsafe extern "C" fn(*mut c_void) = core::mem::transmute(OWN.load(Acquire));
         own(code);
     }
 }

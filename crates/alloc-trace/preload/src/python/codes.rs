@@ -1,7 +1,7 @@
 //! Code objects in the trace: each once, with its names and lines.
 
-use std::slice;
-use std::sync::atomic::Ordering::Acquire;
+use core::slice;
+use core::sync::atomic::Ordering::Acquire;
 
 use super::frames::text as characters_of;
 use super::{FOUND, Layout, PythonFrame};

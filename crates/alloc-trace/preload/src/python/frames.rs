@@ -1,8 +1,8 @@
 //! A thread's chain of frames, and whether it is one that was seen before.
 
-use std::ffi::c_void;
-use std::ptr;
-use std::sync::atomic::Ordering::Acquire;
+use core::ffi::c_void;
+use core::ptr;
+use core::sync::atomic::Ordering::Acquire;
 
 use super::{FOUND, Found, Layout, OWNED_BY_C_STACK};
 use crate::sites::mix;

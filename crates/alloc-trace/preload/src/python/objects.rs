@@ -9,11 +9,11 @@
 //!
 //! All that comes here comes from the thread that has Python's lock.
 
-use std::cell::UnsafeCell;
-use std::ffi::{CStr, c_int, c_void};
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::{mem, ptr};
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_int, c_void};
+use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicBool, AtomicU64};
+use core::{mem, ptr};
 
 use crate::inside::Inside;
 use crate::stack::Frame;
@@ -95,7 +95,7 @@ fn note(kind: u64, block: Block, size: usize, frame: *const Frame) {
 /// What is small comes to the hook with the frame of the call, as in `entry`; the rest goes on as if we weren't there.
 #[unsafe(naked)]
 unsafe extern "C" fn malloc(own: *mut c_void, size: usize) -> Block {
-    std::arch::naked_asm!(
+    core::arch::naked_asm!(
         "lea rax, [rsi - 1]",
         "cmp rax, {largest}",
         "jae 2f",
@@ -125,7 +125,7 @@ unsafe extern "C" fn small(own: *const Allocator, size: usize, frame: *const Fra
 /// As [`malloc`].
 #[unsafe(naked)]
 unsafe extern "C" fn calloc(own: *mut c_void, count: usize, size: usize) -> Block {
-    std::arch::naked_asm!(
+    core::arch::naked_asm!(
         "mov rax, rsi",
         // An overflow is no small one.
         "mov rcx, rdx",
@@ -161,7 +161,7 @@ unsafe extern "C" fn small_zeros(own: *const Allocator, count: usize, size: usiz
 /// Objects come to the hook, and small requests without a block; the rest goes on as if we weren't there.
 #[unsafe(naked)]
 unsafe extern "C" fn realloc(own: *mut c_void, block: Block, size: usize) -> Block {
-    std::arch::naked_asm!(
+    core::arch::naked_asm!(
         "push rdi",
         "push rsi",
         "push rdx",

@@ -20,7 +20,7 @@ pub(super) fn read(header: usize, address: usize) -> Option<Rule> {
     let tables = tables(header)?;
     let bases = BaseAddresses::default().set_eh_frame_hdr(tables.index.0 as u64);
     // SAFETY: `tables` has found that it is mapped, and the loader leaves it as it is.
-    let index = unsafe { std::slice::from_raw_parts(tables.index.0 as *const u8, tables.index.1) };
+    let index = unsafe { core::slice::from_raw_parts(tables.index.0 as *const u8, tables.index.1) };
     let index = EhFrameHdr::new(index, LittleEndian).parse(&bases, 8).ok()?;
     let Pointer::Direct(begin) = index.eh_frame_ptr() else { return None };
     let length = tables.segment_end.checked_sub(begin as usize)?;
@@ -29,7 +29,7 @@ pub(super) fn read(header: usize, address: usize) -> Option<Rule> {
     }
     let bases = bases.set_eh_frame(begin);
     // SAFETY: as above.
-    let frames = unsafe { std::slice::from_raw_parts(begin as *const u8, length) };
+    let frames = unsafe { core::slice::from_raw_parts(begin as *const u8, length) };
     let frames = EhFrame::new(frames, LittleEndian);
     let mut context = UnwindContext::<_, OnStack>::new_in();
     // The call may have been the last instruction of its function.

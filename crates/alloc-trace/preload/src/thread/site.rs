@@ -1,6 +1,6 @@
 //! Which site a call is: by what is remembered, by a walk, or as a new one.
 
-use std::mem;
+use core::mem;
 
 use super::{LATE, Thread};
 use crate::format::{self, MOST_FRAMES, MOST_PYTHON_FRAMES, MOST_SITE_FRAMES, SITE, UNKNOWN_STACK};

@@ -35,6 +35,8 @@ struct Layout {
     owner: usize,
     /// 3.11: whether the frame is the outermost of a call of the interpreter. Later such a call has a frame of its own around it.
     is_entry: Option<usize>,
+    /// Where two bytes are that tell the owner, and whether it is an entry where frames say so; which bits of them do.
+    kind: (usize, u16),
     // Of a code object.
     first_line: usize,
     file: usize,
@@ -44,18 +46,6 @@ struct Layout {
     // Of a text: where its characters are, if they are ASCII, and otherwise.
     ascii: usize,
     wide: usize,
-}
-
-impl Layout {
-    /// Where two bytes are that tell a frame's owner, and whether it is an entry where frames say so; which bits of them do.
-    #[inline(always)]
-    fn kind(&self) -> (usize, u16) {
-        match self.is_entry {
-            // The owner stands behind it.
-            Some(at) => (at, u16::MAX),
-            None => (self.owner, u16::from_le_bytes([u8::MAX, 0])),
-        }
-    }
 }
 
 /// A frame that is no function's, but a call's of the interpreter, on the C stack.
@@ -68,6 +58,8 @@ const V3_11: Layout = Layout {
     instruction: 56,
     owner: 69,
     is_entry: Some(68),
+    // The owner stands behind it.
+    kind: (68, u16::MAX),
     first_line: 72,
     file: 112,
     name: 128,
@@ -83,6 +75,7 @@ const V3_12: Layout = Layout {
     instruction: 56,
     owner: 70,
     is_entry: None,
+    kind: (70, 0xff),
     first_line: 68,
     file: 112,
     name: 128,
@@ -188,6 +181,7 @@ unsafe fn published(runtime: *const u8) -> Option<Layout> {
         instruction: word(FRAME + 3),
         owner: word(FRAME + 5),
         is_entry: None,
+        kind: (word(FRAME + 5), 0xff),
         first_line: word(CODE + 5),
         file: word(CODE + 1),
         name: word(CODE + 3),

@@ -2,8 +2,8 @@
 //!
 //! A program asks for blocks from few places many times: most stacks are some that were there a moment ago. [`Remembered`] has the sites of some
 //! hundred stacks, each with every word that the walk to its end read, and Python's frames with all that they were read for. A call looks
-//! whether its stack is one of them by comparing these words with what is there now, loads of which none waits for another. No rule is
-//! looked up then, and no hash is made.
+//! whether its stack is one of them by comparing these words with what is there now, two at a time, loads of which none waits for another. No
+//! rule is looked up then, and no hash is made.
 //!
 //! # Why the site is that of a walk
 //! As with walks that begin where the last one ended ([`incremental`](crate::incremental)): where a step leads, and which words it reads, depends on the
@@ -18,6 +18,11 @@
 //! A stack is put down when it comes again among the last few of its set that were not remembered: one that never comes again costs a look.
 //! It takes the place of one that has not been asked for since the last look for a place (the clock of Corbató, 1968).
 
+use core::arch::x86_64::{
+    __m128i, _mm_castpd_si128, _mm_castsi128_pd, _mm_cmpeq_epi8, _mm_load_si128, _mm_loadh_pd, _mm_loadl_epi64,
+    _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128, _mm_setzero_si128, _mm_xor_si128,
+};
+
 use crate::python::{self, Frames, Link, Marks};
 use crate::rules::Step;
 use crate::sites::mix;
@@ -26,9 +31,9 @@ use crate::stack::{Bounds, ByPointers, ByTables, Frame, Steps};
 /// Stacks that are remembered at once: so many sets of so many.
 const SETS: usize = 64;
 const WAYS: usize = 4;
-/// Words of a stack, and frames of Python's; deeper ones are walked.
-const WORDS: usize = 128;
-/// Words that are compared without looking whether there are more.
+/// Pairs of words of a stack, and frames of Python's; deeper ones are walked.
+const PAIRS: usize = 64;
+/// Pairs that are compared without looking whether there are more.
 const GROUP: usize = 4;
 const LINKS: usize = 48;
 
@@ -44,44 +49,53 @@ pub(crate) struct Call {
     pub(crate) python: Option<Frames>,
 }
 
-/// A word of the stack.
-#[derive(Clone, Copy, Debug)]
-struct Word {
-    at: usize,
-    value: usize,
-}
-
-#[repr(C)]
-struct Slot {
+/// What is looked at first, and mostly decides.
+#[repr(C, align(64))]
+struct Head {
     frame: *const Frame,
-    kind: u64,
+    kind: u32,
     by_tables: bool,
+    is_used: bool,
     /// As in [`Remembered`] when it was put down.
     era: u32,
-    is_used: bool,
     groups: u32,
     links: u32,
     site: u64,
     hash: u64,
     /// How many code objects had ended when the links were found to be what they are; `NEVER` if nobody counted.
     ends: u64,
-    /// The last of them stands there until its group is full.
-    word: [[Word; GROUP]; WORDS / GROUP],
+}
+
+/// Words of the stack, by how many bytes they are from the frame. With frame pointers the two of a pair are a frame record, and lie side by side.
+#[repr(C, align(16))]
+#[derive(Clone, Copy)]
+struct Group {
+    value: [[usize; 2]; GROUP],
+    at: [[u32; 2]; GROUP],
+}
+
+/// What a stack is compared with. The last pair stands there until its group is full.
+#[repr(C)]
+struct Words {
     link: [Link; LINKS],
-    /// Of their code; seldom looked at.
+    group: [Group; PAIRS / GROUP],
+    /// Of the links' code; seldom looked at.
     marks: [Marks; LINKS],
+    /// One stack's are an odd number of cache lines from another's: if it were a power of two, all would want the same places in the cache.
+    _apart: [u64; 8],
 }
 
 /// All zeros is one that knows nothing.
 #[repr(C)]
 pub(crate) struct Remembered {
-    /// Slots of another one are free.
+    /// Heads of another one are free.
     era: u32,
-    slots: [[Slot; WAYS]; SETS],
-    /// Of the stacks that came last, and were not remembered.
-    last: [[u64; WAYS]; SETS],
     /// Where in `last` the next one goes.
     next: u32,
+    heads: [[Head; WAYS]; SETS],
+    /// Of the stacks that came last, and were not remembered.
+    last: [[u64; WAYS]; SETS],
+    words: [[Words; WAYS]; SETS],
 }
 
 impl Remembered {
@@ -107,12 +121,18 @@ impl Remembered {
     /// The frame is the running call's, and since the last `forget` the bounds of the stack are the same.
     #[inline(always)]
     pub(crate) unsafe fn find(&mut self, call: &Call) -> Option<(u64, u64)> {
-        let (era, ends) = (self.era, python::ends().unwrap_or(NEVER));
-        for slot in &mut self.slots[Self::place(call)] {
-            // SAFETY: as the caller promises.
-            if slot.era == era && unsafe { slot.is_of(call, ends) } {
-                slot.is_used = true;
-                return Some((slot.site, slot.hash));
+        let era = self.era;
+        let place = Self::place(call);
+        for (head, words) in self.heads[place].iter_mut().zip(&self.words[place]) {
+            if head.frame == call.frame
+                && head.era == era
+                && u64::from(head.kind) == call.kind
+                && head.by_tables == call.by_tables
+                // SAFETY: as the caller promises.
+                && unsafe { head.is_of(words, call) }
+            {
+                head.is_used = true;
+                return Some((head.site, head.hash));
             }
         }
         None
@@ -130,117 +150,207 @@ impl Remembered {
             self.next = self.next.wrapping_add(1);
             return;
         }
-        let (era, slots) = (self.era, &mut self.slots[place]);
-        let free = slots.iter().position(|slot| slot.era != era || !slot.is_used).unwrap_or_else(|| {
-            for slot in slots.iter_mut() {
-                slot.is_used = false;
+        let (era, heads) = (self.era, &mut self.heads[place]);
+        let free = heads.iter().position(|head| head.era != era || !head.is_used).unwrap_or_else(|| {
+            for head in heads.iter_mut() {
+                head.is_used = false;
             }
             self.next as usize % WAYS
         });
-        let slot = &mut slots[free];
-        slot.era = 0;
+        let head = &mut heads[free];
+        head.era = 0;
         // SAFETY: as the caller promises.
-        if unsafe { slot.put_down(call, bounds) }.is_some() {
-            (slot.era, slot.is_used, slot.hash, slot.site) = (era, true, hash, site);
+        if unsafe { head.put_down(&mut self.words[place][free], call, bounds) }.is_some() {
+            (head.era, head.is_used, head.hash, head.site) = (era, true, hash, site);
         }
     }
 }
 
-impl Slot {
+impl Head {
     /// Whether it is the stack of a call.
     ///
     /// # Safety
-    /// As [`Remembered::find`], and the slot is of this era.
+    /// As [`Remembered::find`], and the head is of this era, of this call's frame, and walked as it is.
     #[inline(always)]
-    unsafe fn is_of(&mut self, call: &Call, ends: u64) -> bool {
-        if self.frame != call.frame || self.kind != call.kind || self.by_tables != call.by_tables {
+    unsafe fn is_of(&mut self, words: &Words, call: &Call) -> bool {
+        let groups = &words.group[..(self.groups as usize).min(PAIRS / GROUP)];
+        // SAFETY: the record lies where it lay when the words were read; so they lie between it and the end of the stack.
+        let are_same = unsafe {
+            if call.by_tables {
+                are(groups, |pair| {
+                    let [first, second] = pair.map(|at| call.frame.byte_add(at as usize));
+                    let first = _mm_castsi128_pd(_mm_loadl_epi64(first.cast()));
+                    _mm_castpd_si128(_mm_loadh_pd(first, second.cast()))
+                })
+            } else {
+                are(groups, |pair| _mm_loadu_si128(call.frame.byte_add(pair[0] as usize).cast()))
+            }
+        };
+        let count = (self.links as usize).min(LINKS);
+        let Some(python) = call.python else { return are_same && count == 0 };
+        if !are_same {
             return false;
         }
-        // SAFETY: the record lies where it lay when the words were read; so they lie between it and the end of the stack.
-        let is_same = |word: &Word| unsafe { *(word.at as *const usize) } == word.value;
-        let groups = &self.word[..self.groups as usize % (WORDS / GROUP + 1)];
-        groups.iter().all(|group| group.iter().all(is_same)) && {
-            let count = self.links as usize % (LINKS + 1);
-            let links = &self.link[..count];
-            let is_code_alive = ends == self.ends && ends != NEVER;
-            let is_same = match call.python {
-                Some(python) => python.are(links, (!is_code_alive).then_some(&self.marks[..count])),
-                None => links.is_empty(),
-            };
-            self.ends = if is_same { ends } else { self.ends };
-            is_same
+        let ends = python::ends().unwrap_or(NEVER);
+        let is_code_alive = ends == self.ends && ends != NEVER;
+        if !python.are(&words.link[..count], (!is_code_alive).then_some(&words.marks[..count])) {
+            return false;
         }
+        self.ends = ends;
+        true
     }
 
     /// # Safety
     /// As `Remembered::met`.
     #[cold]
     #[inline(never)]
-    unsafe fn put_down(&mut self, call: &Call, bounds: Bounds) -> Option<()> {
+    unsafe fn put_down(&mut self, words: &mut Words, call: &Call, bounds: Bounds) -> Option<()> {
+        let mut pairs = Pairs { frame: call.frame.addr(), group: &mut words.group, count: 0 };
         // SAFETY: as the caller promises.
-        let words = unsafe {
-            if call.by_tables {
-                words::<ByTables>(call.frame, bounds, self.word.as_flattened_mut())
-            } else {
-                words::<ByPointers>(call.frame, bounds, self.word.as_flattened_mut())
-            }
-        };
+        unsafe {
+            if call.by_tables { pairs.by_tables(call.frame, bounds)? } else { pairs.by_pointers(call.frame, bounds)? }
+        }
+        self.groups = pairs.filled_up() as u32;
         self.ends = python::ends().unwrap_or(NEVER);
         let links = match call.python {
-            Some(python) => python.links(&mut self.link, &mut self.marks)?,
+            Some(python) => python.links(&mut words.link, &mut words.marks)?,
             None => 0,
         };
-        let (words, groups) = (words?, words?.div_ceil(GROUP));
-        let all = self.word.as_flattened_mut();
-        let last = all[words - 1];
-        all[words..groups * GROUP].fill(last);
-        (self.groups, self.links) = (groups as u32, links as u32);
-        (self.frame, self.kind, self.by_tables) = (call.frame, call.kind, call.by_tables);
+        self.links = links as u32;
+        (self.frame, self.kind, self.by_tables) = (call.frame, call.kind as u32, call.by_tables);
         Some(())
     }
 }
 
-/// Puts every word down that a walk goes by: how many; `None` if there is no room for all.
-///
-/// Of code without frame pointers, the register is a word that changes all the time, and most steps don't look at it: those words
-/// that were read into it, but not looked at before it was read again, are left out.
+/// Whether all words are what they were.
 ///
 /// # Safety
-/// As `stack::walk`, and the bounds hold the record.
-unsafe fn words<S: Steps>(first: *const Frame, bounds: Bounds, to: &mut [Word]) -> Option<usize> {
-    // SAFETY: by the caller's promise a record.
-    let (mut address, mut at) = unsafe { (*first).registers() };
-    let mut count = 0;
-    let mut put = |word: Word| {
-        let place = to.get_mut(count)?;
-        *place = word;
-        count += 1;
-        Some(count - 1)
-    };
-    put(Word { at: at.stack_pointer - 8, value: address })?;
-    // The word that the register was read from last, until it is known whether a step looks at it: not yet put down.
-    let mut register = Some(Word { at: first.addr(), value: at.frame_pointer });
-    loop {
-        // SAFETY: as in `walk`.
-        match unsafe { S::step(address, at, bounds.high) } {
-            Step::To { address: caller, at: registers, saved_at, by_pointer } => {
-                if let Some(word) = register.take_if(|_| by_pointer) {
-                    put(word)?;
+/// `load` may be called with each pair.
+#[inline(always)]
+unsafe fn are(groups: &[Group], load: impl Fn([u32; 2]) -> __m128i) -> bool {
+    // SAFETY: groups are aligned; the rest touches no memory.
+    unsafe {
+        let mut differs = _mm_setzero_si128();
+        for group in groups {
+            for (value, &at) in group.value.iter().zip(&group.at) {
+                differs = _mm_or_si128(differs, _mm_xor_si128(load(at), _mm_load_si128(value.as_ptr().cast())));
+            }
+        }
+        _mm_movemask_epi8(_mm_cmpeq_epi8(differs, _mm_setzero_si128())) == 0xffff
+    }
+}
+
+/// A word of the stack.
+#[derive(Clone, Copy, Debug)]
+struct Word {
+    at: usize,
+    value: usize,
+}
+
+/// Pairs of words, being put down.
+struct Pairs<'a> {
+    /// Where the call's frame is.
+    frame: usize,
+    group: &'a mut [Group; PAIRS / GROUP],
+    count: usize,
+}
+
+impl Pairs<'_> {
+    /// `None` if there is no room, or it is too far away.
+    fn put(&mut self, pair: [Word; 2]) -> Option<()> {
+        let group = self.group.get_mut(self.count / GROUP)?;
+        let place = self.count % GROUP;
+        group.value[place] = pair.map(|word| word.value);
+        for (at, word) in group.at[place].iter_mut().zip(pair) {
+            *at = u32::try_from(word.at - self.frame).ok()?;
+        }
+        self.count += 1;
+        Some(())
+    }
+
+    /// Fills the last group up: how many groups there are.
+    fn filled_up(self) -> usize {
+        let (last, groups) = (self.count - 1, self.count.div_ceil(GROUP));
+        let last = (self.group[last / GROUP].value[last % GROUP], self.group[last / GROUP].at[last % GROUP]);
+        for place in self.count..groups * GROUP {
+            let group = &mut self.group[place / GROUP];
+            (group.value[place % GROUP], group.at[place % GROUP]) = last;
+        }
+        groups
+    }
+
+    /// Puts every frame record down that a walk goes by. Of the outermost the walk may have read the return address alone.
+    ///
+    /// # Safety
+    /// As `stack::walk`, and the bounds hold the record.
+    unsafe fn by_pointers(&mut self, first: *const Frame, bounds: Bounds) -> Option<()> {
+        // SAFETY: by the caller's promise a record.
+        let (mut address, mut at) = unsafe { (*first).registers() };
+        let mut record = first.addr();
+        loop {
+            let register = Word { at: record, value: at.frame_pointer };
+            self.put([register, Word { at: record + 8, value: address }])?;
+            // SAFETY: as in `walk`.
+            match unsafe { ByPointers::step(address, at, bounds.high) } {
+                Step::To { address: caller, at: registers, saved_at, .. } => {
+                    (address, at, record) = (caller, registers, saved_at);
                 }
-                (address, at) = (caller, registers);
-                put(Word { at: at.stack_pointer - 8, value: address })?;
-                if saved_at != 0 {
-                    register = Some(Word { at: saved_at, value: at.frame_pointer });
+                Step::End { word_at: 0, .. } => return Some(()),
+                Step::End { word_at, .. } => {
+                    // SAFETY: the step has read the word behind it, as of a record that lies within the bounds.
+                    let register = unsafe { *((word_at - 8) as *const usize) };
+                    return self.put([Word { at: word_at - 8, value: register }, Word { at: word_at, value: 0 }]);
                 }
             }
-            Step::End { word_at, by_pointer, .. } => {
-                if let Some(word) = register.filter(|_| by_pointer) {
-                    put(word)?;
+        }
+    }
+
+    /// Puts every word down that a walk goes by.
+    ///
+    /// Of code without frame pointers, the register is a word that changes all the time, and most steps don't look at it: those words
+    /// that were read into it, but not looked at before it was read again, are left out.
+    ///
+    /// # Safety
+    /// As `stack::walk`, and the bounds hold the record.
+    unsafe fn by_tables(&mut self, first: *const Frame, bounds: Bounds) -> Option<()> {
+        // SAFETY: by the caller's promise a record.
+        let (mut address, mut at) = unsafe { (*first).registers() };
+        let mut half = None;
+        let mut put = |word: Word| match half.take() {
+            Some(before) => self.put([before, word]),
+            None => {
+                half = Some(word);
+                Some(())
+            }
+        };
+        put(Word { at: at.stack_pointer - 8, value: address })?;
+        // The word that the register was read from last, until it is known whether a step looks at it: not yet put down.
+        let mut register = Some(Word { at: first.addr(), value: at.frame_pointer });
+        loop {
+            // SAFETY: as in `walk`.
+            match unsafe { ByTables::step(address, at, bounds.high) } {
+                Step::To { address: caller, at: registers, saved_at, by_pointer } => {
+                    if let Some(word) = register.take_if(|_| by_pointer) {
+                        put(word)?;
+                    }
+                    (address, at) = (caller, registers);
+                    put(Word { at: at.stack_pointer - 8, value: address })?;
+                    if saved_at != 0 {
+                        register = Some(Word { at: saved_at, value: at.frame_pointer });
+                    }
                 }
-                if word_at != 0 {
-                    put(Word { at: word_at, value: 0 })?;
+                Step::End { word_at, by_pointer, .. } => {
+                    if let Some(word) = register.filter(|_| by_pointer) {
+                        put(word)?;
+                    }
+                    if word_at != 0 {
+                        put(Word { at: word_at, value: 0 })?;
+                    }
+                    return match half {
+                        Some(word) => self.put([word, word]),
+                        None => Some(()),
+                    };
                 }
-                return Some(count);
             }
         }
     }

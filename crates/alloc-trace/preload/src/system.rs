@@ -148,6 +148,8 @@ pub(crate) fn map_file(file: File, bytes: usize, at: u64) -> *mut u8 {
 }
 
 /// Whether all pages of a range are mapped.
+#[cold]
+#[inline(never)]
 pub(crate) fn is_mapped(address: usize, bytes: usize) -> bool {
     let begin = address & !4095;
     let Some(length) = address.checked_add(bytes).map(|end| end - begin) else { return false };

@@ -107,6 +107,7 @@ impl Thread {
             inner.words = inner.chunk.wrapping_add(CHUNK_HEADER).cast::<u64>().wrapping_add(PREAMBLE_WORDS);
         }
         inner.sites.begin_again();
+        inner.encoder.forget();
         inner.forget_stacks();
         (inner.index, inner.number, inner.defined, inner.ends, inner.looks) = (process.next_thread(), 0, 0, 0, 0);
         inner.draw.begin(inner.index);

@@ -37,36 +37,25 @@ impl Bytes<'_> {
 
 /// Bits being written, the lowest first.
 pub(super) struct Bits<'a> {
-    pub(super) out: &'a mut [u8],
-    pub(super) at: usize,
+    /// Where they go.
+    pub(super) room: &'a mut [u8],
     pub(super) pending: u64,
     pub(super) count: u32,
 }
 
 impl Bits<'_> {
-    /// At most 56 at a time.
-    #[inline]
-    pub(super) fn put(&mut self, bits: u64, count: u32) -> Option<()> {
-        self.pending |= bits << self.count;
-        self.count += count;
-        self.out.get_mut(self.at..self.at + 8)?.copy_from_slice(&self.pending.to_le_bytes());
-        let whole = self.count / 8;
-        self.at += whole as usize;
-        self.pending >>= whole * 8;
-        self.count &= 7;
-        Some(())
+    /// At most 56 at a time. Handed on, and not borrowed, so that it stays in registers.
+    #[inline(always)]
+    pub(super) fn put(self, bits: u64, count: u32) -> Option<Self> {
+        let pending = self.pending | bits << self.count;
+        let count = self.count + count;
+        *self.room.first_chunk_mut()? = pending.to_le_bytes();
+        let room = self.room.get_mut((count / 8 % 8) as usize..)?;
+        Some(Bits { room, pending: pending >> (count & 56), count: count & 7 })
     }
 
-    /// Elias's gamma code of a number from 1 on: as many zeros as it has further bits, a one, those bits.
-    pub(super) fn gamma(&mut self, number: u64) -> Option<()> {
-        let extra = number.ilog2();
-        self.put(1 << extra, extra + 1)?;
-        self.put(number & ((1 << extra) - 1), extra)
-    }
-
-    pub(super) fn finish(self) -> Option<usize> {
-        // What is pending stands in `out` already.
-        let end = self.at + usize::from(self.count > 0);
-        (end <= self.out.len()).then_some(end)
+    /// How much room is left behind. What is pending has been written already.
+    pub(super) fn left(&self) -> usize {
+        self.room.len() - usize::from(self.count > 0)
     }
 }

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use super::bits::unzigzag;
-use super::encode::{BLOCK_BITS, DISTANCES, FOREIGN, Guess, after_record};
-use super::format::{BUCKETS, MOST_SITE_FRAMES, Preamble, RAW_WORDS, SITE_BITS, alloc, bucket_base, free, other};
+use super::encode::{BLOCK_BITS, FREES, OTHER_ALLOC, OTHER_FREE, OTHER_SIZE, SITES, SIZE_BITS, SIZES, after_record};
+use super::format::{MOST_SITE_FRAMES, Preamble, RAW_WORDS, SITE_BITS, alloc, bucket_base, free, other};
 use super::huffman;
 
 /// Why a payload is none.
@@ -25,10 +25,11 @@ pub(super) fn decode(payload: &[u8]) -> Result<(Preamble, Vec<u64>), Malformed> 
         *number = bytes.number()?;
     }
     let preamble = Preamble::from_words(preamble);
-    let events = bytes.count(RAW_WORDS, "more events than a chunk has room for")?;
-    let records = bytes.count(RAW_WORDS, "more records than a chunk has room for")?;
-    let length = u32::from_le_bytes(*bytes.take(4)?.first_chunk().ok_or(CUT)?) as usize;
-    let mut records = Records { bytes: Bytes { rest: bytes.take(length)? }, left: records };
+    let told = u64::from_le_bytes(*bytes.take(8)?.first_chunk().ok_or(CUT)?);
+    let (events, records, length) = (told as u16, told >> 16 & 0xffff, (told >> 32) as usize);
+    if usize::from(events) > RAW_WORDS {
+        return Err(Malformed("more events than a chunk has room for"));
+    }
     let sites = bytes.count(RAW_WORDS, "more sites than a chunk has room for")?;
     let mut before = 0;
     let mut numbers = Vec::with_capacity(sites);
@@ -40,16 +41,16 @@ pub(super) fn decode(payload: &[u8]) -> Result<(Preamble, Vec<u64>), Malformed> 
         numbers.push(before);
     }
     let mut last_size = vec![None; sites];
-    let mut bits = Bits { bytes: bytes.rest, at: 0 };
-    let site_codes = Codes::read(&mut bits, sites * 2)?;
-    let size_codes = Codes::read(&mut bits, BUCKETS)?;
-    let distance_codes = Codes::read(&mut bits, DISTANCES)?;
+    let mut bits = Bits { bytes: bytes.take(length)?, at: 0 };
+    let mut records = Records { bytes, left: records as usize };
+    let after_free = Codes::read(&mut bits, SITES + sites * 2)?;
+    let after_alloc = Codes::read(&mut bits, SITES + sites * 2)?;
+    let size_codes = Codes::read(&mut bits, SIZES)?;
 
-    let mut words = Vec::with_capacity(events + 64);
+    let mut words = Vec::with_capacity(usize::from(events) + 64);
     let mut next_block = preamble.first_block;
     let mut next_record = records.next()?;
-    let mut guess = Guess::default();
-    let mut run = bits.gamma()? - 1;
+    let mut codes = &after_free;
     for _ in 0..events {
         while let Some(record) = next_record.take_if(|record| record.after == 0) {
             next_block = record.put(&mut words, next_block)?;
@@ -58,38 +59,43 @@ pub(super) fn decode(payload: &[u8]) -> Result<(Preamble, Vec<u64>), Malformed> 
         if let Some(record) = &mut next_record {
             record.after -= 1;
         }
-        let is_alloc = guess.is_alloc() == (run > 0);
-        guess.right(is_alloc);
-        if is_alloc {
-            let symbol = site_codes.symbol(&mut bits)?;
-            let site = symbol / 2;
-            let size = if symbol % 2 == 1 {
-                last_size[site].ok_or(Malformed("a size repeats one that was not there"))?
+        let symbol = codes.symbol(&mut bits)?;
+        if let OTHER_FREE..SITES = symbol {
+            let block = if symbol == OTHER_FREE {
+                bits.take(BLOCK_BITS)?
             } else {
-                let (base, extra) = bucket_base(size_codes.symbol(&mut bits)?);
-                base | bits.take(extra)?
-            };
-            last_size[site] = Some(size);
-            if size >> 40 != 0 {
-                return Err(Malformed("a size is too large"));
-            }
-            words.push(alloc(numbers[site], size));
-            next_block = next_block.wrapping_add(1);
-        } else {
-            let block = match distance_codes.symbol(&mut bits)? {
-                FOREIGN => bits.take(BLOCK_BITS)?,
-                token => {
-                    let (base, extra) = bucket_base(token);
-                    next_block.wrapping_sub(base | bits.take(extra)?)
-                }
+                let (base, extra) = bucket_base(symbol - FREES);
+                next_block.wrapping_sub(base | bits.take(extra)?)
             };
             words.push(free(block & ((1 << BLOCK_BITS) - 1)));
+            codes = &after_free;
+            continue;
         }
-        if run == 0 {
-            run = bits.gamma()? - 1;
-        } else {
-            run -= 1;
+        let place = symbol.checked_sub(SITES);
+        let site = if symbol == OTHER_ALLOC { bits.take(SITE_BITS)? } else { numbers[place.unwrap_or(0) / 2] };
+        let size = match place {
+            Some(place) if place % 2 == 1 => {
+                last_size[place / 2].ok_or(Malformed("a size repeats one that was not there"))?
+            }
+            _ => match size_codes.symbol(&mut bits)? {
+                OTHER_SIZE => bits.take(SIZE_BITS)?,
+                bucket => {
+                    let (base, extra) = bucket_base(bucket);
+                    base | bits.take(extra)?
+                }
+            },
+        };
+        // One that has no symbol here may have had one where a free came before, or not.
+        let place = place.map(|place| place / 2).or_else(|| numbers.iter().position(|&number| number == site));
+        if let Some(place) = place {
+            last_size[place] = Some(size);
         }
+        if size >> SIZE_BITS != 0 {
+            return Err(Malformed("a size is too large"));
+        }
+        words.push(alloc(site, size));
+        next_block = next_block.wrapping_add(1);
+        codes = &after_alloc;
     }
     while let Some(record) = next_record {
         next_block = record.put(&mut words, next_block)?;
@@ -217,15 +223,6 @@ impl Bits<'_> {
         self.skip(count)?;
         Ok(bits)
     }
-
-    fn gamma(&mut self) -> Result<u64, Malformed> {
-        let extra = self.peek().trailing_zeros();
-        if extra > 20 {
-            return Err(Malformed("a run is too long"));
-        }
-        self.skip(extra + 1)?;
-        Ok(1 << extra | self.take(extra)?)
-    }
 }
 
 /// A prefix code, as a table from the next bits to symbols.
@@ -326,6 +323,19 @@ mod tests {
             prop_assert_eq!(decode(&packed(preamble, &words)), Ok((preamble, words)));
         }
 
+        /// Each with the codes of the one before, which had other sites, sizes and distances, or hardly any words.
+        #[test]
+        fn what_is_packed_after_something_else_comes_out_again(chunks in prop::collection::vec((words(), 1..40_usize), 2..6)) {
+            let mut encoder = Box::new(Encoder::NEW);
+            for (words, times) in chunks {
+                let words: Vec<u64> = words.iter().copied().cycle().take(words.len() * times).take(RAW_WORDS).collect();
+                let words = whole(words);
+                let mut out = vec![0; MOST_BYTES];
+                let length = encoder.encode(Preamble::default(), &words, &mut out).unwrap();
+                prop_assert_eq!(decode(&out[..length]), Ok((Preamble::default(), words)));
+            }
+        }
+
         #[test]
         fn bytes_that_are_anything_are_an_error_or_words(words in words(), at in any::<prop::sample::Index>(), with in any::<u8>(), cut in any::<prop::sample::Index>()) {
             let mut bytes = packed(Preamble::default(), &words);
@@ -352,7 +362,13 @@ mod tests {
                 }
             })
             .collect();
-        assert_eq!(decode(&packed(Preamble::default(), &words)).unwrap().1, words);
+        let mut encoder = Box::new(Encoder::NEW);
+        let mut out = vec![0; MOST_BYTES];
+        // Twice: all sites of the one are others than those of the other.
+        for part in [&words, &words.iter().map(|word| word ^ 0xff << 10).collect()] {
+            let length = encoder.encode(Preamble::default(), part, &mut out).unwrap();
+            assert_eq!(decode(&out[..length]).unwrap().1, *part);
+        }
     }
 
     #[test]

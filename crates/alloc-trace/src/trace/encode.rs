@@ -1,17 +1,21 @@
 //! Packs a thread's words into an [`EVENTS`](super::format::EVENTS) chunk: about three bytes for a block's life.
 //!
 //! What is predictable costs next to nothing, the rest close to its entropy:
-//! - whether a word is an allocation or a free is guessed from the last four; only the distances between wrong guesses are written;
 //! - an allocation is its site, with whether it asks for as much as the site did last, and else its size;
 //! - a free is how many blocks the thread allocated since;
-//! - sites, sizes and distances are written in prefix codes made for the chunk ([`huffman`]), sizes and
-//!   distances in buckets, with the remaining bits as they are.
+//! - these are symbols of one prefix code ([`huffman`]) if the event before was a free, and of another if it was an allocation; sizes have a third.
+//!   Sizes and distances are in buckets, and their remaining bits follow as they are.
+//!
+//! The codes are made for what the thread's *last* chunk had in it, so that the words are looked at once, and stand in the chunk, which can be read
+//! without any other. What the last chunk did not have is written as it is, behind a symbol that says so. Where that is much, and where there is no
+//! last chunk, the words are looked at twice.
 //!
 //! # The payload
-//! The [`Preamble`], the number of words that are events, the number of records and their bytes, the number of sites, all as variable-length
-//! numbers (LEB128). The records: events since the last record, kind, argument, words that follow, each as its difference from the one
-//! before (zigzag). The sites' numbers, each as a difference. Then bits, the lowest first: three tables of code lengths (sites, sizes,
-//! distances; four bits a length, zeros as 0 and how many more, in four), and the events.
+//! The [`Preamble`], as variable-length numbers (LEB128). Then 16 bits number of words that are events, 16 bits number of records, 32 bits how many
+//! bytes of bits there are. How many sites have symbols, as a variable-length number, and their numbers, each as a difference (zigzag). Then
+//! bits, the lowest first: three tables of code lengths (after a free, after an allocation, sizes; four bits a length, zeros as 0 and how many
+//! more, in four), and the events. At last the records: events since the last record, kind, argument, words that follow, each as its difference
+//! from the one before.
 //!
 //! It runs inside `malloc`, so it allocates nothing.
 
@@ -19,166 +23,167 @@ use super::bits::{Bits, Bytes, zigzag};
 use super::format::{ALLOC, BUCKETS, FREE, OTHER, PREAMBLE_WORDS, Preamble, RAW_WORDS, SITE_BITS, Word, bucket};
 use super::huffman;
 
-/// The token of a block that another thread allocated, or this one in another run of numbers: the number follows.
-pub const FOREIGN: usize = BUCKETS;
-/// Tokens of frees.
-pub const DISTANCES: usize = BUCKETS + 1;
+/// The symbol of an allocation that has none: the site follows, then the size.
+pub const OTHER_ALLOC: usize = 0;
+/// The symbol of a free that has none, or of a block that another thread allocated, or this one in another run of numbers: the number follows.
+pub const OTHER_FREE: usize = 1;
+/// The symbols of frees, by bucket.
+pub const FREES: usize = 2;
+/// The symbols of allocations: of each site two, the second if the size is that of its last one.
+pub const SITES: usize = FREES + BUCKETS;
+/// In place of a size's bucket that has no code: the size follows.
+pub const OTHER_SIZE: usize = BUCKETS;
+/// Symbols of sizes.
+pub const SIZES: usize = BUCKETS + 1;
+/// Bits of a size.
+pub const SIZE_BITS: u32 = 40;
 /// Bits of a block's number.
 pub const BLOCK_BITS: u32 = 42;
-/// Bytes that a packed chunk can have at most, without its header: every word becomes at most ten bytes, and there are tables.
-pub const MOST_BYTES: usize = RAW_WORDS * 16 + 16 * 1024;
+/// Bytes that a packed chunk can have at most, without its header: every word becomes at most twelve bytes, a site that it had before at most four, and there
+/// are tables.
+pub const MOST_BYTES: usize = RAW_WORDS * 16 + 32 * 1024;
 
 /// Places in the table that finds a site's place in the chunk: sites are numbered from 1, so most have one to themselves.
 const SLOTS: usize = 1 << 16;
-/// Codes of frees stand behind those of sites.
-const FREES: usize = RAW_WORDS * 2;
-/// In place of a size's code, where none follows: its code has no bits.
-const NO_SIZE: usize = BUCKETS;
-/// Bits that a token has room for, and that go out together with two codes.
-const MOST_REST: u32 = 26;
+/// Sites of the last chunk and of this one.
+const PLACES: usize = RAW_WORDS * 2;
+const SYMBOLS: usize = SITES + PLACES * 2;
 const SITE_MASK: u64 = (1 << SITE_BITS) - 1;
 /// Of a site that has not asked for anything yet, above its size.
 const NO_SIZE_YET: u64 = 1 << 62;
+/// Words that are too few to learn from.
+const FEW: usize = RAW_WORDS / 4;
+/// Of so many events, one may have no symbol, before all are looked at again.
+const SURPRISES: usize = 24;
 
-/// An event as the second pass wants it: 16 bits which code, 12 which size's code, 6 how many further bits, and these, if there is room.
-type Token = u64;
+/// How often a symbol has occurred in this chunk, and its code, of so many bits; none if these are 0.
+#[derive(Clone, Copy, Debug)]
+struct Symbol {
+    count: u32,
+    code: u16,
+    length: u16,
+}
 
 /// What packing needs for its work. All zeros is a valid one, and a new one.
 #[derive(Debug)]
 pub struct Encoder {
-    tokens: [Token; RAW_WORDS],
+    /// Whether the counts are of a chunk from which there is something to learn.
+    has_learnt: bool,
+    /// Each as it is after a free, and after an allocation.
+    symbols: [[Symbol; 2]; SYMBOLS],
+    sizes: [Symbol; SIZES],
+    sites: Sites,
     /// Where records begin, and how many events come before each since the last one.
     records: [[u16; 2]; RAW_WORDS],
-    /// Where the distances between wrong guesses are kept.
-    runs: [u16; RAW_WORDS + 1],
-    symbols: Symbols,
-    codes: [u32; FREES + DISTANCES],
-    size_codes: [u32; BUCKETS + 1],
-    lengths: [u8; RAW_WORDS * 2],
-    order: [u32; RAW_WORDS * 2],
-    weights: [u32; RAW_WORDS * 2],
+    lengths: [u8; SYMBOLS],
+    counts: [u32; SYMBOLS],
+    order: [u32; SYMBOLS],
+    /// Also codes.
+    weights: [u32; SYMBOLS],
 }
 
-/// What occurs in a chunk, and how often.
+/// The chunk's sites.
 #[derive(Debug)]
-struct Symbols {
-    /// Further bits that a token has no room for.
-    wide: [u64; RAW_WORDS],
-    wide_count: usize,
-    /// The chunk's sites in the order of their first appearance, each with what it asked for last, as in a word.
-    sites: [u64; RAW_WORDS],
-    site_count: usize,
+struct Sites {
+    count: usize,
+    /// In the order of their first appearance, each with what it asked for last, as in a word.
+    requests: [u64; PLACES],
     /// The place of a site, plus one: at its number, or, if that is another's, behind it.
     slots: [u16; SLOTS],
     /// Which of them are used.
-    used_slots: [u16; RAW_WORDS],
-    /// By code: a site's place times two, plus one if the size is the last one; behind these frees.
-    counts: [u32; FREES + DISTANCES],
-    size_counts: [u32; BUCKETS],
+    used_slots: [u16; PLACES],
 }
 
-/// How many there are of what the first pass has put down.
+/// What a pass has come upon.
 #[derive(Clone, Copy, Default)]
 struct Found {
     events: usize,
     records: usize,
-    runs: usize,
+    /// Words that are no events.
+    of_records: usize,
+    /// Events before the last record.
+    told: usize,
+    /// Events without a symbol of their own.
+    surprises: usize,
 }
 
 impl Encoder {
     /// All zeros.
     #[cfg(test)]
     #[allow(clippy::large_stack_arrays)] // tests' stacks have room
-    pub const NEW: Self = Self {
-        tokens: [0; RAW_WORDS],
-        records: [[0; 2]; RAW_WORDS],
-        runs: [0; RAW_WORDS + 1],
-        symbols: Symbols {
-            wide: [0; RAW_WORDS],
-            wide_count: 0,
-            sites: [0; RAW_WORDS],
-            site_count: 0,
-            slots: [0; SLOTS],
-            used_slots: [0; RAW_WORDS],
-            counts: [0; FREES + DISTANCES],
-            size_counts: [0; BUCKETS],
-        },
-        codes: [0; FREES + DISTANCES],
-        size_codes: [0; BUCKETS + 1],
-        lengths: [0; RAW_WORDS * 2],
-        order: [0; RAW_WORDS * 2],
-        weights: [0; RAW_WORDS * 2],
+    pub const NEW: Self = {
+        const NONE: Symbol = Symbol { count: 0, code: 0, length: 0 };
+        Self {
+            has_learnt: false,
+            symbols: [[NONE; 2]; SYMBOLS],
+            sizes: [NONE; SIZES],
+            sites: Sites { count: 0, requests: [0; PLACES], slots: [0; SLOTS], used_slots: [0; PLACES] },
+            records: [[0; 2]; RAW_WORDS],
+            lengths: [0; SYMBOLS],
+            counts: [0; SYMBOLS],
+            order: [0; SYMBOLS],
+            weights: [0; SYMBOLS],
+        }
     };
+
+    /// What follows is another thread's, whose sites are others.
+    pub fn forget(&mut self) {
+        self.has_learnt = false;
+    }
 
     /// Packs `words`, and returns the payload's length; `None` if `out` is too small, which it isn't with [`MOST_BYTES`].
     pub fn encode(&mut self, preamble: Preamble, words: &[u64], out: &mut [u8]) -> Option<usize> {
-        let found = self.look(preamble.first_block, words)?;
-        let sites = self.symbols.sites.get(..self.symbols.site_count)?;
+        let may_learn = words.len() >= FEW;
+        if !may_learn || !self.has_learnt {
+            self.learn_from(preamble, words)?;
+        }
+        self.has_learnt = false;
+        let (mut length, found) = self.write(preamble, words, out)?;
+        if found.surprises * SURPRISES > found.events {
+            // The counts are of these words now.
+            (length, _) = self.write(preamble, words, out)?;
+        }
+        self.has_learnt = may_learn;
+        Some(length)
+    }
+
+    /// Counts what there is in the words, and nothing else.
+    fn learn_from(&mut self, preamble: Preamble, words: &[u64]) -> Option<()> {
+        let known = &mut self.symbols[..SITES + self.sites.count * 2];
+        known.as_flattened_mut().iter_mut().for_each(|symbol| symbol.count = 0);
+        self.sizes.iter_mut().for_each(|symbol| symbol.count = 0);
+        self.sites.clear();
+        let nothing = Bits { room: &mut [], pending: 0, count: 0 };
+        self.pass::<false>(preamble.first_block, words, nothing).map(|_| ())
+    }
+
+    /// Writes the payload, with codes for what was counted; from then on counts what there is in these words.
+    fn write(&mut self, preamble: Preamble, words: &[u64], out: &mut [u8]) -> Option<(usize, Found)> {
         let mut bytes = Bytes { out, at: 0 };
         for number in preamble.words() {
             bytes.number(number)?;
         }
-        bytes.number(found.events as u64)?;
-        bytes.number(found.records as u64)?;
-        // The records' length is known once they are written: it has a fixed size.
-        let length_at = bytes.at;
-        bytes.raw(&[0; 4])?;
+        // Not known yet.
+        let told_at = bytes.at;
+        bytes.raw(&[0; 8])?;
+        self.keep_sites();
+        bytes.number(self.sites.count as u64)?;
+        let mut before = 0;
+        for &site in self.sites.requests.get(..self.sites.count)? {
+            bytes.number(zigzag(site & SITE_MASK, before))?;
+            before = site & SITE_MASK;
+        }
+        let begin = bytes.at;
+        let bits = self.tables(Bits { room: bytes.out.get_mut(begin..)?, pending: 0, count: 0 })?;
+        let (found, left) = self.pass::<true>(preamble.first_block, words, bits)?;
+        let end = bytes.out.len() - left;
+        bytes.at = end;
         for &[begin, since] in self.records.get(..found.records)? {
             Self::record(words.get(usize::from(begin)..)?, u64::from(since), &mut bytes)?;
         }
-        let length = (bytes.at - length_at - 4) as u32;
-        bytes.out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
-        bytes.number(sites.len() as u64)?;
-        let mut before = 0;
-        for &site in sites {
-            let site = site & SITE_MASK;
-            bytes.number(zigzag(site, before))?;
-            before = site;
-        }
-        let at = bytes.at;
-        let mut bits = Bits { out: bytes.out, at, pending: 0, count: 0 };
-        self.tables(&mut bits)?;
-        self.events(found, bits)?.finish()
-    }
-
-    /// The first pass: what occurs how often.
-    fn look(&mut self, first_block: u64, words: &[u64]) -> Option<Found> {
-        self.symbols.clear();
-        let mut found = Found::default();
-        let mut guess = Guess::default();
-        let mut next_block = first_block;
-        let (mut run, mut told) = (0_u16, 0);
-        let mut left = words;
-        while let Some((&word, rest)) = left.split_first() {
-            left = rest;
-            let op = word & 3;
-            let token = if op == ALLOC {
-                next_block += 1;
-                self.symbols.alloc(word >> 2)?
-            } else if op == FREE {
-                self.symbols.free(word >> 2, next_block)?
-            } else if op == OTHER {
-                let Word::Other { kind, count, .. } = Word::from(word) else { return None };
-                next_block = after_record(kind, left.get(..count)?, next_block);
-                let begin = words.len() - left.len() - 1;
-                *self.records.get_mut(found.records)? = [begin as u16, (found.events - told) as u16];
-                (found.records, told) = (found.records + 1, found.events);
-                left = &left[count..];
-                continue;
-            } else {
-                break;
-            };
-            *self.tokens.get_mut(found.events)? = token;
-            found.events += 1;
-            if guess.right(op == ALLOC) {
-                run += 1;
-            } else {
-                *self.runs.get_mut(found.runs)? = run;
-                (found.runs, run) = (found.runs + 1, 0);
-            }
-        }
-        *self.runs.get_mut(found.runs)? = run;
-        Some(found)
+        let told = found.events as u64 | (found.records as u64) << 16 | ((end - begin) as u64) << 32;
+        bytes.out[told_at..told_at + 8].copy_from_slice(&told.to_le_bytes());
+        Some((bytes.at, found))
     }
 
     /// A record, that `words` begin with.
@@ -196,127 +201,279 @@ impl Encoder {
         Some(())
     }
 
-    fn tables(&mut self, bits: &mut Bits) -> Option<()> {
-        let Self { symbols, codes, size_codes, lengths, order, weights, .. } = self;
-        let ((sites, frees), (site_codes, free_codes)) = (symbols.counts.split_at(FREES), codes.split_at_mut(FREES));
-        for (counts, codes) in [
-            (sites.get(..symbols.site_count * 2)?, site_codes),
-            (&symbols.size_counts[..], &mut size_codes[..BUCKETS]),
-            (frees, free_codes),
-        ] {
-            huffman::lengths(counts, lengths, order, weights);
-            let lengths = &lengths[..counts.len()];
-            huffman::codes(lengths, codes);
-            let mut index = 0;
-            while index < lengths.len() {
-                bits.put(u64::from(lengths[index]), 4)?;
-                let same = lengths[index..].iter().take(16).take_while(|&&length| length == 0).count();
-                if same > 0 {
-                    bits.put(same as u64 - 1, 4)?;
-                }
-                index += same.max(1);
+    /// Leaves the sites out that have not occurred: the others move up.
+    fn keep_sites(&mut self) {
+        let count = self.sites.clear();
+        for place in 0..count {
+            let from = SITES + place * 2;
+            if self.symbols[from..from + 2].as_flattened().iter().all(|symbol| symbol.count == 0) {
+                continue;
             }
+            let site = self.sites.requests[place] & SITE_MASK;
+            self.symbols.copy_within(from..from + 2, SITES + self.sites.count * 2);
+            self.sites.add(site, self.sites.first_free_slot(site));
         }
-        Some(())
     }
 
-    /// The second pass. It is told nothing again: tokens and codes are there.
-    fn events<'a>(&self, found: Found, mut bits: Bits<'a>) -> Option<Bits<'a>> {
-        let mut wide = self.symbols.wide.iter();
-        let mut tokens = self.tokens.get(..found.events)?;
-        for &run in self.runs.get(..=found.runs)? {
-            bits.gamma(u64::from(run) + 1)?;
-            // The guess that follows a run is wrong; the last run ends with the events.
-            let (now, later) = tokens.split_at((usize::from(run) + 1).min(tokens.len()));
-            tokens = later;
-            for &token in now {
-                let code = self.codes[token as usize & 0xffff];
-                let size_code = self.size_codes[(token >> 16 & 0xfff) as usize];
-                let (length, extra) = (code >> 16, (token >> 28 & 0x3f) as u32);
-                let both = length + (size_code >> 16);
-                let codes = u64::from(code & 0xffff) | u64::from(size_code & 0xffff) << length;
-                if extra <= MOST_REST {
-                    bits.put(codes | token >> 34 << both, both + extra)?;
-                } else {
-                    bits.put(codes, both)?;
-                    bits.put(*wide.next()?, extra)?;
-                }
+    /// Makes the codes, for what was counted, and writes them down. Nothing is counted then.
+    fn tables<'a>(&mut self, mut bits: Bits<'a>) -> Option<Bits<'a>> {
+        let known = SITES + self.sites.count * 2;
+        for after in 0..2 {
+            // What has no symbol may always come.
+            self.symbols[OTHER_ALLOC][after].count += 1;
+            self.symbols[OTHER_FREE][after].count += 1;
+            for (count, symbol) in self.counts.iter_mut().zip(&self.symbols[..known]) {
+                *count = symbol[after].count;
             }
+            bits = self.table(known, bits)?;
+            let codes = self.lengths.iter().zip(&self.weights);
+            for (symbol, (&length, &code)) in self.symbols[..known].iter_mut().zip(codes) {
+                symbol[after] = Symbol { count: 0, code: code as u16, length: length.into() };
+            }
+        }
+        self.sizes[OTHER_SIZE].count += 1;
+        self.counts.iter_mut().zip(&self.sizes).for_each(|(count, symbol)| *count = symbol.count);
+        bits = self.table(SIZES, bits)?;
+        for (symbol, (&length, &code)) in self.sizes.iter_mut().zip(self.lengths.iter().zip(&self.weights)) {
+            *symbol = Symbol { count: 0, code: code as u16, length: length.into() };
         }
         Some(bits)
     }
-}
 
-impl Symbols {
-    /// Begins a chunk.
-    fn clear(&mut self) {
-        for &slot in &self.used_slots[..self.site_count] {
-            self.slots[usize::from(slot)] = 0;
+    /// Makes codes for so many counts, and writes their lengths down.
+    fn table<'a>(&mut self, symbols: usize, mut bits: Bits<'a>) -> Option<Bits<'a>> {
+        let Self { lengths, counts, order, weights, .. } = self;
+        let lengths = &mut lengths[..symbols];
+        huffman::lengths(&counts[..symbols], lengths, order, weights);
+        huffman::codes(lengths, weights);
+        let mut index = 0;
+        while index < symbols {
+            bits = bits.put(u64::from(lengths[index]), 4)?;
+            let same = lengths[index..].iter().take(16).take_while(|&&length| length == 0).count();
+            if same > 0 {
+                bits = bits.put(same as u64 - 1, 4)?;
+            }
+            index += same.max(1);
         }
-        (self.site_count, self.wide_count) = (0, 0);
-        self.size_counts.fill(0);
-        self.counts[FREES..].fill(0);
+        Some(bits)
     }
 
-    /// The token of an allocation: its site and size, as in a word.
-    #[inline]
-    fn alloc(&mut self, request: u64) -> Option<Token> {
-        let mut slot = request as usize % SLOTS;
-        let place = loop {
-            let Some(place) = usize::from(self.slots[slot]).checked_sub(1) else { break self.new_site(request, slot)? };
-            let last = *self.sites.get(place)?;
-            if last == request {
-                self.counts[place * 2 + 1] += 1;
-                return Some((place * 2 + 1) as u64 | (NO_SIZE as u64) << 16);
+    /// Goes through the words, counts their symbols, and, if it is to `WRITE`, writes the events. What it found, and the room that is left.
+    #[inline(never)]
+    fn pass<const WRITE: bool>(&mut self, first_block: u64, words: &[u64], mut bits: Bits) -> Option<(Found, usize)> {
+        let mut found = Found::default();
+        let Bits { room, pending, count } = bits;
+        bits = Bits { room, pending, count };
+        let (mut next_block, mut after) = (first_block, FREE);
+        let mut left = words;
+        while let Some((&word, rest)) = left.split_first() {
+            left = rest;
+            let op = word & 3;
+            if op == ALLOC {
+                next_block += 1;
+                bits = self.alloc::<WRITE>(after, word >> 2, bits, &mut found)?;
+            } else if op == FREE {
+                bits = self.free::<WRITE>(after, word >> 2, next_block, bits, &mut found)?;
+            } else if op == OTHER {
+                let begin = words.len() - rest.len() - 1;
+                (left, next_block) = self.note_record(word, rest, begin, next_block, &mut found)?;
+                continue;
+            } else {
+                // The end comes before the words do.
+                found.of_records += rest.len() + 1;
+                break;
             }
-            if (last ^ request) & SITE_MASK == 0 {
-                break place;
-            }
-            slot = (slot + 1) % SLOTS;
+            after = op;
+        }
+        found.events = words.len() - found.of_records;
+        Some((found, bits.left()))
+    }
+
+    /// Puts down where a record is: the words behind it, and the number of the next block then.
+    #[cold]
+    #[inline(never)]
+    fn note_record<'w>(
+        &mut self,
+        word: u64,
+        rest: &'w [u64],
+        begin: usize,
+        next_block: u64,
+        found: &mut Found,
+    ) -> Option<(&'w [u64], u64)> {
+        let Word::Other { kind, count, .. } = Word::from(word) else { return None };
+        let (words, rest) = rest.split_at_checked(count)?;
+        let events = begin - found.of_records;
+        *self.records.get_mut(found.records)? = [begin as u16, (events - found.told) as u16];
+        (found.records, found.told) = (found.records + 1, events);
+        found.of_records += 1 + count;
+        Some((rest, after_record(kind, words, next_block)))
+    }
+
+    /// An allocation: its site and size, as in a word. Without a symbol of its own it is a surprise.
+    #[inline(always)]
+    fn alloc<'a, const WRITE: bool>(
+        &mut self,
+        after: u64,
+        request: u64,
+        bits: Bits<'a>,
+        found: &mut Found,
+    ) -> Option<Bits<'a>> {
+        let (place, is_last) = match self.sites.find(request) {
+            Some(found) => found,
+            None => self.new_site(request)?,
         };
-        self.sites[place] = request;
-        self.counts[place * 2] += 1;
+        let symbol = &mut self.symbols.get_mut(SITES + place * 2 + usize::from(is_last))?[of(after)];
+        symbol.count += 1;
+        let (code, length) = (u64::from(symbol.code), u32::from(symbol.length));
+        if is_last && (length > 0 || !WRITE) {
+            return if WRITE { bits.put(code, length) } else { Some(bits) };
+        }
         let size = request >> SITE_BITS;
         let (bucket, extra) = bucket(size);
-        *self.size_counts.get_mut(bucket)? += 1;
-        self.token(place * 2, bucket, extra, size)
+        let of_size = self.sizes.get_mut(bucket)?;
+        of_size.count += u32::from(!is_last);
+        if !WRITE {
+            return Some(bits);
+        }
+        let both = length + u32::from(of_size.length);
+        if length == 0 || of_size.length == 0 || both + extra > 56 {
+            let [[first, count], [second, more]] = self.rare_alloc(after, SITES + place * 2, request, found);
+            return bits.put(first, count as u32)?.put(second, more as u32);
+        }
+        let codes = code | u64::from(of_size.code) << length;
+        bits.put(codes | (size ^ size >> extra << extra) << both, both + extra)
     }
 
     #[cold]
     #[inline(never)]
-    fn new_site(&mut self, request: u64, slot: usize) -> Option<usize> {
-        let new = self.site_count;
-        *self.sites.get_mut(new)? = request & SITE_MASK | NO_SIZE_YET;
-        self.counts[new * 2..new * 2 + 2].fill(0);
-        self.used_slots[new] = slot as u16;
-        self.site_count += 1;
-        self.slots[slot] = self.site_count as u16;
-        Some(new)
+    fn new_site(&mut self, request: u64) -> Option<(usize, bool)> {
+        let site = request & SITE_MASK;
+        let place = self.sites.count;
+        if place == PLACES {
+            return None;
+        }
+        self.symbols[SITES + place * 2..][..2].fill([Symbol { count: 0, code: 0, length: 0 }; 2]);
+        self.sites.add(site, self.sites.first_free_slot(site));
+        self.sites.find(request)
     }
 
-    /// The token of a free: how many blocks were allocated since.
-    #[inline]
-    fn free(&mut self, block: u64, next_block: u64) -> Option<Token> {
+    /// An allocation that has not its own symbols, or too many bits: bits and how many, twice.
+    #[cold]
+    #[inline(never)]
+    fn rare_alloc(&self, after: u64, symbol: usize, request: u64, found: &mut Found) -> [[u64; 2]; 2] {
+        // One that asks for as much as the last may be told as if it asked for something else.
+        let of_site = self.symbols[symbol][of(after)];
+        let of_site = if of_site.length > 0 {
+            of_site.and(0, 0)
+        } else {
+            found.surprises += 1;
+            self.symbols[OTHER_ALLOC][of(after)].and(request & SITE_MASK, SITE_BITS)
+        };
+        let size = request >> SITE_BITS;
+        let (bucket, extra) = bucket(size);
+        let of_size = if self.sizes[bucket].length > 0 {
+            self.sizes[bucket].and(size ^ size >> extra << extra, extra)
+        } else {
+            self.sizes[OTHER_SIZE].and(size, SIZE_BITS)
+        };
+        [of_site, of_size]
+    }
+
+    /// A free: how many blocks were allocated since. Without a symbol of its own it is a surprise.
+    #[inline(always)]
+    fn free<'a, const WRITE: bool>(
+        &mut self,
+        after: u64,
+        block: u64,
+        next_block: u64,
+        bits: Bits<'a>,
+        found: &mut Found,
+    ) -> Option<Bits<'a>> {
         let distance = next_block.wrapping_sub(block);
-        if distance >> BLOCK_BITS > 0 {
-            self.counts[FREES + FOREIGN] += 1;
-            return self.token(FREES + FOREIGN, NO_SIZE, BLOCK_BITS, block);
+        if distance >> BLOCK_BITS == 0 {
+            let (bucket, extra) = bucket(distance);
+            let symbol = &mut self.symbols.get_mut(FREES + bucket)?[of(after)];
+            symbol.count += 1;
+            if !WRITE {
+                return Some(bits);
+            }
+            if symbol.length > 0 {
+                let [bits_of, count] = symbol.and(distance ^ distance >> extra << extra, extra);
+                return bits.put(bits_of, count as u32);
+            }
         }
-        let (bucket, extra) = bucket(distance);
-        self.counts[FREES + bucket] += 1;
-        self.token(FREES + bucket, NO_SIZE, extra, distance)
+        let [number, count] = self.rare_free(after, block, distance, found);
+        if WRITE { bits.put(number, count as u32) } else { Some(bits) }
     }
 
-    #[inline]
-    fn token(&mut self, code: usize, size: usize, extra: u32, number: u64) -> Option<Token> {
-        let rest = number & ((1 << extra) - 1);
-        let token = code as u64 | (size as u64) << 16 | u64::from(extra) << 28;
-        if extra > MOST_REST {
-            *self.wide.get_mut(self.wide_count)? = rest;
-            self.wide_count += 1;
-            return Some(token);
+    #[cold]
+    #[inline(never)]
+    fn rare_free(&mut self, after: u64, block: u64, distance: u64, found: &mut Found) -> [u64; 2] {
+        let other = &mut self.symbols[OTHER_FREE][of(after)];
+        if distance >> BLOCK_BITS == 0 {
+            found.surprises += 1;
+        } else {
+            other.count += 1;
         }
-        Some(token | rest << 34)
+        other.and(block, BLOCK_BITS)
+    }
+}
+
+/// Which of a symbol's two it is after an event.
+#[inline(always)]
+fn of(after: u64) -> usize {
+    (after & ALLOC) as usize
+}
+
+impl Symbol {
+    /// Its code with further bits behind it, and how many these are together.
+    #[inline(always)]
+    fn and(self, bits: u64, count: u32) -> [u64; 2] {
+        [u64::from(self.code) | bits << self.length, u64::from(self.length) + u64::from(count)]
+    }
+}
+
+impl Sites {
+    /// Forgets all, but leaves what it was: how many there were.
+    fn clear(&mut self) -> usize {
+        for &slot in &self.used_slots[..self.count] {
+            self.slots[usize::from(slot)] = 0;
+        }
+        core::mem::take(&mut self.count)
+    }
+
+    /// The place of a site, and whether it asks for what it asked for last, which from now on is this.
+    #[inline(always)]
+    fn find(&mut self, request: u64) -> Option<(usize, bool)> {
+        let mut slot = request as usize % SLOTS;
+        loop {
+            let place = usize::from(self.slots[slot]).checked_sub(1)?;
+            let last = self.requests.get_mut(place)?;
+            if *last == request {
+                return Some((place, true));
+            }
+            if (*last ^ request) & SITE_MASK == 0 {
+                *last = request;
+                return Some((place, false));
+            }
+            slot = (slot + 1) % SLOTS;
+        }
+    }
+
+    /// Where a site goes that is not there yet. There are fewer sites than slots.
+    fn first_free_slot(&self, site: u64) -> usize {
+        let mut slot = site as usize % SLOTS;
+        while self.slots[slot] != 0 {
+            slot = (slot + 1) % SLOTS;
+        }
+        slot
+    }
+
+    fn add(&mut self, site: u64, slot: usize) {
+        self.requests[self.count] = site | NO_SIZE_YET;
+        self.used_slots[self.count] = slot as u16;
+        self.count += 1;
+        self.slots[slot] = self.count as u16;
     }
 }
 
@@ -330,29 +487,4 @@ pub fn after_record(kind: u64, words: &[u64], next_block: u64) -> u64 {
     }
 }
 
-/// Guesses what comes next: for each of the sixteen ways that the last four events can have been, a counter that tends to what followed.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Guess {
-    history: usize,
-    tendency: [i8; 16],
-}
-
-impl Guess {
-    /// What it would say.
-    #[inline]
-    pub fn is_alloc(&self) -> bool {
-        self.tendency[self.history] >= 0
-    }
-
-    /// Whether it is right, having been told.
-    #[inline]
-    pub fn right(&mut self, is_alloc: bool) -> bool {
-        let right = self.is_alloc() == is_alloc;
-        let tendency = &mut self.tendency[self.history];
-        *tendency = (*tendency + if is_alloc { 1 } else { -1 }).clamp(-2, 1);
-        self.history = (self.history << 1 | usize::from(is_alloc)) & 15;
-        right
-    }
-}
-
-const _: () = assert!(PREAMBLE_WORDS == 5 && RAW_WORDS < 1 << 14 && FREES + DISTANCES <= 1 << 16 && BUCKETS < 1 << 12);
+const _: () = assert!(PREAMBLE_WORDS == 5 && PLACES < 1 << 16 && RAW_WORDS < 1 << 14 && SITE_BITS + SIZE_BITS == 62);

@@ -1,7 +1,6 @@
 //! A thread's chain of frames, and whether it is one that was seen before.
 
 use core::ffi::c_void;
-use core::ptr;
 use core::sync::atomic::Ordering::Acquire;
 
 use super::{FOUND, Found, Layout, OWNED_BY_C_STACK};
@@ -111,54 +110,15 @@ impl Frames {
     }
 }
 
-/// A frame that is remembered, with all that it was read for but its code's [`Marks`].
+/// A frame that is remembered, with all that it was read for but its code, which [`Marks`] have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
     frame: *const u8,
-    previous: *const u8,
-    /// Null of a call's of the interpreter.
-    code: *const u8,
-    instruction: *const u8,
+    previous: usize,
+    /// In which code it is follows from it as long as no code object ends.
+    instruction: usize,
     /// As [`Layout::kind`] says.
-    kind: u16,
-}
-
-impl Link {
-    /// # Safety
-    /// A frame of the running thread.
-    unsafe fn of(layout: &Layout, frame: *const u8) -> Self {
-        // SAFETY: as in `Frames::each`.
-        unsafe {
-            let word = |at: usize| frame.add(at).cast::<*const u8>().read();
-            let is_call = frame.add(layout.owner).read() == OWNED_BY_C_STACK && layout.is_entry.is_none();
-            let of_code = |at: usize| if is_call { ptr::null() } else { word(at) };
-            Self {
-                frame,
-                previous: word(layout.previous),
-                code: of_code(layout.code),
-                instruction: of_code(layout.instruction),
-                kind: kind(layout, frame),
-            }
-        }
-    }
-
-    /// Whether the frame at its address is what it was.
-    ///
-    /// # Safety
-    /// There is a frame of the running thread.
-    #[inline(always)]
-    unsafe fn is(&self, layout: &Layout, marked: Option<&Marks>) -> bool {
-        // SAFETY: as in `Frames::each`, and the code is this frame's.
-        unsafe {
-            let word = |at: usize| self.frame.add(at).cast::<*const u8>().read();
-            word(layout.previous) == self.previous
-                && kind(layout, self.frame) == self.kind
-                && (self.code.is_null()
-                    || word(layout.code) == self.code
-                        && word(layout.instruction) == self.instruction
-                        && marked.is_none_or(|known| marks(layout, self.code) == *known))
-        }
-    }
+    kind: usize,
 }
 
 /// Whose a frame is, and whether it is an entry where frames say so.
@@ -166,10 +126,10 @@ impl Link {
 /// # Safety
 /// A frame.
 #[inline(always)]
-unsafe fn kind(layout: &Layout, frame: *const u8) -> u16 {
-    let (at, mask) = layout.kind();
+unsafe fn kind(layout: &Layout, frame: *const u8) -> usize {
+    let (at, mask) = layout.kind;
     // SAFETY: two bytes of the frame.
-    unsafe { frame.add(at).cast::<u16>().read_unaligned() & mask }
+    usize::from(unsafe { frame.add(at).cast::<u16>().read_unaligned() & mask })
 }
 
 impl Frames {
@@ -181,14 +141,12 @@ impl Frames {
             let (link, mark) = (to.get_mut(count)?, marked.get_mut(count)?);
             // SAFETY: as in `each`.
             unsafe {
-                *link = Link::of(layout, frame);
-                if !link.code.is_null() {
-                    *mark = marks(layout, link.code);
-                } else if frame.add(layout.owner).read() != OWNED_BY_C_STACK || layout.is_entry.is_some() {
-                    return None;
-                }
+                let word = |at: usize| frame.add(at).cast::<usize>().read();
+                let (previous, instruction) = (word(layout.previous), word(layout.instruction));
+                *link = Link { frame, previous, instruction, kind: kind(layout, frame) };
+                *mark = code_marks(layout, frame)?;
+                frame = frame.add(layout.previous).cast::<*const u8>().read();
             }
-            frame = link.previous;
             count += 1;
         }
         Some(count)
@@ -206,13 +164,21 @@ impl Frames {
         if known.first().is_none_or(|link| link.frame != self.first) {
             return false;
         }
-        // SAFETY: as in `each`: the first is the innermost frame of the chain, and each leads to the next, for that is how they were put down.
-        unsafe {
-            match marked {
-                None => known.iter().all(|link| link.is(layout, None)),
-                Some(marked) => known.iter().zip(marked).all(|(link, marks)| link.is(layout, Some(marks))),
+        let (previous, instruction) = (layout.previous, layout.instruction);
+        for link in known {
+            // SAFETY: as in `each`: the first is the innermost frame of the chain, and each leads to the next, for that is how they were put down.
+            let differs = unsafe {
+                let word = |at: usize| link.frame.add(at).cast::<usize>().read();
+                word(previous) ^ link.previous
+                    | word(instruction) ^ link.instruction
+                    | kind(layout, link.frame) ^ link.kind
+            };
+            if differs != 0 {
+                return false;
             }
         }
+        // SAFETY: these are the chain's frames, as was just found.
+        marked.is_none_or(|marked| unsafe { are_marked(layout, known, marked) })
     }
 
     /// Where the innermost frame is, and its instruction: most chains differ in these, if they do.
@@ -224,9 +190,35 @@ impl Frames {
     }
 }
 
-/// What tells a code object from another at the same address: what it is called, where it is, and some of its lines. Pointers alone would not: when one
+/// Whether the frames' code is what it was.
+///
+/// # Safety
+/// The frames are of the running thread's chain.
+#[cold]
+#[inline(never)]
+unsafe fn are_marked(layout: &Layout, known: &[Link], marked: &[Marks]) -> bool {
+    // SAFETY: as the caller promises.
+    known.iter().zip(marked).all(|(link, marks)| unsafe { code_marks(layout, link.frame) } == Some(*marks))
+}
+
+/// What tells a frame's code from another's, zeros of a call's of the interpreter; `None` of a frame that has none, but should.
+///
+/// # Safety
+/// A frame of the running thread.
+unsafe fn code_marks(layout: &Layout, frame: *const u8) -> Option<Marks> {
+    // SAFETY: as in `Frames::each`.
+    unsafe {
+        if frame.add(layout.owner).read() == OWNED_BY_C_STACK && layout.is_entry.is_none() {
+            return Some(Marks::default());
+        }
+        let code = frame.add(layout.code).cast::<*const u8>().read();
+        (!code.is_null()).then(|| marks(layout, code))
+    }
+}
+
+/// What tells a code object from another at the same address: where it is, what it is called, where it is, and some of its lines. Pointers alone would not: when one
 /// module after another is compiled and dropped, they lie where the last one's lay.
-pub(crate) type Marks = [usize; 8];
+pub(crate) type Marks = [usize; 9];
 
 /// # Safety
 /// A code object.
@@ -241,14 +233,24 @@ unsafe fn marks(layout: &Layout, code: *const u8) -> Marks {
         let (characters, bytes) = text(layout, file);
         // The end of a path tells more than its beginning.
         let end = if bytes < 8 { 0 } else { word(characters, bytes - 8) };
-        [name.addr(), file.addr(), lines.addr(), line as usize, bytes, end, word(lines, 16), word(lines, 32)]
+        [
+            code.addr(),
+            name.addr(),
+            file.addr(),
+            lines.addr(),
+            line as usize,
+            bytes,
+            end,
+            word(lines, 16),
+            word(lines, 32),
+        ]
     }
 }
 
 /// One word of them.
 #[inline(always)]
 fn mark(code: *const u8, marks: &Marks) -> usize {
-    marks.iter().fold(code.addr(), |mark, &part| mix(mark as u64, part) as usize)
+    marks[1..].iter().fold(code.addr(), |mark, &part| mix(mark as u64, part) as usize)
 }
 
 /// Where the characters of a text are, and how many bytes. `PyASCIIObject`: after the head of an object how many characters there are, then the hash,

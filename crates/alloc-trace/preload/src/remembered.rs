@@ -44,9 +44,16 @@ const NEVER: u64 = u64::MAX;
 pub(crate) struct Call {
     pub(crate) frame: *const Frame,
     pub(crate) kind: u64,
-    /// Whether its stack is walked by the tables, and not by frame pointers.
-    pub(crate) by_tables: bool,
     pub(crate) python: Option<Frames>,
+}
+
+/// What a stack is that is remembered.
+#[derive(Clone, Copy)]
+pub(crate) struct Known {
+    pub(crate) site: u64,
+    pub(crate) hash: u64,
+    /// Whether it was walked by the tables, and not by frame pointers.
+    pub(crate) by_tables: bool,
 }
 
 /// What is looked at first, and mostly decides.
@@ -54,14 +61,12 @@ pub(crate) struct Call {
 struct Head {
     frame: *const Frame,
     kind: u32,
-    by_tables: bool,
     is_used: bool,
     /// As in [`Remembered`] when it was put down.
     era: u32,
     groups: u32,
     links: u32,
-    site: u64,
-    hash: u64,
+    known: Known,
     /// How many code objects had ended when the links were found to be what they are; `NEVER` if nobody counted.
     ends: u64,
 }
@@ -82,8 +87,11 @@ struct Words {
     /// Of the links' code; seldom looked at.
     marks: [Marks; LINKS],
     /// One stack's are an odd number of cache lines from another's: if it were a power of two, all would want the same places in the cache.
-    _apart: [u64; 8],
+    _apart: [u64; APART],
 }
+
+const APART: usize = 8;
+const _: () = assert!(size_of::<Words>() / 64 % 2 == 1 && size_of::<Words>().is_multiple_of(64));
 
 /// All zeros is one that knows nothing.
 #[repr(C)]
@@ -115,38 +123,37 @@ impl Remembered {
         (hash >> 56) as usize % SETS
     }
 
-    /// The site of a call whose stack is remembered, and the hash of that.
+    /// What is known of a call whose stack is remembered.
     ///
     /// # Safety
     /// The frame is the running call's, and since the last `forget` the bounds of the stack are the same.
     #[inline(always)]
-    pub(crate) unsafe fn find(&mut self, call: &Call) -> Option<(u64, u64)> {
+    pub(crate) unsafe fn find(&mut self, call: &Call) -> Option<Known> {
         let era = self.era;
         let place = Self::place(call);
         for (head, words) in self.heads[place].iter_mut().zip(&self.words[place]) {
             if head.frame == call.frame
                 && head.era == era
                 && u64::from(head.kind) == call.kind
-                && head.by_tables == call.by_tables
                 // SAFETY: as the caller promises.
                 && unsafe { head.is_of(words, call) }
             {
                 head.is_used = true;
-                return Some((head.site, head.hash));
+                return Some(head.known);
             }
         }
         None
     }
 
-    /// A call with a stack that is not remembered, of that hash and that site.
+    /// A call with a stack that is not remembered.
     ///
     /// # Safety
     /// As `find`; and the bounds hold the frame.
     #[inline(always)]
-    pub(crate) unsafe fn met(&mut self, call: &Call, bounds: Bounds, hash: u64, site: u64) {
+    pub(crate) unsafe fn met(&mut self, call: &Call, bounds: Bounds, known: Known) {
         let place = Self::place(call);
-        if !self.last[place].contains(&hash) {
-            self.last[place][self.next as usize % WAYS] = hash;
+        if !self.last[place].contains(&known.hash) {
+            self.last[place][self.next as usize % WAYS] = known.hash;
             self.next = self.next.wrapping_add(1);
             return;
         }
@@ -160,8 +167,8 @@ impl Remembered {
         let head = &mut heads[free];
         head.era = 0;
         // SAFETY: as the caller promises.
-        if unsafe { head.put_down(&mut self.words[place][free], call, bounds) }.is_some() {
-            (head.era, head.is_used, head.hash, head.site) = (era, true, hash, site);
+        if unsafe { head.put_down(&mut self.words[place][free], call, bounds, known) }.is_some() {
+            (head.era, head.is_used) = (era, true);
         }
     }
 }
@@ -176,7 +183,7 @@ impl Head {
         let groups = &words.group[..(self.groups as usize).min(PAIRS / GROUP)];
         // SAFETY: the record lies where it lay when the words were read; so they lie between it and the end of the stack.
         let are_same = unsafe {
-            if call.by_tables {
+            if self.known.by_tables {
                 are(groups, |pair| {
                     let [first, second] = pair.map(|at| call.frame.byte_add(at as usize));
                     let first = _mm_castsi128_pd(_mm_loadl_epi64(first.cast()));
@@ -204,11 +211,15 @@ impl Head {
     /// As `Remembered::met`.
     #[cold]
     #[inline(never)]
-    unsafe fn put_down(&mut self, words: &mut Words, call: &Call, bounds: Bounds) -> Option<()> {
+    unsafe fn put_down(&mut self, words: &mut Words, call: &Call, bounds: Bounds, known: Known) -> Option<()> {
         let mut pairs = Pairs { frame: call.frame.addr(), group: &mut words.group, count: 0 };
         // SAFETY: as the caller promises.
         unsafe {
-            if call.by_tables { pairs.by_tables(call.frame, bounds)? } else { pairs.by_pointers(call.frame, bounds)? }
+            if known.by_tables {
+                pairs.by_tables(call.frame, bounds)?;
+            } else {
+                pairs.by_pointers(call.frame, bounds)?;
+            }
         }
         self.groups = pairs.filled_up() as u32;
         self.ends = python::ends().unwrap_or(NEVER);
@@ -217,7 +228,7 @@ impl Head {
             None => 0,
         };
         self.links = links as u32;
-        (self.frame, self.kind, self.by_tables) = (call.frame, call.kind as u32, call.by_tables);
+        (self.frame, self.kind, self.known) = (call.frame, call.kind as u32, known);
         Some(())
     }
 }
@@ -316,12 +327,12 @@ impl Pairs<'_> {
         // SAFETY: by the caller's promise a record.
         let (mut address, mut at) = unsafe { (*first).registers() };
         let mut half = None;
-        let mut put = |word: Word| match half.take() {
-            Some(before) => self.put([before, word]),
-            None => {
-                half = Some(word);
-                Some(())
+        let mut put = |word: Word| {
+            if let Some(before) = half.take() {
+                return self.put([before, word]);
             }
+            half = Some(word);
+            Some(())
         };
         put(Word { at: at.stack_pointer - 8, value: address })?;
         // The word that the register was read from last, until it is known whether a step looks at it: not yet put down.

@@ -51,7 +51,7 @@ impl Bits<'_> {
         let count = self.count + count;
         *self.room.first_chunk_mut()? = pending.to_le_bytes();
         let room = self.room.get_mut((count / 8 % 8) as usize..)?;
-        Some(Bits { room, pending: pending >> (count & 56), count: count & 7 })
+        Some(Bits { room, pending: pending >> (count & !7), count: count & 7 })
     }
 
     /// How much room is left behind. What is pending has been written already.

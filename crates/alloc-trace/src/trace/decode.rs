@@ -65,7 +65,7 @@ pub(super) fn decode(payload: &[u8]) -> Result<(Preamble, Vec<u64>), Malformed> 
                 bits.take(BLOCK_BITS)?
             } else {
                 let (base, extra) = bucket_base(symbol - FREES);
-                next_block.wrapping_sub(base | bits.take(extra)?)
+                next_block.wrapping_sub(base + bits.take(extra)?)
             };
             words.push(free(block & ((1 << BLOCK_BITS) - 1)));
             codes = &after_free;
@@ -81,7 +81,7 @@ pub(super) fn decode(payload: &[u8]) -> Result<(Preamble, Vec<u64>), Malformed> 
                 OTHER_SIZE => bits.take(SIZE_BITS)?,
                 bucket => {
                     let (base, extra) = bucket_base(bucket);
-                    base | bits.take(extra)?
+                    base + bits.take(extra)?
                 }
             },
         };

@@ -329,7 +329,7 @@ impl Encoder {
             return if WRITE { bits.put(code, length) } else { Some(bits) };
         }
         let size = request >> SITE_BITS;
-        let (bucket, extra) = bucket(size);
+        let (bucket, extra, rest) = bucket(size);
         let of_size = self.sizes.get_mut(bucket)?;
         of_size.count += u32::from(!is_last);
         if !WRITE {
@@ -341,7 +341,7 @@ impl Encoder {
             return bits.put(first, count as u32)?.put(second, more as u32);
         }
         let codes = code | u64::from(of_size.code) << length;
-        bits.put(codes | (size ^ size >> extra << extra) << both, both + extra)
+        bits.put(codes | rest << both, both + extra)
     }
 
     #[cold]
@@ -370,9 +370,9 @@ impl Encoder {
             self.symbols[OTHER_ALLOC][of(after)].and(request & SITE_MASK, SITE_BITS)
         };
         let size = request >> SITE_BITS;
-        let (bucket, extra) = bucket(size);
+        let (bucket, extra, rest) = bucket(size);
         let of_size = if self.sizes[bucket].length > 0 {
-            self.sizes[bucket].and(size ^ size >> extra << extra, extra)
+            self.sizes[bucket].and(rest, extra)
         } else {
             self.sizes[OTHER_SIZE].and(size, SIZE_BITS)
         };
@@ -391,14 +391,14 @@ impl Encoder {
     ) -> Option<Bits<'a>> {
         let distance = next_block.wrapping_sub(block);
         if distance >> BLOCK_BITS == 0 {
-            let (bucket, extra) = bucket(distance);
+            let (bucket, extra, rest) = bucket(distance);
             let symbol = &mut self.symbols.get_mut(FREES + bucket)?[of(after)];
             symbol.count += 1;
             if !WRITE {
                 return Some(bits);
             }
             if symbol.length > 0 {
-                let [bits_of, count] = symbol.and(distance ^ distance >> extra << extra, extra);
+                let [bits_of, count] = symbol.and(rest, extra);
                 return bits.put(bits_of, count as u32);
             }
         }

@@ -261,28 +261,24 @@ pub fn chunk_checksum(header: &[u8; CHUNK_HEADER], payload: &[u8]) -> u64 {
     checksum(head, payload)
 }
 
-/// Sorts a number into one of [`BUCKETS`]: exactly below 16, then eight to a power of two. Returns the bucket, and how many of the lowest
-/// bits the bucket doesn't tell.
-#[inline]
-pub const fn bucket(value: u64) -> (usize, u32) {
-    if value < 16 {
-        return (value as usize, 0);
-    }
+/// Sorts a number into one of [`BUCKETS`]: exactly below 8, then eight to a power of two of what it is plus 8. Returns the bucket, how many bits the
+/// bucket doesn't tell, and these.
+#[inline(always)]
+pub const fn bucket(value: u64) -> (usize, u32, u64) {
+    let value = value + 8;
     let extra = 60 - value.leading_zeros();
-    (16 + (extra as usize - 1) * 8 + (value >> extra & 7) as usize, extra)
+    let upper = value >> extra;
+    (extra as usize * 8 + upper as usize - 8, extra, value ^ upper << extra)
 }
 
-/// The smallest number in a bucket, and how many further bits there are.
+/// The smallest number in a bucket, and how many further bits there are, which are added to it.
 pub const fn bucket_base(bucket: usize) -> (u64, u32) {
-    if bucket < 16 {
-        return (bucket as u64, 0);
-    }
-    let extra = (bucket - 16) / 8 + 1;
-    ((8 + (bucket as u64 & 7)) << extra, extra as u32)
+    let extra = bucket / 8;
+    (((8 + (bucket as u64 & 7)) << extra) - 8, extra as u32)
 }
 
 /// Buckets for numbers below 2^42.
-pub const BUCKETS: usize = 16 + 38 * 8;
+pub const BUCKETS: usize = 40 * 8;
 
 #[cfg(test)]
 mod tests {
@@ -293,11 +289,11 @@ mod tests {
         for shift in 0..42 {
             for offset in [0_u64, 1, 2, 3, 5] {
                 let value = ((1_u64 << shift) + offset).min((1 << 42) - 1);
-                let (index, extra) = bucket(value);
+                let (index, extra, rest) = bucket(value);
                 assert!(index < BUCKETS, "{value}");
                 let (base, bits) = bucket_base(index);
                 assert_eq!(bits, extra, "{value}");
-                assert_eq!(base | value & ((1 << extra) - 1), value);
+                assert_eq!(base + rest, value);
             }
         }
     }

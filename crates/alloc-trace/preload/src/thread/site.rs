@@ -7,7 +7,7 @@ use crate::format::{self, MOST_FRAMES, MOST_PYTHON_FRAMES, MOST_SITE_FRAMES, SIT
 use crate::own::control_block;
 use crate::process::Process;
 use crate::python::Frames;
-use crate::remembered::Call;
+use crate::remembered::{Call, Known};
 use crate::sites::mix;
 use crate::stack::{Bounds, ByPointers, ByTables, Frame, walk};
 #[cfg(debug_assertions)]
@@ -44,19 +44,15 @@ impl Thread {
             self.stack = Bounds::default();
             self.forget_stacks();
         }
-        // SAFETY: the record is this call's.
-        let by_tables = unsafe { rules::rule((*frame).return_address) }.is_by_tables();
-        let call = Call { frame, kind, by_tables, python };
-        // SAFETY: as above; what is remembered was forgotten when the bounds changed.
+        let call = Call { frame, kind, python };
+        // SAFETY: the record is this call's; what is remembered was forgotten when the bounds changed.
         match unsafe { self.remembered.find(&call) } {
-            Some((site, hash)) => {
+            Some(known) => {
                 #[cfg(debug_assertions)]
-                if self.hash(&call).0 != hash {
+                if self.hash(&call, known.by_tables).0 != known.hash {
                     system::end_with(b"alloc-trace: a remembered stack differs from the walked one\n");
                 }
-                #[cfg(not(debug_assertions))]
-                let _ = hash;
-                site
+                known.site
             }
             None => self.site_of_walk(&call),
         }
@@ -64,10 +60,10 @@ impl Thread {
 
     /// The hash of a stack by walking, and how it ended.
     #[inline(always)]
-    fn hash(&mut self, call: &Call) -> (u64, u64) {
+    fn hash(&mut self, call: &Call, by_tables: bool) -> (u64, u64) {
         // SAFETY: as in `site`.
         let (stack, end) = unsafe {
-            if call.by_tables {
+            if by_tables {
                 self.walked.walk(call.frame, self.stack)
             } else {
                 let mut hash = BY_POINTERS;
@@ -80,11 +76,13 @@ impl Thread {
 
     #[inline(never)]
     fn site_of_walk(&mut self, call: &Call) -> u64 {
-        let (hash, end) = self.hash(call);
+        // SAFETY: as in `site`.
+        let by_tables = unsafe { rules::rule((*call.frame).return_address) }.is_by_tables();
+        let (hash, end) = self.hash(call, by_tables);
         match self.sites.find(hash) {
             Some(site) if end != UNKNOWN_STACK => {
                 // SAFETY: as in `site`, and the bounds hold the record, since the stack is not an unknown one.
-                unsafe { self.remembered.met(call, self.stack, hash, site) };
+                unsafe { self.remembered.met(call, self.stack, Known { site, hash, by_tables }) };
                 site
             }
             found => self.new_site(call.kind, call.frame, found),

@@ -10,7 +10,7 @@ use std::process::Command;
 use alloc_trace::trace::format::UNKNOWN_STACK;
 use alloc_trace::trace::{Analysis, Measure, Symbols, TraceFile, stacks};
 use tempfile::TempDir;
-use tracing::Program;
+use tracing::{Program, told};
 
 #[test]
 fn a_stack_of_which_a_part_has_gone_is_not_read_there() {
@@ -42,6 +42,16 @@ fn the_first_threads_stack_is_known_however_far_it_grows() {
             assert!(u64::from(site.end) != UNKNOWN_STACK || blocks.allocations == 0, "{blocks:?}");
         }
         assert_eq!(program.own(&analysis)[..3], [1000, 10_000, 1000]);
+    }
+}
+
+/// Again and again, while its threads' buffers are written.
+#[test]
+fn a_program_that_closes_all_files_closes_the_trace_for_no_thread() {
+    for program in Program::build_all("closing") {
+        let (output, analysis) = program.trace(&[]);
+        let [calls, bytes, frees, ..] = told(&output);
+        assert_eq!(program.own(&analysis)[..3], [calls, bytes, frees]);
     }
 }
 

@@ -43,6 +43,18 @@ impl Inside {
         Some(Self { thread })
     }
 
+    /// The same of a call that no function of the C library's makes of ours: in the midst of one it is a signal handler's, and is counted.
+    pub(crate) fn enter_apart(here: *const Frame) -> Option<Self> {
+        let inside = Self::enter(here);
+        let thread = own();
+        // SAFETY: above BUSY the variable is the address of this thread's memory; while it is nested nobody else is inside.
+        if inside.is_none() && thread.addr() > BUSY && unsafe { (*thread).state == NESTED } {
+            // SAFETY: as above.
+            unsafe { (*thread).miss() };
+        }
+        inside
+    }
+
     #[inline(always)]
     fn thread(&mut self) -> &mut Thread {
         // SAFETY: `enter` made sure that it is this thread's alone until the drop.

@@ -281,10 +281,14 @@ fn is_fresh(library: &Path, manifest: &Path) -> bool {
     let Some((_, files)) = list.lines().next().and_then(|line| line.split_once(": ")) else { return false };
     // A space within a name has a backslash before it.
     let files = files.replace("\\ ", "\0");
-    let files = files.split(' ').map(|name| PathBuf::from(name.replace('\0', " ")));
+    let files: Vec<PathBuf> = files.split(' ').map(|name| PathBuf::from(name.replace('\0', " "))).collect();
+    // A folder for several checkouts may have another's.
+    if !manifest.parent().is_some_and(|sources| files.contains(&sources.join("src/lib.rs"))) {
+        return false;
+    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let settings = [manifest.to_owned(), root.join("Cargo.toml"), root.join("Cargo.lock")];
-    files.chain(settings).all(|file| modified(&file).is_some_and(|modified| modified < built))
+    files.into_iter().chain(settings).all(|file| modified(&file).is_some_and(|modified| modified < built))
 }
 
 #[cfg(test)]
@@ -310,11 +314,16 @@ mod tests {
         let (library, manifest) = (file("library.so", 0), file("Cargo.toml", 60));
         tomorrow(&library);
         assert!(!is_fresh(&library, &manifest), "nothing tells what it is made of");
-        let (plain, spaced) = (file("a.rs", 60), file("with space.rs", 60));
+        std::fs::create_dir(folder.path().join("src")).unwrap();
+        let (plain, spaced) = (file("src/lib.rs", 60), file("with space.rs", 60));
         let escaped = spaced.display().to_string().replace(' ', "\\ ");
         let list = format!("{}: {} {escaped}\n", library.display(), plain.display());
         std::fs::write(library.with_extension("d"), list).unwrap();
         assert!(is_fresh(&library, &manifest));
+        let elsewhere = folder.path().join("other/Cargo.toml");
+        std::fs::create_dir(folder.path().join("other")).unwrap();
+        std::fs::copy(&manifest, &elsewhere).unwrap();
+        assert!(!is_fresh(&library, &elsewhere), "it is made of other sources");
         file("library.so", 600);
         assert!(!is_fresh(&library, &manifest), "it is older than its sources");
         tomorrow(&library);

@@ -7,9 +7,10 @@ mod tracing;
 
 use std::process::Command;
 
+use alloc_trace::trace::format::UNKNOWN_STACK;
 use alloc_trace::trace::{Analysis, Measure, Symbols, TraceFile, stacks};
 use tempfile::TempDir;
-use tracing::Program;
+use tracing::{Program, told};
 
 #[test]
 fn a_stack_of_which_a_part_has_gone_is_not_read_there() {
@@ -29,6 +30,29 @@ fn coroutines_stacks_are_known_however_often_they_change() {
     let of_coroutines =
         found.iter().filter(|(stack, _)| stack.ends_with(&["body", "works", "malloc"].map(str::to_owned)));
     assert_eq!(of_coroutines.map(|(_, calls)| calls).sum::<u64>(), 8 * 1000, "{found:?}");
+}
+
+/// It grows by pages, of which there are more than there may be looks at what is mapped.
+#[test]
+fn the_first_threads_stack_is_known_however_far_it_grows() {
+    for program in Program::build_all("deepens") {
+        let (output, analysis) = program.trace(&[]);
+        assert!(output.status.success(), "{output:?}");
+        for (site, blocks) in analysis.context.sites.iter().zip(&analysis.by_site) {
+            assert!(u64::from(site.end) != UNKNOWN_STACK || blocks.allocations == 0, "{blocks:?}");
+        }
+        assert_eq!(program.own(&analysis)[..3], [1000, 10_000, 1000]);
+    }
+}
+
+/// Again and again, while its threads' buffers are written.
+#[test]
+fn a_program_that_closes_all_files_closes_the_trace_for_no_thread() {
+    for program in Program::build_all("closing") {
+        let (output, analysis) = program.trace(&[]);
+        let [calls, bytes, frees, ..] = told(&output);
+        assert_eq!(program.own(&analysis)[..3], [calls, bytes, frees]);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ mod tracing;
 
 use std::path::Path;
 
-use alloc_trace::trace::format::END_OF_CHAIN;
+use alloc_trace::trace::format::{END_OF_CHAIN, KINDS};
 use alloc_trace::trace::{Analysis, Measure, Symbols, TraceFile, stacks};
 use tempfile::TempDir;
 use tracing::{Program, alloc_trace, compile, told};
@@ -37,6 +37,21 @@ fn blocks_that_wander_between_threads_are_followed() {
         assert_eq!((analysis.missed(), analysis.strangers()), (0, 0));
         assert!(analysis.context.threads.len() >= 81, "{}", analysis.context.threads.len());
         assert!(analysis.context.threads.values().all(|thread| thread.name == "threads"));
+    }
+}
+
+/// What is theirs is taken back before their last destructors run.
+#[test]
+fn what_threads_do_at_their_very_end_is_counted_exactly() {
+    for program in Program::build_all("afterwards") {
+        let (output, analysis) = program.trace(&[]);
+        let [calls, bytes, frees, live, live_bytes, _] = told(&output);
+        assert_eq!(program.own(&analysis), [calls, bytes, frees, live, live_bytes]);
+        assert_eq!((analysis.missed(), analysis.strangers()), (0, 0));
+        // The program calls `posix_memalign` alone, which in musl is another call of ours.
+        let inner = analysis.context.sites.iter().zip(&analysis.by_site);
+        let inner = inner.filter(|(site, _)| KINDS[usize::from(site.kind)] == "aligned_alloc");
+        assert_eq!(inner.map(|(_, blocks)| blocks.allocations).sum::<u64>(), 0);
     }
 }
 

@@ -265,7 +265,7 @@ pub(crate) unsafe extern "C" fn mmap(
     // SAFETY: as the caller's call.
     let answer = answered(unsafe { system::call(libc::SYS_mmap, arguments) });
     if answer != libc::MAP_FAILED
-        && let Some(mut inside) = Inside::enter(frame)
+        && let Some(mut inside) = Inside::enter_apart(frame)
     {
         let how = u64::from(protection as u32) | u64::from(flags as u32) << 32;
         inside.call(MAP, MMAP, frame, &[answer.addr() as u64, length as u64, how]);
@@ -277,7 +277,7 @@ pub(crate) unsafe extern "C" fn munmap(address: Block, length: usize, frame: *co
     // Before the call: afterwards another thread may have the addresses. Of what the kernel would refuse there is nothing to note.
     if address.addr().is_multiple_of(4096)
         && length > 0
-        && let Some(mut inside) = Inside::enter(frame)
+        && let Some(mut inside) = Inside::enter_apart(frame)
     {
         inside.call(UNMAP, MUNMAP, frame, &[address.addr() as u64, length as u64]);
     }
@@ -298,7 +298,7 @@ pub(crate) unsafe extern "C" fn mremap(
     // SAFETY: as the caller's call.
     let answer = answered(unsafe { system::call(libc::SYS_mremap, arguments) });
     if answer != libc::MAP_FAILED
-        && let Some(mut inside) = Inside::enter(frame)
+        && let Some(mut inside) = Inside::enter_apart(frame)
     {
         let words = [address.addr() as u64, old as u64, answer.addr() as u64, new as u64];
         inside.call(REMAP, MREMAP, frame, &words);

@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 
 use crate::format::{self, BLOCK_UNMAP, LARGE, SIZE_LIMIT, THREAD_END};
 use crate::live::{self, Entered};
-use crate::own::{BUSY, ENDED, own, set_own, swap_own};
+use crate::own::{BUSY, ENDED, ENDED_NESTED, own, set_own, swap_own};
 use crate::process::{self, EPOCH, Process};
 use crate::stack::Frame;
 use crate::thread::{INSIDE, LATE, NESTED, OUTSIDE, Thread, UNUSED};
@@ -41,6 +41,18 @@ impl Inside {
             inner.others_did_something();
         }
         Some(Self { thread })
+    }
+
+    /// The same of a call that no function of the C library's makes of ours: in the midst of one it is a signal handler's, and is counted.
+    pub(crate) fn enter_apart(here: *const Frame) -> Option<Self> {
+        let inside = Self::enter(here);
+        let thread = own();
+        // SAFETY: above BUSY the variable is the address of this thread's memory; while it is nested nobody else is inside.
+        if inside.is_none() && thread.addr() > BUSY && unsafe { (*thread).state == NESTED } {
+            // SAFETY: as above.
+            unsafe { (*thread).miss() };
+        }
+        inside
     }
 
     #[inline(always)]
@@ -176,11 +188,16 @@ impl Drop for Inside {
 /// Calls a function of the C library's; whatever blocks others hand out to it meanwhile are not noted.
 #[cold]
 pub(crate) fn nested<R>(frame: *const Frame, call: impl FnOnce() -> R) -> R {
+    if own().addr() == ENDED {
+        // It has no memory of its own that could be marked.
+        set_own(ptr::without_provenance_mut(ENDED_NESTED));
+        let result = call();
+        set_own(ptr::without_provenance_mut(ENDED));
+        return result;
+    }
     let thread = Inside::enter(frame).map(|inside| inside.thread);
-    // SAFETY: above BUSY the variable is the address of this thread's memory. Of one that has ended for us it is not: there, the inner note gives way to
-    // the outer one.
-    let inner = thread.filter(|&thread| own() == thread).map(|thread| unsafe { &mut *thread });
-    let Some(inner) = inner else { return call() };
+    // SAFETY: this thread's memory, for it has not ended.
+    let Some(inner) = thread.map(|thread| unsafe { &mut *thread }) else { return call() };
     inner.state = NESTED;
     compiler_fence(Ordering::SeqCst);
     let result = call();
@@ -212,6 +229,7 @@ fn attached(here: *const Frame) -> Option<*mut Thread> {
             EARLY.fetch_add(1, Relaxed);
             return None;
         }
+        ENDED_NESTED => return None,
         ENDED => {
             let process = Process::current()?;
             set_own(ptr::without_provenance_mut(BUSY));

@@ -148,22 +148,30 @@ fn decimal(number: u64, to: &mut [u8]) -> usize {
 /// How far above a frame a stack is believed to go, if nothing is known of its end.
 const SOME_STACK: usize = 256 << 10;
 
+/// Below the end of the first thread's stack the kernel maps nothing that it finds a place for (Linux's `arch/x86/mm/mmap.c`, the smallest gap).
+const LEFT_FREE: usize = 128 << 20;
+
 /// The stack that an address on it is part of; empty if it isn't mapped. `thread` is the address of the thread's control block.
+///
+/// The first thread's grows downwards as it is used: it is taken for as long as it may become.
 ///
 /// What is mapped around it may be more than the stack: the kernel shows neighbours of one kind as one, and these may go while the stack
 /// stays. The C library puts a thread's control block at the end of its stack, and a page that can't be read before its begin; the first thread's stack is a
 /// mapping of its own.
 pub(crate) fn stack_of(address: usize, thread: usize, buffer: &mut [u8]) -> Bounds {
-    let mut found = Bounds::default();
+    let (mut found, mut below) = (Bounds::default(), 0);
     each_mapping(buffer, |line, range, _| {
         if range.low <= address && address < range.high {
             found = range;
             if (address..range.high).contains(&thread) {
                 found.high = thread;
-            } else if !line.ends_with(b"[stack]") {
+            } else if line.ends_with(b"[stack]") {
+                found.low = range.low.min(below.max(range.high.saturating_sub(LEFT_FREE)));
+            } else {
                 (found.high, found.may_go) = (range.high.min(address + SOME_STACK), true);
             }
         }
+        below = range.high;
     });
     found
 }

@@ -20,8 +20,10 @@ global_asm!(
 
 /// The thread has ended for us.
 pub(crate) const ENDED: usize = 1;
-/// Its memory is being made, or it is late and inside.
-pub(crate) const BUSY: usize = 2;
+/// The same, in a function of the C library's that may call others of those that ours stand before.
+pub(crate) const ENDED_NESTED: usize = 2;
+/// Its memory is being made, or it is late and inside. What is above is an address.
+pub(crate) const BUSY: usize = 3;
 
 #[inline(always)]
 pub(crate) fn own() -> *mut Thread {

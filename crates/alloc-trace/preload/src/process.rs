@@ -167,7 +167,7 @@ impl Process {
             match File::open(name, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL) {
                 Ok(file) => {
                     let file = file.moved_up();
-                    return file.write_at(&self.header(mean), 0).then_some(file);
+                    return file.write_at(&self.header(mean), 0).ok().map(|()| file);
                 }
                 Err(error) if error == -(libc::EEXIST as isize) => {}
                 Err(_) => return None,
@@ -251,18 +251,17 @@ impl Process {
         let header = chunk_header(kind, length, thread, number, name, payload);
         let whole = (CHUNK_HEADER + length).next_multiple_of(ALIGN);
         let at = self.end.fetch_add(whole as u64, Relaxed);
-        let mut done = at + (whole as u64) <= system::file_size_limit();
-        if let Some(file) = self.file().filter(|_| done) {
-            // The header comes last: a chunk that has one is whole.
-            let mut to = at + CHUNK_HEADER as u64;
-            for part in payload {
-                done &= file.write_at(part, to);
-                to += part.len() as u64;
-            }
-            done = done && file.write_at(&header, at);
-        } else {
-            done = false;
-        }
+        let is_room = at + (whole as u64) <= system::file_size_limit();
+        let done = is_room
+            && self.written(|file| {
+                // The header comes last: a chunk that has one is whole.
+                let mut to = at + CHUNK_HEADER as u64;
+                for part in payload {
+                    file.write_at(part, to)?;
+                    to += part.len() as u64;
+                }
+                file.write_at(&header, at)
+            });
         if !done {
             self.stop();
         }
@@ -276,12 +275,11 @@ impl Process {
         {
             let when = self.now().max(1).to_le_bytes();
             if FILE_HEADER as u64 <= system::file_size_limit() {
-                file.write_at(&when, STOPPED_AT as u64);
+                _ = file.write_at(&when, STOPPED_AT as u64);
                 return;
             }
             // A write would be answered with a signal that kills, be there room or not; memory may be written.
-            let header = system::map_file(file, FILE_HEADER, 0);
-            if !header.is_null() {
+            if let Ok(header) = system::map_file(file, FILE_HEADER, 0) {
                 // SAFETY: mapped just now, and the header has that place.
                 unsafe { header.add(STOPPED_AT).cast::<[u8; 8]>().write_volatile(when) };
                 system::unmap(header, FILE_HEADER);
@@ -298,38 +296,46 @@ impl Process {
             at = end.next_multiple_of(4096);
             Some(at + RAW_BYTES as u64)
         });
-        if taken.is_ok()
-            && at + RAW_BYTES as u64 <= system::file_size_limit()
-            && let Some(file) = self.file()
-            // Space that is not there would be found out by a signal that kills.
-            && file.write_at(zeros, at)
-        {
-            let address = system::map_file(file, RAW_BYTES, at);
-            if !address.is_null() {
-                return address;
+        let mut address = ptr::null_mut();
+        if taken.is_ok() && at + RAW_BYTES as u64 <= system::file_size_limit() {
+            self.written(|file| {
+                // Space that is not there would be found out by a signal that kills.
+                file.write_at(zeros, at)?;
+                address = system::map_file(file, RAW_BYTES, at)?;
+                Ok(())
+            });
+        }
+        if address.is_null() { system::map(RAW_BYTES, true) } else { address }
+    }
+
+    /// Has the file written to, once more where the program has closed it in the midst of that; `false` if it can't be.
+    fn written(&self, mut write: impl FnMut(File) -> Result<(), isize>) -> bool {
+        loop {
+            let result = self.file().map(&mut write);
+            if result != Some(Err(-(libc::EBADF as isize))) {
+                return result == Some(Ok(()));
             }
         }
-        system::map(RAW_BYTES, true)
     }
 
     /// The file; opened again if the program has closed it, or put something else under its number.
     fn file(&self) -> Option<File> {
+        /// A program may close it again before it is looked at; but where files can't be looked at at all, that has to come to an end.
+        const TRIES: u32 = 1000;
         self.file_lock.take();
         // SAFETY: under the lock.
         let (number, device, inode) = unsafe { &mut *self.file.get() };
-        let mut file = Some(File(*number));
-        if File(*number).identity() != Some((*device, *inode)) {
-            // SAFETY: written once, by `begin`.
-            let path = CStr::from_bytes_until_nul(unsafe { &*self.path.get() });
-            file = path.ok().and_then(|path| File::open(path, libc::O_RDWR).ok()).map(File::moved_up);
-            match file {
-                Some(again) if again.identity() == Some((*device, *inode)) => *number = again.0,
-                Some(other) => {
-                    other.close();
-                    file = None;
-                }
-                None => {}
+        let mut file = None;
+        for _ in 0..TRIES {
+            if File(*number).identity() == Some((*device, *inode)) {
+                file = Some(File(*number));
+                break;
             }
+            // SAFETY: written once, by `begin`.
+            let path = CStr::from_bytes_until_nul(unsafe { &*self.path.get() }).ok();
+            let path = path.filter(|path| system::identity_of(path) == Some((*device, *inode)));
+            let Some(again) = path.and_then(|path| File::open(path, libc::O_RDWR).ok()) else { break };
+            *number = again.moved_up().0;
         }
         self.file_lock.release();
         file

@@ -47,17 +47,11 @@ impl File {
 
     /// Which file that is: device and inode.
     pub(crate) fn identity(self) -> Option<(u64, u64)> {
-        let mut status = core::mem::MaybeUninit::<libc::stat>::zeroed();
-        // SAFETY: the kernel fills in the structure, which has room; any bits are a valid one.
-        unsafe {
-            let answer = call(libc::SYS_fstat, [self.0, status.as_mut_ptr().addr(), 0, 0, 0, 0]);
-            let status = status.assume_init();
-            (answer == 0).then_some((status.st_dev, status.st_ino))
-        }
+        identity(libc::SYS_fstat, self.0)
     }
 
-    /// Writes all of it at a place; `false` if that failed.
-    pub(crate) fn write_at(self, mut bytes: &[u8], mut at: u64) -> bool {
+    /// Writes all of it at a place.
+    pub(crate) fn write_at(self, mut bytes: &[u8], mut at: u64) -> Result<(), isize> {
         while !bytes.is_empty() {
             let arguments = [self.0, bytes.as_ptr().addr(), bytes.len(), at as usize, 0, 0];
             // SAFETY: the kernel reads as many bytes as there are.
@@ -66,12 +60,12 @@ impl File {
                 continue;
             }
             if answer <= 0 {
-                return false;
+                return Err(answer);
             }
             bytes = &bytes[answer as usize..];
             at += answer as u64;
         }
-        true
+        Ok(())
     }
 
     /// Reads; 0 at the end and on errors.
@@ -89,6 +83,21 @@ impl File {
     pub(crate) fn close(self) {
         // SAFETY: the descriptor is ours.
         unsafe { call(libc::SYS_close, [self.0, 0, 0, 0, 0, 0]) };
+    }
+}
+
+/// Which file a path leads to.
+pub(crate) fn identity_of(path: &CStr) -> Option<(u64, u64)> {
+    identity(libc::SYS_stat, path.as_ptr().addr())
+}
+
+fn identity(number: i64, file: usize) -> Option<(u64, u64)> {
+    let mut status = core::mem::MaybeUninit::<libc::stat>::zeroed();
+    // SAFETY: only used for calls of this form. The kernel fills in the structure, which has room; any bits are a valid one.
+    unsafe {
+        let answer = call(number, [file, status.as_mut_ptr().addr(), 0, 0, 0, 0]);
+        let status = status.assume_init();
+        (answer == 0).then_some((status.st_dev, status.st_ino))
     }
 }
 
@@ -138,13 +147,13 @@ pub(crate) fn map_over(address: *mut u8, bytes: usize) -> bool {
     unsafe { call(libc::SYS_mmap, [address.addr(), bytes, protection, flags, usize::MAX, 0]) >= 0 }
 }
 
-/// A part of a file as memory; null if it can't be.
-pub(crate) fn map_file(file: File, bytes: usize, at: u64) -> *mut u8 {
+/// A part of a file as memory.
+pub(crate) fn map_file(file: File, bytes: usize, at: u64) -> Result<*mut u8, isize> {
     let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
     // SAFETY: as in `map`.
     let address =
         unsafe { call(libc::SYS_mmap, [0, bytes, protection, libc::MAP_SHARED as usize, file.0, at as usize]) };
-    if address < 0 { core::ptr::null_mut() } else { address as *mut u8 }
+    if address < 0 { Err(address) } else { Ok(address as *mut u8) }
 }
 
 /// Whether all pages of a range are mapped.

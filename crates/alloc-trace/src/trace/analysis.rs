@@ -90,6 +90,10 @@ impl Mapped {
     fn add(&mut self, address: u64, length: u64) {
         self.take(address, length);
         let end = address.saturating_add(length.checked_next_multiple_of(4096).unwrap_or(length));
+        // Nothing can be mapped so, and it would stand in the place of what is.
+        if end == address {
+            return;
+        }
         self.ranges.insert(address, end);
         self.live_bytes += end - address;
         self.peak_bytes = self.peak_bytes.max(self.live_bytes);
@@ -199,12 +203,12 @@ impl Analysis {
 
     /// Calls that could not be noted.
     pub fn missed(&self) -> u64 {
-        self.context.threads.values().map(|thread| thread.missed).sum()
+        self.context.threads.values().fold(0, |sum, thread| sum.saturating_add(thread.missed))
     }
 
     /// Blocks given back that nobody saw handed out.
     pub fn strangers(&self) -> u64 {
-        self.context.threads.values().map(|thread| thread.strangers).sum()
+        self.context.threads.values().fold(0, |sum, thread| sum.saturating_add(thread.strangers))
     }
 }
 

@@ -37,6 +37,10 @@ impl Point {
             self.at_peak = [self.live_bytes, self.live_blocks];
         }
     }
+
+    fn lived(&mut self, was: &Live, until: u64) {
+        self.lives = self.lives.saturating_add(until.saturating_sub(was.begin).saturating_mul(was.blocks));
+    }
 }
 
 struct Live {
@@ -92,17 +96,17 @@ pub fn dhat(analysis: &Analysis, mut file: TraceFile, symbols: &mut Symbols) -> 
                 let of_point = &mut points[point].0;
                 of_point.seen(peaks);
                 of_point.blocks += blocks;
-                of_point.bytes += bytes;
+                of_point.bytes = of_point.bytes.saturating_add(bytes);
                 if freed_early.remove(&block) {
                     return;
                 }
                 of_point.live_blocks += blocks;
-                of_point.live_bytes += bytes;
+                of_point.live_bytes = of_point.live_bytes.saturating_add(bytes);
                 if of_point.live_bytes > of_point.most[0] {
                     of_point.most = [of_point.live_bytes, of_point.live_blocks];
                 }
                 live.insert(block, Live { point, begin: time, blocks, bytes });
-                total += bytes;
+                total = total.saturating_add(bytes);
                 if total > peak {
                     peak = total;
                     peaks += 1;
@@ -116,16 +120,16 @@ pub fn dhat(analysis: &Analysis, mut file: TraceFile, symbols: &mut Symbols) -> 
                 let of_point = &mut points[was.point].0;
                 of_point.seen(peaks);
                 of_point.live_blocks -= was.blocks;
-                of_point.live_bytes -= was.bytes;
-                of_point.lives += time.saturating_sub(was.begin) * was.blocks;
-                total -= was.bytes;
+                of_point.live_bytes = of_point.live_bytes.saturating_sub(was.bytes);
+                of_point.lived(&was, time);
+                total = total.saturating_sub(was.bytes);
             }
             _ => {}
         },
     );
     // What is left lived until the end.
     for was in live.values() {
-        points[was.point].0.lives += analysis.end_time.saturating_sub(was.begin) * was.blocks;
+        points[was.point].0.lived(was, analysis.end_time);
     }
     let points: Vec<Value> = points
         .into_iter()

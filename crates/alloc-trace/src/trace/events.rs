@@ -339,7 +339,10 @@ mod tests {
         ALIGN, CHUNK_HEADER, CHUNK_MAGIC, FILE_HEADER, FILE_MAGIC, Preamble, RAW_BYTES, STOPPED_AT, alloc, checksum,
         chunk_checksum, free, other,
     };
-    use super::super::{Damage, TraceError};
+    use super::super::{
+        Damage, Measure, Symbols, TraceError, dhat, difference, flamegraph, heaptrack, html, perfetto, pprof, stacks,
+        stats, summary,
+    };
     use super::*;
 
     /// A file as the library writes it.
@@ -391,10 +394,14 @@ mod tests {
         }
 
         fn read(&self) -> Result<Analysis, TraceError> {
+            Ok(Analysis::of(self.open()?, |_| {}))
+        }
+
+        fn open(&self) -> Result<TraceFile, TraceError> {
             let directory = TempDir::new().unwrap();
             let path: PathBuf = directory.path().join("trace");
             std::fs::write(&path, &self.bytes).unwrap();
-            Ok(Analysis::of(TraceFile::open(&path)?, |_| {}))
+            TraceFile::open(&path)
         }
     }
 
@@ -460,6 +467,38 @@ mod tests {
         let mut later = trace();
         later.bytes[8] = 2;
         assert!(matches!(read(&later.bytes), TraceError::Version { found: 2, .. }));
+    }
+
+    /// Words that are still mapped have no checksum.
+    #[test]
+    fn figures_as_large_as_can_be_are_read_by_all_reports() {
+        let most = u64::MAX;
+        let mut writer = Writer::new();
+        let of_thread = |site: u64| {
+            let large = [other(LARGE, 1, site), most];
+            let maps = [other(MAP, 3, 0), 4096, 8192, 0, other(MAP, 3, 0), 4096, 0, 0, other(MAP, 3, 0), 0, most, 0];
+            let memory = [other(MEMORY, 6, 0), most, most, most, most, most, most];
+            [&large[..], &large, &maps, &memory, &[free(most >> 2), free(1000), free(2000), other(STAMP, 1, 0), most]]
+                .concat()
+        };
+        for thread in [1, 2] {
+            let words = [site(1, 0, u64::from(thread), &[0x1001]), of_thread(1), of_thread(0)].concat();
+            writer.raw(thread, 0, 1000 * u64::from(thread), 0, &words);
+            let at = writer.bytes.len() - (RAW_BYTES - CHUNK_HEADER) + 3 * 8;
+            writer.bytes[at..at + 16].fill(0xff);
+        }
+        let (analysis, symbols) = (writer.read().unwrap(), &mut Symbols::default());
+        assert_eq!((analysis.missed(), analysis.strangers(), analysis.total.bytes), (most, most, most));
+        assert_eq!(analysis.mapped.live_bytes, most);
+        assert!(summary(&analysis, symbols).contains(&format!("{most} page faults")));
+        assert!(stats(&analysis).contains("malloc") && !html(&analysis, Some(&analysis)).is_empty());
+        assert!(!dhat(&analysis, writer.open().unwrap(), symbols).is_empty() && !perfetto(&analysis).is_empty());
+        assert!(heaptrack(&analysis, writer.open().unwrap(), symbols, &mut Vec::new()).is_ok());
+        assert!(!pprof(&analysis, symbols).is_empty());
+        for (_, measure) in Measure::ALL {
+            let found = stacks(&analysis, measure, symbols);
+            assert!(!flamegraph(&found, "", "").is_empty() && !difference(&found, &found, measure).is_empty());
+        }
     }
 
     proptest! {

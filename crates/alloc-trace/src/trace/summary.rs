@@ -129,7 +129,7 @@ fn memory(text: &mut String, analysis: &Analysis) {
         text,
         "memory      VIRT {mapped}, RES {resident}, PSS {share} at the most, of {} looks; {} page faults, {} of them from disk",
         analysis.memory.len(),
-        last.minor + last.major,
+        last.minor.saturating_add(last.major),
         last.major
     );
 }
@@ -270,8 +270,8 @@ pub fn stats(analysis: &Analysis) -> String {
     for (site, blocks) in analysis.context.sites.iter().zip(&analysis.by_site) {
         let kind = &mut kinds[usize::from(site.kind)];
         kind.allocations += blocks.allocations;
-        kind.bytes += blocks.bytes;
-        kind.live_bytes += blocks.live_bytes;
+        kind.bytes = kind.bytes.saturating_add(blocks.bytes);
+        kind.live_bytes = kind.live_bytes.saturating_add(blocks.live_bytes);
     }
     let _ = writeln!(text, "{:<16} {:>12} {:>12} {:>12}", "call", "calls", "bytes", "left");
     for (name, kind) in KINDS.iter().zip(kinds).filter(|(_, kind)| kind.allocations > 0) {
@@ -306,7 +306,7 @@ pub fn difference(old: &BTreeMap<Vec<String>, u64>, new: &BTreeMap<Vec<String>, 
     }
     let mut changes: Vec<_> = changes.into_iter().filter(|&(_, change)| change != 0).collect();
     changes.sort_by_key(|&(stack, change)| (std::cmp::Reverse(change.abs()), stack));
-    let [from, to] = [old, new].map(|stacks| stacks.values().sum::<u64>());
+    let [from, to] = [old, new].map(|stacks| stacks.values().fold(0, |sum: u64, &weight| sum.saturating_add(weight)));
     let mut text = format!(
         "{} before, {} after: {}\n",
         weight_text(from, measure),

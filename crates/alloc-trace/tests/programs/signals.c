@@ -22,7 +22,7 @@ int main(void) {
     void *live[100] = {0};
     for (long step = 0; step < 500000 || handled < 50; step++) {
         if (live[step % 100]) { free(live[step % 100]); unlogged(40); }
-        live[step % 100] = malloc(40);
+        live[step % 100] = step % 2 ? malloc(40) : calloc(4, 10);
         logged(40);
     }
     setitimer(ITIMER_REAL, &never, 0);

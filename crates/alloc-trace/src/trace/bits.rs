@@ -45,7 +45,7 @@ pub(super) struct Bits<'a> {
 
 impl Bits<'_> {
     /// At most 56 at a time. Handed on, and not borrowed, so that it stays in registers.
-    #[inline(always)]
+    #[inline]
     pub(super) fn put(self, bits: u64, count: u32) -> Option<Self> {
         let pending = self.pending | bits << self.count;
         let count = self.count + count;

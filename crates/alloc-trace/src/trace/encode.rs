@@ -310,7 +310,7 @@ impl Encoder {
     }
 
     /// An allocation: its site and size, as in a word. Without a symbol of its own it is a surprise.
-    #[inline(always)]
+    #[inline]
     fn alloc<'a, const WRITE: bool>(
         &mut self,
         after: u64,
@@ -380,7 +380,7 @@ impl Encoder {
     }
 
     /// A free: how many blocks were allocated since. Without a symbol of its own it is a surprise.
-    #[inline(always)]
+    #[inline]
     fn free<'a, const WRITE: bool>(
         &mut self,
         after: u64,
@@ -420,14 +420,14 @@ impl Encoder {
 }
 
 /// Which of a symbol's two it is after an event.
-#[inline(always)]
+#[inline]
 fn of(after: u64) -> usize {
     (after & ALLOC) as usize
 }
 
 impl Symbol {
     /// Its code with further bits behind it, and how many these are together.
-    #[inline(always)]
+    #[inline]
     fn and(self, bits: u64, count: u32) -> [u64; 2] {
         [u64::from(self.code) | bits << self.length, u64::from(self.length) + u64::from(count)]
     }
@@ -443,7 +443,7 @@ impl Sites {
     }
 
     /// The place of a site, and whether it asks for what it asked for last, which from now on is this.
-    #[inline(always)]
+    #[inline]
     fn find(&mut self, request: u64) -> Option<(usize, bool)> {
         let mut slot = request as usize % SLOTS;
         loop {

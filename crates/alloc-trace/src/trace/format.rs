@@ -263,7 +263,7 @@ pub fn chunk_checksum(header: &[u8; CHUNK_HEADER], payload: &[u8]) -> u64 {
 
 /// Sorts a number into one of [`BUCKETS`]: exactly below 8, then eight to a power of two of what it is plus 8. Returns the bucket, how many bits the
 /// bucket doesn't tell, and these.
-#[inline(always)]
+#[inline]
 pub const fn bucket(value: u64) -> (usize, u32, u64) {
     let value = value + 8;
     let extra = 60 - value.leading_zeros();

@@ -29,6 +29,7 @@ pub mod huffman;
 mod measure;
 mod memory;
 mod perfetto;
+pub mod places;
 mod pprof;
 mod python;
 mod sites;

@@ -12,7 +12,7 @@ pub(crate) use crate::environment::number;
 use crate::environment::{MOST_PATH, variable};
 use crate::format::{
     ALIGN, CHUNK_HEADER, CHUNK_MAGIC, FILE_HEADER, FILE_MAGIC, LARGEST_MEAN, PYTHON, RAW_BYTES, SAMPLED_AT, STOPPED_AT,
-    checksum,
+    VERSION, checksum,
 };
 use crate::memory::Memory;
 use crate::modules::Modules;
@@ -179,7 +179,7 @@ impl Process {
     fn header(&self, mean: u64) -> [u8; FILE_HEADER] {
         let mut header = [0; FILE_HEADER];
         header[..8].copy_from_slice(&FILE_MAGIC);
-        for (at, number) in [(8, 1), (12, system::process()), (16, system::parent()), (20, 4096)] {
+        for (at, number) in [(8, u64::from(VERSION)), (12, system::process()), (16, system::parent()), (20, 4096)] {
             header[at..at + 4].copy_from_slice(&(number as u32).to_le_bytes());
         }
         header[24..32].copy_from_slice(&self.started.load(Relaxed).to_le_bytes());

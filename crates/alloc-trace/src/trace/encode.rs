@@ -22,6 +22,7 @@
 use super::bits::{Bits, Bytes, zigzag};
 use super::format::{ALLOC, BUCKETS, FREE, OTHER, PREAMBLE_WORDS, Preamble, RAW_WORDS, SITE_BITS, Word, bucket};
 use super::huffman;
+use super::places::{PLACES, Places, SITE_MASK};
 
 /// The symbol of an allocation that has none: the site follows, then the size.
 pub const OTHER_ALLOC: usize = 0;
@@ -43,14 +44,7 @@ pub const BLOCK_BITS: u32 = 42;
 /// are tables.
 pub const MOST_BYTES: usize = RAW_WORDS * 16 + 32 * 1024;
 
-/// Places in the table that finds a site's place in the chunk: sites are numbered from 1, so most have one to themselves.
-const SLOTS: usize = 1 << 16;
-/// Sites of the last chunk and of this one.
-const PLACES: usize = RAW_WORDS * 2;
 const SYMBOLS: usize = SITES + PLACES * 2;
-const SITE_MASK: u64 = (1 << SITE_BITS) - 1;
-/// Of a site that has not asked for anything yet, above its size.
-const NO_SIZE_YET: u64 = 1 << 62;
 /// Words that are too few to learn from.
 const FEW: usize = RAW_WORDS / 4;
 /// Of so many events, one may have no symbol, before all are looked at again.
@@ -72,7 +66,7 @@ pub struct Encoder {
     /// Each as it is after a free, and after an allocation.
     symbols: [[Symbol; 2]; SYMBOLS],
     sizes: [Symbol; SIZES],
-    sites: Sites,
+    places: Places,
     /// Where records begin, and how many events come before each since the last one.
     records: [[u16; 2]; RAW_WORDS],
     lengths: [u8; SYMBOLS],
@@ -80,18 +74,6 @@ pub struct Encoder {
     order: [u32; SYMBOLS],
     /// Also codes.
     weights: [u32; SYMBOLS],
-}
-
-/// The chunk's sites.
-#[derive(Debug)]
-struct Sites {
-    count: usize,
-    /// In the order of their first appearance, each with what it asked for last, as in a word.
-    requests: [u64; PLACES],
-    /// The place of a site, plus one: at its number, or, if that is another's, behind it.
-    slots: [u16; SLOTS],
-    /// Which of them are used.
-    used_slots: [u16; PLACES],
 }
 
 /// What a pass has come upon.
@@ -117,7 +99,7 @@ impl Encoder {
             has_learnt: false,
             symbols: [[NONE; 2]; SYMBOLS],
             sizes: [NONE; SIZES],
-            sites: Sites { count: 0, requests: [0; PLACES], slots: [0; SLOTS], used_slots: [0; PLACES] },
+            places: Places::NEW,
             records: [[0; 2]; RAW_WORDS],
             lengths: [0; SYMBOLS],
             counts: [0; SYMBOLS],
@@ -149,10 +131,10 @@ impl Encoder {
 
     /// Counts what there is in the words, and nothing else.
     fn learn_from(&mut self, preamble: Preamble, words: &[u64]) -> Option<()> {
-        let known = &mut self.symbols[..SITES + self.sites.count * 2];
+        let known = &mut self.symbols[..SITES + self.places.count() * 2];
         known.as_flattened_mut().iter_mut().for_each(|symbol| symbol.count = 0);
         self.sizes.iter_mut().for_each(|symbol| symbol.count = 0);
-        self.sites.clear();
+        self.places.retain(|_, _| false);
         let nothing = Bits { room: &mut [], pending: 0, count: 0 };
         self.pass::<false>(preamble.first_block, words, nothing).map(|_| ())
     }
@@ -166,12 +148,20 @@ impl Encoder {
         // Not known yet.
         let told_at = bytes.at;
         bytes.raw(&[0; 8])?;
-        self.keep_sites();
-        bytes.number(self.sites.count as u64)?;
+        let symbols = &mut self.symbols;
+        self.places.retain(|before, place| {
+            let symbols_of = |place: usize| SITES + place * 2..SITES + place * 2 + 2;
+            let has_occurred = symbols[symbols_of(before)].as_flattened().iter().any(|symbol| symbol.count > 0);
+            if has_occurred {
+                symbols.copy_within(symbols_of(before), symbols_of(place).start);
+            }
+            has_occurred
+        });
+        bytes.number(self.places.count() as u64)?;
         let mut before = 0;
-        for &site in self.sites.requests.get(..self.sites.count)? {
-            bytes.number(zigzag(site & SITE_MASK, before))?;
-            before = site & SITE_MASK;
+        for site in self.places.sites() {
+            bytes.number(zigzag(site, before))?;
+            before = site;
         }
         let begin = bytes.at;
         let bits = self.tables(Bits { room: bytes.out.get_mut(begin..)?, pending: 0, count: 0 })?;
@@ -201,23 +191,9 @@ impl Encoder {
         Some(())
     }
 
-    /// Leaves the sites out that have not occurred: the others move up.
-    fn keep_sites(&mut self) {
-        let count = self.sites.clear();
-        for place in 0..count {
-            let from = SITES + place * 2;
-            if self.symbols[from..from + 2].as_flattened().iter().all(|symbol| symbol.count == 0) {
-                continue;
-            }
-            let site = self.sites.requests[place] & SITE_MASK;
-            self.symbols.copy_within(from..from + 2, SITES + self.sites.count * 2);
-            self.sites.add(site, self.sites.first_free_slot(site));
-        }
-    }
-
     /// Makes the codes, for what was counted, and writes them down. Nothing is counted then.
     fn tables<'a>(&mut self, mut bits: Bits<'a>) -> Option<Bits<'a>> {
-        let known = SITES + self.sites.count * 2;
+        let known = SITES + self.places.count() * 2;
         for after in 0..2 {
             // What has no symbol may always come.
             self.symbols[OTHER_ALLOC][after].count += 1;
@@ -318,7 +294,7 @@ impl Encoder {
         bits: Bits<'a>,
         found: &mut Found,
     ) -> Option<Bits<'a>> {
-        let (place, is_last) = match self.sites.find(request) {
+        let (place, is_last) = match self.places.find(request) {
             Some(found) => found,
             None => self.new_site(request)?,
         };
@@ -347,14 +323,10 @@ impl Encoder {
     #[cold]
     #[inline(never)]
     fn new_site(&mut self, request: u64) -> Option<(usize, bool)> {
-        let site = request & SITE_MASK;
-        let place = self.sites.count;
-        if place == PLACES {
-            return None;
-        }
+        let place = self.places.count();
+        self.places.add(request & SITE_MASK)?;
         self.symbols[SITES + place * 2..][..2].fill([Symbol { count: 0, code: 0, length: 0 }; 2]);
-        self.sites.add(site, self.sites.first_free_slot(site));
-        self.sites.find(request)
+        self.places.find(request)
     }
 
     /// An allocation that has not its own symbols, or too many bits: bits and how many, twice.
@@ -433,50 +405,6 @@ impl Symbol {
     }
 }
 
-impl Sites {
-    /// Forgets all, but leaves what it was: how many there were.
-    fn clear(&mut self) -> usize {
-        for &slot in &self.used_slots[..self.count] {
-            self.slots[usize::from(slot)] = 0;
-        }
-        core::mem::take(&mut self.count)
-    }
-
-    /// The place of a site, and whether it asks for what it asked for last, which from now on is this.
-    #[inline]
-    fn find(&mut self, request: u64) -> Option<(usize, bool)> {
-        let mut slot = request as usize % SLOTS;
-        loop {
-            let place = usize::from(self.slots[slot]).checked_sub(1)?;
-            let last = self.requests.get_mut(place)?;
-            if *last == request {
-                return Some((place, true));
-            }
-            if (*last ^ request) & SITE_MASK == 0 {
-                *last = request;
-                return Some((place, false));
-            }
-            slot = (slot + 1) % SLOTS;
-        }
-    }
-
-    /// Where a site goes that is not there yet. There are fewer sites than slots.
-    fn first_free_slot(&self, site: u64) -> usize {
-        let mut slot = site as usize % SLOTS;
-        while self.slots[slot] != 0 {
-            slot = (slot + 1) % SLOTS;
-        }
-        slot
-    }
-
-    fn add(&mut self, site: u64, slot: usize) {
-        self.requests[self.count] = site | NO_SIZE_YET;
-        self.used_slots[self.count] = slot as u16;
-        self.count += 1;
-        self.slots[slot] = self.count as u16;
-    }
-}
-
 /// The number of the next block, when a record has been read.
 #[inline]
 pub fn after_record(kind: u64, words: &[u64], next_block: u64) -> u64 {
@@ -487,4 +415,4 @@ pub fn after_record(kind: u64, words: &[u64], next_block: u64) -> u64 {
     }
 }
 
-const _: () = assert!(PREAMBLE_WORDS == 5 && PLACES < 1 << 16 && RAW_WORDS < 1 << 14 && SITE_BITS + SIZE_BITS == 62);
+const _: () = assert!(PREAMBLE_WORDS == 5 && RAW_WORDS < 1 << 14 && SITE_BITS + SIZE_BITS == 62);

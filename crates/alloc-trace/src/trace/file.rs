@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::decode::{self, Malformed};
 use super::format::{
     ALIGN, CHUNK_HEADER, CHUNK_MAGIC, EVENTS, FILE_HEADER, FILE_MAGIC, LARGEST_MEAN, MODULES, PREAMBLE_WORDS, PYTHON,
-    Preamble, RAW, RAW_BYTES, SAMPLED_AT, STOPPED_AT, checksum, chunk_checksum,
+    Preamble, RAW, RAW_BYTES, SAMPLED_AT, STOPPED_AT, VERSION, checksum, chunk_checksum,
 };
 
 /// Chunks longer than this are none: the largest has a list of modules.
@@ -44,7 +44,7 @@ pub enum TraceError {
         length: u64,
     },
     /// A trace of another version of this program.
-    #[error("{}: a trace of version {found}; this program reads version 1", path.display())]
+    #[error("{}: a trace of version {found}; this program reads version {VERSION}", path.display())]
     Version {
         /// The file.
         path: PathBuf,
@@ -118,6 +118,10 @@ impl TraceFile {
     /// When it can't be read, isn't a trace, or ends in its header. All other damage is in [`damage`](Self::damage), and the rest is read.
     pub fn open(path: &Path) -> Result<Self, TraceError> {
         let io = |source| TraceError::Io { path: path.to_owned(), source };
+        // A pipe would be waited for.
+        if !path.metadata().map_err(io)?.is_file() {
+            return Err(io(io::Error::other("it is no file with contents of its own")));
+        }
         let file = File::open(path).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
         let mut header = [0; FILE_HEADER];
@@ -129,7 +133,7 @@ impl TraceFile {
             return Err(TraceError::Short { path: path.to_owned(), length });
         }
         let version = number(&header, 8);
-        if version != 1 {
+        if version != VERSION {
             return Err(TraceError::Version { path: path.to_owned(), found: version });
         }
         let mut trace = Self {

@@ -28,7 +28,9 @@
 //! A *site* is a kind of call together with a stack of return addresses, and has a number in its thread.
 
 /// The first bytes of a trace file.
-pub const FILE_MAGIC: [u8; 8] = *b"\x89altrc\n\x03";
+pub const FILE_MAGIC: [u8; 8] = *b"\x89altrc\n\x02";
+/// Which version of this the file is of: behind the first bytes. Counted up with every change that makes older readers wrong.
+pub const VERSION: u32 = 2;
 /// Bytes of the file's header.
 pub const FILE_HEADER: usize = 4096;
 /// Chunks begin at multiples of this.

@@ -1,8 +1,8 @@
 //! Traces as the library leaves them when the program is killed, made by hand.
 
 use alloc_trace::trace::format::{
-    CHUNK_HEADER, CHUNK_MAGIC, FILE_HEADER, FILE_MAGIC, Preamble, RAW, RAW_BYTES, SAMPLED_AT, SITE, STOPPED_AT, alloc,
-    checksum, free, other,
+    CHUNK_HEADER, CHUNK_MAGIC, FILE_HEADER, FILE_MAGIC, Preamble, RAW, RAW_BYTES, SAMPLED_AT, SITE, STOPPED_AT,
+    VERSION, alloc, checksum, free, other,
 };
 use tempfile::TempDir;
 
@@ -33,7 +33,7 @@ impl Trace {
     pub(crate) fn sampled(mean: u64) -> Self {
         let mut bytes = vec![0; FILE_HEADER];
         bytes[..8].copy_from_slice(&FILE_MAGIC);
-        bytes[8] = 1;
+        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
         let arguments = b"/usr/bin/app\0--all\0";
         bytes[50] = arguments.len() as u8;
         bytes[52 + 1500..][..arguments.len()].copy_from_slice(arguments);

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What a traced pair of malloc and free costs, beside the peers that are installed: nanoseconds per pair as slopes between a short and a long run, so
 # that fixed costs are apart (dhat-rs of a tenth of the pairs); with frame pointers, and (`-bare`) without; `sampled` at 512 KiB; bytes on disk per pair, likewise; fixed start and stop; peak memory. Modes take turns; the least of ROUNDS is taken.
+# What is too close for that is put side by side: untraced, sampled, and with a library that only jumps on, 40 rounds of long runs.
 #
 #     crates/alloc-trace/benches/pairs.sh [ROUNDS]
 set -euo pipefail
@@ -24,12 +25,15 @@ run() { # MODE THREADS PAIRS: prints nanoseconds per pair, leaves files in $work
         untraced) "$work/pairs" "$2" "$3" ;;
         alloc-trace) ALLOC_TRACE_FILE=$work/out/t LD_PRELOAD=$library "$work/pairs" "$2" "$3" ;;
         sampled) ALLOC_TRACE_SAMPLE=524288 ALLOC_TRACE_FILE=$work/out/t LD_PRELOAD=$library "$work/pairs" "$2" "$3" ;;
+        jumps) LD_PRELOAD=$work/jumps.so "$work/pairs" "$2" "$3" ;;
         untraced-bare) "$work/pairs-bare" "$2" "$3" ;;
         alloc-trace-bare) ALLOC_TRACE_FILE=$work/out/t LD_PRELOAD=$library "$work/pairs-bare" "$2" "$3" ;;
         dhat-rs) DHAT_FILE=$work/out/t "$dhat" "$2" "$(($3 / 10))" 2> /dev/null ;;
         heaptrack) heaptrack -o "$work/out/t" "$work/pairs" "$2" "$3" 2> /dev/null | grep -E '^[0-9.]+$' ;;
     esac
 }
+
+cc -O2 -shared -fPIC crates/alloc-trace/benches/peers/jumps.c -o "$work/jumps.so" -ldl
 
 modes="untraced sampled alloc-trace untraced-bare alloc-trace-bare"
 if command -v heaptrack > /dev/null; then modes+=" heaptrack"; else echo "heaptrack is not installed"; fi
@@ -86,4 +90,15 @@ for mode in untraced alloc-trace; do
     # GNU time is small itself: what a process had before it became the program counts, too.
     peak=$({ env "${variables[@]}" /usr/bin/time --format %M "$work/pairs" 1 $long > /dev/null; } 2>&1 || echo "? (needs GNU time)")
     awk -v mode=$mode -v t=$((end - begin)) -v peak="$peak" 'BEGIN { printf "%-12s %.2f ms a run, %s KiB\n", mode, t / 30e6, peak }'
+done
+for threads in 1 2; do
+    for _ in $(seq 40); do
+        echo "$(run untraced $threads $long) $(run sampled $threads $long) $(run jumps $threads $long)"
+    done > "$work/beside"
+    for mode in sampled jumps; do
+        column=$([ $mode = sampled ] && echo 2 || echo 3)
+        least=$(awk -v c="$column" 'NR == 1 || $1 < a { a = $1 } NR == 1 || $c < b { b = $c } END { printf "%.3f", b / a }' "$work/beside")
+        awk -v c="$column" '{ print $c / $1 }' "$work/beside" | sort -g | awk -v mode=$mode -v threads=$threads -v least="$least" \
+            '{ r[NR] = $1 } END { printf "%-8s %d thread(s): least over least %s x untraced, median %.3f [quartiles %.3f, %.3f]\n", mode, threads, least, r[20], r[10], r[30] }'
+    done
 done

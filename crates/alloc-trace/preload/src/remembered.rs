@@ -60,15 +60,15 @@ pub(crate) struct Known {
 #[repr(C, align(64))]
 struct Head {
     frame: *const Frame,
-    kind: u32,
-    is_used: bool,
     /// As in [`Remembered`] when it was put down.
-    era: u32,
-    groups: u32,
-    links: u32,
+    era: u64,
+    kind: u32,
+    groups: u16,
+    links: u16,
     known: Known,
     /// How many code objects had ended when the links were found to be what they are; `NEVER` if nobody counted.
     ends: u64,
+    is_used: bool,
 }
 
 /// Words of the stack, by how many bytes they are from the frame. With frame pointers the two of a pair are a frame record, and lie side by side.
@@ -96,8 +96,8 @@ const _: () = assert!(size_of::<Words>() / 64 % 2 == 1 && size_of::<Words>().is_
 /// All zeros is one that knows nothing.
 #[repr(C)]
 pub(crate) struct Remembered {
-    /// Heads of another one are free.
-    era: u32,
+    /// Heads of another one are free; as are those of the first, 0.
+    era: u64,
     /// Where in `last` the next one goes.
     next: u32,
     heads: [[Head; WAYS]; SETS],
@@ -108,7 +108,7 @@ pub(crate) struct Remembered {
 
 impl Remembered {
     pub(crate) fn forget(&mut self) {
-        self.era = self.era.wrapping_add(1).max(1);
+        self.era += 1;
     }
 
     #[inline(always)]
@@ -180,7 +180,7 @@ impl Head {
     /// As [`Remembered::find`], and the head is of this era, of this call's frame, and walked as it is.
     #[inline(always)]
     unsafe fn is_of(&mut self, words: &Words, call: &Call) -> bool {
-        let groups = &words.group[..(self.groups as usize).min(PAIRS / GROUP)];
+        let groups = &words.group[..usize::from(self.groups).min(PAIRS / GROUP)];
         // SAFETY: the record lies where it lay when the words were read; so they lie between it and the end of the stack.
         let are_same = unsafe {
             if self.known.by_tables {
@@ -193,7 +193,7 @@ impl Head {
                 are(groups, |pair| _mm_loadu_si128(call.frame.byte_add(pair[0] as usize).cast()))
             }
         };
-        let count = (self.links as usize).min(LINKS);
+        let count = usize::from(self.links).min(LINKS);
         let Some(python) = call.python else { return are_same && count == 0 };
         if !are_same {
             return false;
@@ -221,13 +221,13 @@ impl Head {
                 pairs.by_pointers(call.frame, bounds)?;
             }
         }
-        self.groups = pairs.filled_up() as u32;
+        self.groups = pairs.filled_up() as u16;
         self.ends = python::ends().unwrap_or(NEVER);
         let links = match call.python {
             Some(python) => python.links(&mut words.link, &mut words.marks)?,
             None => 0,
         };
-        self.links = links as u32;
+        self.links = links as u16;
         (self.frame, self.kind, self.known) = (call.frame, call.kind as u32, known);
         Some(())
     }

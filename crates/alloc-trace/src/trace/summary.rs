@@ -165,17 +165,20 @@ fn from_system(text: &mut String, analysis: &Analysis) {
 fn python(text: &mut String, analysis: &Analysis) {
     let python = &analysis.context.python;
     let Some(version) = python.version else { return };
+    let objects_too = "; its objects are seen with PYTHONMALLOC=malloc alone";
     let told = match (python.is_readable, version >> 24, version >> 16 & 0xff) {
         (true, major, minor) => {
             let objects = if python.has_objects { ", and every object is noted" } else { "" };
             format!("{major}.{minor}; its functions stand on the stacks{objects}")
         }
         (false, 0, _) => {
-            "before 3.11: its functions can't be read, for they are not where later ones have them".to_owned()
+            format!(
+                "before 3.11: its functions can't be read, for they are not where later ones have them{objects_too}"
+            )
         }
         (false, major, minor) => {
             format!(
-                "{major}.{minor}: its functions can't be read, for where they are is known of 3.11, 3.12 and 3.13 with a lock alone"
+                "{major}.{minor}: its functions can't be read, for where they are is known of 3.11, 3.12 and 3.13 with a lock alone{objects_too}"
             )
         }
     };

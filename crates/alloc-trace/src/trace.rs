@@ -29,7 +29,7 @@ pub mod huffman;
 mod measure;
 mod memory;
 mod perfetto;
-pub mod places;
+mod places;
 mod pprof;
 mod python;
 mod sites;

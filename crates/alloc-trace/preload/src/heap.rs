@@ -12,6 +12,8 @@ use core::ptr;
 use core::sync::atomic::Ordering::{AcqRel, Relaxed};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize};
 
+use crate::real;
+
 /// The block was mapped for itself.
 const IS_MAPPED: usize = 2;
 /// The block is in an arena of another thread than the first.
@@ -36,8 +38,7 @@ pub(crate) fn look(version: *mut c_void, malloc: *mut c_void, sbrk: *mut c_void)
     }
     // SAFETY: `sbrk`'s type; by 0 it changes nothing, and makes glibc ask where the heap ends.
     unsafe { core::mem::transmute::<*mut c_void, unsafe extern "C" fn(isize) -> *mut c_void>(sbrk)(0) };
-    // SAFETY: the name ends in a zero.
-    let end = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"__curbrk".as_ptr()) }.cast::<usize>();
+    let end = real::first_of(c"__curbrk").cast::<usize>();
     // SAFETY: glibc's variable, if it is there.
     NOTED.store(unsafe { end.as_ref() }.map_or(0, |end| *end), Relaxed);
     END.store(end, Relaxed);

@@ -25,7 +25,8 @@
 //! tells `thread`, by way of `inside` and `own`, which keeps a thread's words, sites and numbers. `stack` walks frames, by `rules` where
 //! there are no frame pointers, `incremental` no more of them than have changed, `remembered` none where a stack comes again, `live` knows which block is at an address, `modules` where code is, `heap` what `malloc` has asked the system for,
 //! `python` which function of Python's runs, `process` the file, `sample`
-//! which blocks are noted where not all are. `format`, `encode` and `huffman` are links to the reader's.
+//! which blocks are noted where not all are. `format`, `encode`, `places`, `bits` and `huffman` are links to
+//! the reader's.
 //!
 //! x86-64 Linux alone, for now; elsewhere the library is empty.
 #![cfg_attr(all(panic = "abort", not(test)), no_std)]
@@ -59,7 +60,6 @@ mod modules;
 mod own;
 #[cfg(all(panic = "abort", not(test)))]
 mod panic;
-#[allow(dead_code)] // the reader uses more of it
 mod places;
 mod process;
 mod python;

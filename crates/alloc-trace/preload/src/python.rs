@@ -14,11 +14,12 @@ mod frames;
 mod objects;
 
 use core::cell::UnsafeCell;
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{c_int, c_void};
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::{mem, ptr};
 
+use crate::real::first_of;
 pub(crate) use code_ends::ends;
 pub(crate) use codes::Codes;
 pub(crate) use frames::{Frames, Link, Marks, PythonFrame, frames, frames_of_holder};
@@ -35,8 +36,6 @@ struct Layout {
     owner: usize,
     /// 3.11: whether the frame is the outermost of a call of the interpreter. Later such a call has a frame of its own around it.
     is_entry: Option<usize>,
-    /// Where two bytes are that tell the owner, and whether it is an entry where frames say so; which bits of them do.
-    kind: (usize, u16),
     // Of a code object.
     first_line: usize,
     file: usize,
@@ -46,6 +45,18 @@ struct Layout {
     // Of a text: where its characters are, if they are ASCII, and otherwise.
     ascii: usize,
     wide: usize,
+}
+
+impl Layout {
+    /// Where two bytes are that tell a frame's owner, and whether it is an entry where frames say so; which bits of them do.
+    #[inline(always)]
+    fn kind(&self) -> (usize, u16) {
+        match self.is_entry {
+            // The owner stands behind it.
+            Some(at) => (at, u16::MAX),
+            None => (self.owner, u16::from_le_bytes([u8::MAX, 0])),
+        }
+    }
 }
 
 /// A frame that is no function's, but a call's of the interpreter, on the C stack.
@@ -58,8 +69,6 @@ const V3_11: Layout = Layout {
     instruction: 56,
     owner: 69,
     is_entry: Some(68),
-    // The owner stands behind it.
-    kind: (68, u16::MAX),
     first_line: 72,
     file: 112,
     name: 128,
@@ -75,7 +84,6 @@ const V3_12: Layout = Layout {
     instruction: 56,
     owner: 70,
     is_entry: None,
-    kind: (70, 0xff),
     first_line: 68,
     file: 112,
     name: 128,
@@ -107,18 +115,14 @@ static STRANGE: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::n
 
 /// Looks whether the program is a Python, once, before the first block is asked for.
 pub(crate) fn look() {
-    let of = |name: &CStr| {
-        // SAFETY: the name ends in a zero.
-        unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }
-    };
-    let (runtime, version) = (of(c"_PyRuntime").cast::<u8>(), of(c"Py_Version").cast::<usize>());
-    let state = of(c"PyGILState_GetThisThreadState");
+    let (runtime, version) = (first_of(c"_PyRuntime").cast::<u8>(), first_of(c"Py_Version").cast::<usize>());
+    let state = first_of(c"PyGILState_GetThisThreadState");
     if state.is_null() {
         return;
     }
     let either = |one: *mut c_void, other: *mut c_void| if one.is_null() { other } else { one };
-    let holder = either(of(c"PyThreadState_GetUnchecked"), of(c"_PyThreadState_UncheckedGet"));
-    let is_ending = either(of(c"Py_IsFinalizing"), of(c"_Py_IsFinalizing"));
+    let holder = either(first_of(c"PyThreadState_GetUnchecked"), first_of(c"_PyThreadState_UncheckedGet"));
+    let is_ending = either(first_of(c"Py_IsFinalizing"), first_of(c"_Py_IsFinalizing"));
     // SAFETY: a constant number of Python's, from 3.11 on.
     let version = unsafe { version.as_ref() }.map_or(0, |version| *version as u32);
     let layout = match version >> 16 {
@@ -181,7 +185,6 @@ unsafe fn published(runtime: *const u8) -> Option<Layout> {
         instruction: word(FRAME + 3),
         owner: word(FRAME + 5),
         is_entry: None,
-        kind: (word(FRAME + 5), 0xff),
         first_line: word(CODE + 5),
         file: word(CODE + 1),
         name: word(CODE + 3),

@@ -89,6 +89,12 @@ const LOOKING: u32 = 1;
 const KNOWN: u32 = 2;
 static STATE: AtomicU32 = AtomicU32::new(UNKNOWN);
 
+/// The address that a name stands for first, in the program or any library; null if in none.
+pub(crate) fn first_of(name: &CStr) -> *mut c_void {
+    // SAFETY: the name ends in a zero.
+    unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) }
+}
+
 /// Looks for them before the program begins, unless somebody has asked already: then no thread can find another at it.
 extern "C" fn before_main() {
     all_known();
@@ -117,8 +123,7 @@ fn look() {
             function.address.store(address, Relaxed);
         }
         find_strangers();
-        // SAFETY: the name ends in a zero.
-        let version = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"gnu_get_libc_version".as_ptr()) };
+        let version = first_of(c"gnu_get_libc_version");
         NESTS.store(version.is_null(), Relaxed);
         heap::look(version, MALLOC.address.load(Relaxed), SBRK.address.load(Relaxed));
         python::look();
@@ -150,8 +155,7 @@ fn find_strangers() {
     for (function, ours) in
         [(&REALLOC, crate::entry::realloc as *const c_void), (&FREE, crate::entry::free as *const c_void)]
     {
-        // SAFETY: the name ends in a zero.
-        let first = unsafe { libc::dlsym(libc::RTLD_DEFAULT, function.name.as_ptr()) };
+        let first = first_of(function.name);
         if !first.is_null() && !ptr::eq(first, ours) {
             function.address.store(first, Relaxed);
             IS_A_STRANGERS.store(true, Relaxed);

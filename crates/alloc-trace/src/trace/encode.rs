@@ -69,6 +69,12 @@ pub struct Encoder {
     places: Places,
     /// Where records begin, and how many events come before each since the last one.
     records: [[u16; 2]; RAW_WORDS],
+    scratch: Scratch,
+}
+
+/// Room to make codes in.
+#[derive(Debug)]
+struct Scratch {
     lengths: [u8; SYMBOLS],
     counts: [u32; SYMBOLS],
     order: [u32; SYMBOLS],
@@ -101,10 +107,12 @@ impl Encoder {
             sizes: [NONE; SIZES],
             places: Places::NEW,
             records: [[0; 2]; RAW_WORDS],
-            lengths: [0; SYMBOLS],
-            counts: [0; SYMBOLS],
-            order: [0; SYMBOLS],
-            weights: [0; SYMBOLS],
+            scratch: Scratch {
+                lengths: [0; SYMBOLS],
+                counts: [0; SYMBOLS],
+                order: [0; SYMBOLS],
+                weights: [0; SYMBOLS],
+            },
         }
     };
 
@@ -193,51 +201,19 @@ impl Encoder {
 
     /// Makes the codes, for what was counted, and writes them down. Nothing is counted then.
     fn tables<'a>(&mut self, mut bits: Bits<'a>) -> Option<Bits<'a>> {
-        let known = SITES + self.places.count() * 2;
+        let Self { symbols, sizes, scratch, .. } = self;
+        let symbols = &mut symbols[..SITES + self.places.count() * 2];
         for after in 0..2 {
-            // What has no symbol may always come.
-            self.symbols[OTHER_ALLOC][after].count += 1;
-            self.symbols[OTHER_FREE][after].count += 1;
-            for (count, symbol) in self.counts.iter_mut().zip(&self.symbols[..known]) {
-                *count = symbol[after].count;
-            }
-            bits = self.table(known, bits)?;
-            let codes = self.lengths.iter().zip(&self.weights);
-            for (symbol, (&length, &code)) in self.symbols[..known].iter_mut().zip(codes) {
-                symbol[after] = Symbol { count: 0, code: code as u16, length: length.into() };
-            }
+            bits = scratch.table(symbols, after, &[OTHER_ALLOC, OTHER_FREE], bits)?;
         }
-        self.sizes[OTHER_SIZE].count += 1;
-        self.counts.iter_mut().zip(&self.sizes).for_each(|(count, symbol)| *count = symbol.count);
-        bits = self.table(SIZES, bits)?;
-        for (symbol, (&length, &code)) in self.sizes.iter_mut().zip(self.lengths.iter().zip(&self.weights)) {
-            *symbol = Symbol { count: 0, code: code as u16, length: length.into() };
-        }
-        Some(bits)
-    }
-
-    /// Makes codes for so many counts, and writes their lengths down.
-    fn table<'a>(&mut self, symbols: usize, mut bits: Bits<'a>) -> Option<Bits<'a>> {
-        let Self { lengths, counts, order, weights, .. } = self;
-        let lengths = &mut lengths[..symbols];
-        huffman::lengths(&counts[..symbols], lengths, order, weights);
-        huffman::codes(lengths, weights);
-        let mut index = 0;
-        while index < symbols {
-            bits = bits.put(u64::from(lengths[index]), 4)?;
-            let same = lengths[index..].iter().take(16).take_while(|&&length| length == 0).count();
-            if same > 0 {
-                bits = bits.put(same as u64 - 1, 4)?;
-            }
-            index += same.max(1);
-        }
-        Some(bits)
+        scratch.table(sizes.as_chunks_mut::<1>().0, 0, &[OTHER_SIZE], bits)
     }
 
     /// Goes through the words, counts their symbols, and, if it is to `WRITE`, writes the events. What it found, and the room that is left.
     #[inline(never)]
     fn pass<const WRITE: bool>(&mut self, first_block: u64, words: &[u64], mut bits: Bits) -> Option<(Found, usize)> {
         let mut found = Found::default();
+        // An argument lies in memory; this one is the pass's own, and stays in registers.
         let Bits { room, pending, count } = bits;
         bits = Bits { room, pending, count };
         let (mut next_block, mut after) = (first_block, FREE);
@@ -313,8 +289,8 @@ impl Encoder {
         }
         let both = length + u32::from(of_size.length);
         if length == 0 || of_size.length == 0 || both + extra > 56 {
-            let [[first, count], [second, more]] = self.rare_alloc(after, SITES + place * 2, request, found);
-            return bits.put(first, count as u32)?.put(second, more as u32);
+            let [(of_site, count), (of_size, more)] = self.rare_alloc(after, SITES + place * 2, request, found);
+            return bits.put(of_site, count)?.put(of_size, more);
         }
         let codes = code | u64::from(of_size.code) << length;
         bits.put(codes | rest << both, both + extra)
@@ -332,7 +308,7 @@ impl Encoder {
     /// An allocation that has not its own symbols, or too many bits: bits and how many, twice.
     #[cold]
     #[inline(never)]
-    fn rare_alloc(&self, after: u64, symbol: usize, request: u64, found: &mut Found) -> [[u64; 2]; 2] {
+    fn rare_alloc(&self, after: u64, symbol: usize, request: u64, found: &mut Found) -> [(u64, u32); 2] {
         // One that asks for as much as the last may be told as if it asked for something else.
         let of_site = self.symbols[symbol][of(after)];
         let of_site = if of_site.length > 0 {
@@ -370,17 +346,17 @@ impl Encoder {
                 return Some(bits);
             }
             if symbol.length > 0 {
-                let [bits_of, count] = symbol.and(rest, extra);
-                return bits.put(bits_of, count as u32);
+                let (code, count) = symbol.and(rest, extra);
+                return bits.put(code, count);
             }
         }
-        let [number, count] = self.rare_free(after, block, distance, found);
-        if WRITE { bits.put(number, count as u32) } else { Some(bits) }
+        let (code, count) = self.rare_free(after, block, distance, found);
+        if WRITE { bits.put(code, count) } else { Some(bits) }
     }
 
     #[cold]
     #[inline(never)]
-    fn rare_free(&mut self, after: u64, block: u64, distance: u64, found: &mut Found) -> [u64; 2] {
+    fn rare_free(&mut self, after: u64, block: u64, distance: u64, found: &mut Found) -> (u64, u32) {
         let other = &mut self.symbols[OTHER_FREE][of(after)];
         if distance >> BLOCK_BITS == 0 {
             found.surprises += 1;
@@ -388,6 +364,39 @@ impl Encoder {
             other.count += 1;
         }
         other.and(block, BLOCK_BITS)
+    }
+}
+
+impl Scratch {
+    /// Makes codes for one of the `N` counts that symbols have, and writes their lengths down. What stands for `others` has a code always.
+    fn table<'a, const N: usize>(
+        &mut self,
+        symbols: &mut [[Symbol; N]],
+        which: usize,
+        others: &[usize],
+        mut bits: Bits<'a>,
+    ) -> Option<Bits<'a>> {
+        let Self { lengths, counts, order, weights } = self;
+        let (lengths, counts) = (&mut lengths[..symbols.len()], &mut counts[..symbols.len()]);
+        for &other in others {
+            symbols[other][which].count += 1;
+        }
+        counts.iter_mut().zip(&*symbols).for_each(|(count, symbol)| *count = symbol[which].count);
+        huffman::lengths(counts, lengths, order, weights);
+        huffman::codes(lengths, weights);
+        for (symbol, (&length, &code)) in symbols.iter_mut().zip(lengths.iter().zip(&*weights)) {
+            symbol[which] = Symbol { count: 0, code: code as u16, length: length.into() };
+        }
+        let mut index = 0;
+        while index < lengths.len() {
+            bits = bits.put(u64::from(lengths[index]), 4)?;
+            let same = lengths[index..].iter().take(16).take_while(|&&length| length == 0).count();
+            if same > 0 {
+                bits = bits.put(same as u64 - 1, 4)?;
+            }
+            index += same.max(1);
+        }
+        Some(bits)
     }
 }
 
@@ -400,8 +409,8 @@ fn of(after: u64) -> usize {
 impl Symbol {
     /// Its code with further bits behind it, and how many these are together.
     #[inline]
-    fn and(self, bits: u64, count: u32) -> [u64; 2] {
-        [u64::from(self.code) | bits << self.length, u64::from(self.length) + u64::from(count)]
+    fn and(self, bits: u64, count: u32) -> (u64, u32) {
+        (u64::from(self.code) | bits << self.length, u32::from(self.length) + count)
     }
 }
 

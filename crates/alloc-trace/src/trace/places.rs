@@ -3,9 +3,9 @@
 use super::format::{RAW_WORDS, SITE_BITS};
 
 /// Sites at most: of the chunk before and of this one.
-pub const PLACES: usize = RAW_WORDS * 2;
+pub(super) const PLACES: usize = RAW_WORDS * 2;
 /// Of a request, the bits that are the site.
-pub const SITE_MASK: u64 = (1 << SITE_BITS) - 1;
+pub(super) const SITE_MASK: u64 = (1 << SITE_BITS) - 1;
 
 /// Places in the table that finds a site's: sites are numbered from 1, so most have one to themselves.
 const SLOTS: usize = 1 << 16;
@@ -14,7 +14,7 @@ const NO_SIZE_YET: u64 = 1 << 62;
 
 /// The places. All zeros is none.
 #[derive(Debug)]
-pub struct Places {
+pub(super) struct Places {
     count: usize,
     /// In the order of their first appearance, each with what it asked for last, as in a word.
     requests: [u64; PLACES],
@@ -28,22 +28,22 @@ impl Places {
     /// All zeros.
     #[cfg(test)]
     #[allow(clippy::large_stack_arrays)] // tests' stacks have room
-    pub const NEW: Self = Self { count: 0, requests: [0; PLACES], slots: [0; SLOTS], used_slots: [0; PLACES] };
+    pub(super) const NEW: Self = Self { count: 0, requests: [0; PLACES], slots: [0; SLOTS], used_slots: [0; PLACES] };
 
     /// How many there are.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.count
     }
 
     /// The sites' numbers, by place.
-    pub fn sites(&self) -> impl Iterator<Item = u64> {
+    pub(super) fn sites(&self) -> impl Iterator<Item = u64> {
         self.requests[..self.count].iter().map(|request| request & SITE_MASK)
     }
 
     /// The place of the site of a request, and whether it asked for as much as this the last time, which from now on is this one. `None` if it has
     /// no place.
     #[inline]
-    pub fn find(&mut self, request: u64) -> Option<(usize, bool)> {
+    pub(super) fn find(&mut self, request: u64) -> Option<(usize, bool)> {
         let mut slot = request as usize % SLOTS;
         loop {
             let place = usize::from(self.slots[slot]).checked_sub(1)?;
@@ -60,7 +60,7 @@ impl Places {
     }
 
     /// Gives the next place to a site that has none; `None` if there are no more.
-    pub fn add(&mut self, site: u64) -> Option<()> {
+    pub(super) fn add(&mut self, site: u64) -> Option<()> {
         *self.requests.get_mut(self.count)? = site | NO_SIZE_YET;
         // There are fewer places than slots.
         let mut slot = site as usize % SLOTS;
@@ -74,7 +74,7 @@ impl Places {
     }
 
     /// Keeps those sites of whose place `is_kept` says so, and forgets what they asked for; it is also told which place each gets then.
-    pub fn retain(&mut self, mut is_kept: impl FnMut(usize, usize) -> bool) {
+    pub(super) fn retain(&mut self, mut is_kept: impl FnMut(usize, usize) -> bool) {
         for &slot in &self.used_slots[..self.count] {
             self.slots[usize::from(slot)] = 0;
         }

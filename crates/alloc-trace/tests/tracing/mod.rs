@@ -22,20 +22,18 @@ impl Program {
 
     /// The same with more of the compiler's flags.
     pub(crate) fn build_with(name: &str, flags: &[&str]) -> Option<Self> {
-        let directory = TempDir::new().unwrap();
-        let path = directory.path().join(name);
-        let flags = [&["-pthread", "-ldl"], flags].concat();
-        compile(&format!("{name}.c"), &path, &flags).then_some(Self { directory, path })
+        Self::build_by("cc", name, &[&["-pthread", "-ldl"], flags].concat())
     }
 
     /// The program linked with the system's C library, and linked with musl: those for which there is a compiler.
     pub(crate) fn build_all(name: &str) -> Vec<Self> {
-        let with_musl = || {
-            let directory = TempDir::new().unwrap();
-            let path = directory.path().join(name);
-            compile_by("musl-gcc", &format!("{name}.c"), &path, &[]).then_some(Self { directory, path })
-        };
-        [Self::build(name), with_musl()].into_iter().flatten().collect()
+        [Self::build(name), Self::build_by("musl-gcc", name, &[])].into_iter().flatten().collect()
+    }
+
+    fn build_by(compiler: &str, name: &str, flags: &[&str]) -> Option<Self> {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path().join(name);
+        compile_by(compiler, &format!("{name}.c"), &path, flags).then_some(Self { directory, path })
     }
 
     /// Runs it and reads its trace.

@@ -8,6 +8,8 @@ use core::ptr;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use core::sync::atomic::{AtomicPtr, AtomicU64};
 
+use crate::real::first_of;
+
 /// Where `PyCode_Type` has the function: after the head of an object with a size, a name, and two numbers (`Include/cpython/object.h`).
 const DEALLOC: usize = 48;
 
@@ -19,8 +21,7 @@ static PLACE: AtomicPtr<AtomicPtr<c_void>> = AtomicPtr::new(ptr::null_mut());
 
 /// Puts ours in its place, before Python runs.
 pub(super) fn look() {
-    // SAFETY: the name ends in a zero.
-    let code = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"PyCode_Type".as_ptr()) };
+    let code = first_of(c"PyCode_Type");
     if code.is_null() {
         return;
     }

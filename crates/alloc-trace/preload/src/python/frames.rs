@@ -82,8 +82,8 @@ impl Frames {
             let (mut frame, mut is_inside) = (self.first, false);
             while !frame.is_null() {
                 let previous = word(frame, layout.previous);
-                if frame.add(layout.owner).read() == OWNED_BY_C_STACK && layout.is_entry.is_none() {
-                    // A call of the interpreter whose functions have returned, or have not begun.
+                if is_call(layout, frame) {
+                    // One whose functions have returned, or have not begun.
                     if !is_inside && !visit(PythonFrame { code: 0, at: 0, is_entry: true, mark: 0 }) {
                         return;
                     }
@@ -99,7 +99,7 @@ impl Frames {
                         None => previous.is_null() || previous.add(layout.owner).read() == OWNED_BY_C_STACK,
                     };
                     let at = word(frame, layout.instruction).addr().wrapping_sub(code.addr() + layout.bytecode);
-                    let mark = mark(code, &marks(layout, code));
+                    let mark = mark(&marks(layout, code));
                     if !visit(PythonFrame { code: code.addr(), at: at as u32, is_entry, mark }) {
                         return;
                     }
@@ -114,20 +114,29 @@ impl Frames {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Link {
     frame: *const u8,
-    previous: usize,
+    previous: *const u8,
     /// In which code it is follows from it as long as no code object ends.
     instruction: usize,
     /// As [`Layout::kind`] says.
     kind: usize,
 }
 
-/// Whose a frame is, and whether it is an entry where frames say so.
+/// Whether a frame is no function's, but a call's of the interpreter.
 ///
 /// # Safety
 /// A frame.
 #[inline(always)]
-unsafe fn kind(layout: &Layout, frame: *const u8) -> usize {
-    let (at, mask) = layout.kind;
+unsafe fn is_call(layout: &Layout, frame: *const u8) -> bool {
+    // SAFETY: a byte of the frame.
+    layout.is_entry.is_none() && unsafe { frame.add(layout.owner).read() } == OWNED_BY_C_STACK
+}
+
+/// What stands in the two bytes that [`Layout::kind`] tells of.
+///
+/// # Safety
+/// A frame.
+#[inline(always)]
+unsafe fn kind((at, mask): (usize, u16), frame: *const u8) -> usize {
     // SAFETY: two bytes of the frame.
     usize::from(unsafe { frame.add(at).cast::<u16>().read_unaligned() & mask })
 }
@@ -141,12 +150,15 @@ impl Frames {
             let (link, mark) = (to.get_mut(count)?, marked.get_mut(count)?);
             // SAFETY: as in `each`.
             unsafe {
-                let word = |at: usize| frame.add(at).cast::<usize>().read();
-                let (previous, instruction) = (word(layout.previous), word(layout.instruction));
-                *link = Link { frame, previous, instruction, kind: kind(layout, frame) };
+                *link = Link {
+                    frame,
+                    previous: frame.add(layout.previous).cast::<*const u8>().read(),
+                    instruction: frame.add(layout.instruction).cast::<usize>().read(),
+                    kind: kind(layout.kind(), frame),
+                };
                 *mark = code_marks(layout, frame)?;
-                frame = frame.add(layout.previous).cast::<*const u8>().read();
             }
+            frame = link.previous;
             count += 1;
         }
         Some(count)
@@ -164,14 +176,14 @@ impl Frames {
         if known.first().is_none_or(|link| link.frame != self.first) {
             return false;
         }
-        let (previous, instruction) = (layout.previous, layout.instruction);
+        let (previous, instruction, of_kind) = (layout.previous, layout.instruction, layout.kind());
         for link in known {
             // SAFETY: as in `each`: the first is the innermost frame of the chain, and each leads to the next, for that is how they were put down.
             let differs = unsafe {
                 let word = |at: usize| link.frame.add(at).cast::<usize>().read();
-                word(previous) ^ link.previous
+                word(previous) ^ link.previous.addr()
                     | word(instruction) ^ link.instruction
-                    | kind(layout, link.frame) ^ link.kind
+                    | kind(of_kind, link.frame) ^ link.kind
             };
             if differs != 0 {
                 return false;
@@ -208,7 +220,7 @@ unsafe fn are_marked(layout: &Layout, known: &[Link], marked: &[Marks]) -> bool 
 unsafe fn code_marks(layout: &Layout, frame: *const u8) -> Option<Marks> {
     // SAFETY: as in `Frames::each`.
     unsafe {
-        if frame.add(layout.owner).read() == OWNED_BY_C_STACK && layout.is_entry.is_none() {
+        if is_call(layout, frame) {
             return Some(Marks::default());
         }
         let code = frame.add(layout.code).cast::<*const u8>().read();
@@ -216,8 +228,8 @@ unsafe fn code_marks(layout: &Layout, frame: *const u8) -> Option<Marks> {
     }
 }
 
-/// What tells a code object from another at the same address: where it is, what it is called, where it is, and some of its lines. Pointers alone would not: when one
-/// module after another is compiled and dropped, they lie where the last one's lay.
+/// What tells a code object from another: where it is, and, since another may come to lie there, what it is called, in which file, and some of its lines.
+/// Pointers alone would not: when one module after another is compiled and dropped, they lie where the last one's lay.
 pub(crate) type Marks = [usize; 9];
 
 /// # Safety
@@ -249,8 +261,8 @@ unsafe fn marks(layout: &Layout, code: *const u8) -> Marks {
 
 /// One word of them.
 #[inline(always)]
-fn mark(code: *const u8, marks: &Marks) -> usize {
-    marks[1..].iter().fold(code.addr(), |mark, &part| mix(mark as u64, part) as usize)
+fn mark(&[code, ref others @ ..]: &Marks) -> usize {
+    others.iter().fold(code, |mark, &part| mix(mark as u64, part) as usize)
 }
 
 /// Where the characters of a text are, and how many bytes. `PyASCIIObject`: after the head of an object how many characters there are, then the hash,

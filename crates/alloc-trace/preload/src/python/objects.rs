@@ -10,12 +10,13 @@
 //! All that comes here comes from the thread that has Python's lock.
 
 use core::cell::UnsafeCell;
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{c_int, c_void};
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 use core::{mem, ptr};
 
 use crate::inside::Inside;
+use crate::real::first_of;
 use crate::stack::Frame;
 use crate::{live, process};
 
@@ -59,9 +60,7 @@ pub(super) fn look() {
     if process::number(VARIABLE) != Some(1) || process::number(process::SAMPLE).is_some_and(|mean| mean > 0) {
         return;
     }
-    // SAFETY: the names end in a zero.
-    let [get, set] = [c"PyMem_GetAllocator", c"PyMem_SetAllocator"]
-        .map(|name: &CStr| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) });
+    let [get, set] = [c"PyMem_GetAllocator", c"PyMem_SetAllocator"].map(first_of);
     if get.is_null() || set.is_null() {
         return;
     }
